@@ -1,0 +1,232 @@
+import { DeviceLostError, GpuUnavailableError, KernelCompileError, OutOfMemoryError, PithError, ShapeError } from "../errors.ts";
+import { packBf16, unpackBf16 } from "./bf16.ts";
+import { compileErrors, compileModule, createPipeline, type Kernel, type Module, type Pipeline } from "./kernel.ts";
+import { Pool } from "./pool.ts";
+import { Recorder } from "./recorder.ts";
+import { byteLength, elementCount, Tensor, type DType, type Storage } from "./tensor.ts";
+import { Timer } from "./timer.ts";
+
+/** The names of kernel tiers, slowest first. The baseline needs nothing beyond WebGPU's defaults. */
+export type Tier = "baseline";
+
+/** Features that some tier or measurement uses where the adapter has them. */
+const WANTED_FEATURES: GPUFeatureName[] = ["timestamp-query"];
+
+/**
+ * A device with its pool of buffers, its compiled kernels and the one recorder through which all work goes.
+ * Errors of the device are asynchronous: the first is kept and thrown by the next call that waits or submits.
+ */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  readonly tier: Tier = "baseline";
+  readonly pool: Pool;
+  /** Number of submits so far. */
+  epoch = 0;
+  /** While set, every dispatch is timed. */
+  timer: Timer | null = null;
+
+  readonly #recorder: Recorder;
+  readonly #modules = new Map<Kernel, Map<Storage, Module>>();
+  readonly #pipelines = new Map<Module, Map<string, Pipeline>>();
+  readonly #compiling = new Set<Promise<void>>();
+  readonly #failed: Promise<never>;
+  #error: PithError | null = null;
+  #disposed = false;
+
+  private constructor(device: GPUDevice, info: GPUAdapterInfo) {
+    this.device = device;
+    this.info = info;
+    this.pool = new Pool(device);
+    this.#recorder = new Recorder(this);
+    this.#failed = device.lost.then(({ reason, message }) => {
+      if (this.#disposed) return new Promise<never>(() => {});
+      this.#fail(new DeviceLostError(`the GPU device was lost (${reason}): ${message}; run again to resume from the last checkpoint`));
+      throw this.#error!;
+    });
+    this.#failed.catch(() => {}); // whoever waits races against it and sees the error there
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault(); // it is thrown below, not printed
+      const { error } = event;
+      const outOfMemory = typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError;
+      this.#fail(
+        outOfMemory
+          ? new OutOfMemoryError(`the GPU is out of memory (${this.pool.allocatedBytes} bytes in buffers): ${error.message}; use fewer tokens per micro-batch or a smaller KV cache`)
+          : new PithError(`the GPU refused a command: ${error.message}`),
+      );
+    });
+  }
+
+  /** Opens a device on `adapter` with every limit that it offers. */
+  static async open(adapter: GPUAdapter | null): Promise<Gpu> {
+    if (!adapter) {
+      throw new GpuUnavailableError("expected a WebGPU adapter, got none; install a GPU driver or Mesa's lavapipe, and see `pith doctor`");
+    }
+    const requiredLimits: Record<string, number> = {};
+    for (const name in adapter.limits) {
+      const value = adapter.limits[name as keyof GPUSupportedLimits];
+      if (typeof value === "number") requiredLimits[name] = value;
+    }
+    const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+    const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
+    return new Gpu(device, adapter.info);
+  }
+
+  /** The adapter's name for people. */
+  get name(): string {
+    return this.info.description || this.info.device || this.info.vendor || "unknown adapter";
+  }
+
+  get features(): ReadonlySet<string> {
+    return this.device.features as ReadonlySet<string>;
+  }
+
+  get limits(): GPUSupportedLimits {
+    return this.device.limits;
+  }
+
+  recorder(): Recorder {
+    return this.#recorder;
+  }
+
+  /** A tensor of undefined content. */
+  empty(shape: readonly number[], dtype: DType): Tensor {
+    return new Tensor(this.pool.acquire(Math.max(4, byteLength(shape, dtype))), shape, dtype);
+  }
+
+  zeros(shape: readonly number[], dtype: DType): Tensor {
+    const tensor = this.empty(shape, dtype);
+    this.#recorder.clear(tensor);
+    return tensor;
+  }
+
+  /** Float data under dtype "bf16" is rounded to nearest even. */
+  upload(data: Float32Array | Uint32Array | Int32Array, shape: readonly number[], dtype: DType): Tensor {
+    const tensor = this.empty(shape, dtype);
+    this.write(tensor, data);
+    return tensor;
+  }
+
+  /** Overwrites a tensor with data from the host, after everything recorded so far. */
+  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
+    if (data.length !== tensor.size) {
+      throw new ShapeError(`write: expected ${tensor.size} elements for [${tensor.shape}], got ${data.length}`);
+    }
+    // A queue write runs before commands that are recorded but not yet sent, which may still use this buffer.
+    this.#recorder.submit();
+    let bytes: Uint32Array | Int32Array | Float32Array | Uint16Array = data;
+    if (tensor.dtype === "bf16") {
+      const packed = packBf16(data as Float32Array);
+      bytes = new Uint16Array(Math.ceil(packed.length / 2) * 2);
+      bytes.set(packed);
+    }
+    if (bytes.byteLength > 0) this.device.queue.writeBuffer(tensor.buffer, 0, bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  async readF32(tensor: Tensor): Promise<Float32Array> {
+    const bytes = await this.#readBytes(tensor);
+    if (tensor.dtype === "f32") return new Float32Array(bytes);
+    if (tensor.dtype === "bf16") return unpackBf16(new Uint16Array(bytes, 0, tensor.size));
+    throw new ShapeError(`readF32: expected f32 or bf16, got ${tensor.dtype}`);
+  }
+
+  async readU32(tensor: Tensor): Promise<Uint32Array> {
+    return new Uint32Array(await this.#readBytes(tensor));
+  }
+
+  /** The tensor's bytes as they lie on the device (bf16: two bytes an element). */
+  async readBytes(tensor: Tensor): Promise<Uint8Array> {
+    const bytes = new Uint8Array(await this.#readBytes(tensor));
+    return tensor.dtype === "bf16" ? bytes.subarray(0, 2 * tensor.size) : bytes;
+  }
+
+  async #readBytes(tensor: Tensor): Promise<ArrayBuffer> {
+    const size = tensor.byteLength;
+    if (size === 0) return new ArrayBuffer(0);
+    this.#recorder.submit();
+    const staging = this.device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(tensor.buffer, 0, staging, 0, size);
+    this.device.queue.submit([encoder.finish()]);
+    await this.#wait(staging.mapAsync(GPUMapMode.READ));
+    const bytes = staging.getMappedRange().slice(0);
+    staging.destroy();
+    return bytes;
+  }
+
+  /** Sends what is recorded and resolves when the device has done it. */
+  async idle(): Promise<void> {
+    this.#recorder.submit();
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
+  }
+
+  release(...tensors: (Tensor | null | undefined)[]): void {
+    for (const tensor of tensors) if (tensor) this.pool.release(tensor.allocation, this.epoch);
+  }
+
+  /** Gives the memory of released tensors back to the device. */
+  trim(): void {
+    this.#recorder.submit();
+    this.#recorder.forget();
+    this.pool.trim();
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.device.destroy();
+  }
+
+  /** The pipeline of an entry point, compiled at its first use. */
+  pipeline(kernel: Kernel, storage: Storage, entryPoint: string, constants: Record<string, number>): Pipeline {
+    let modules = this.#modules.get(kernel);
+    if (!modules) this.#modules.set(kernel, (modules = new Map()));
+    let module = modules.get(storage);
+    if (!module) {
+      this.device.pushErrorScope("validation");
+      module = compileModule(this.device, kernel, storage);
+      void this.device.popErrorScope(); // its errors are reported with their lines below
+      modules.set(storage, module);
+      this.#pipelines.set(module, new Map());
+      this.#checkCompilation(kernel, storage, module.module);
+    }
+    const pipelines = this.#pipelines.get(module)!;
+    const names = Object.keys(constants);
+    const key = names.length === 0 ? entryPoint : entryPoint + names.map((name) => `,${name}=${constants[name]}`).join("");
+    let pipeline = pipelines.get(key);
+    if (!pipeline) pipelines.set(key, (pipeline = createPipeline(this.device, kernel, module, entryPoint, constants)));
+    return pipeline;
+  }
+
+  #checkCompilation(kernel: Kernel, storage: Storage, module: GPUShaderModule): void {
+    const check = compileErrors(kernel, storage, module).then((errors) => {
+      this.#compiling.delete(check);
+      // A bad module makes everything after it fail too: its own message is the one that helps.
+      if (errors.length > 0) this.#error = new KernelCompileError(`kernel ${kernel.name} (${storage}): ${errors.join("; ")}`);
+    });
+    this.#compiling.add(check);
+  }
+
+  #fail(error: PithError): void {
+    this.#error ??= error;
+  }
+
+  async #wait<T>(work: Promise<T>): Promise<T> {
+    let result: T;
+    try {
+      result = await Promise.race([work, this.#failed]);
+    } catch (error) {
+      await Promise.all(this.#compiling);
+      throw this.#error ?? error;
+    }
+    await Promise.all(this.#compiling);
+    if (this.#error) {
+      const error = this.#error;
+      // A lost device stays lost; any other error is reported once.
+      if (!(error instanceof DeviceLostError)) this.#error = null;
+      throw error;
+    }
+    return result;
+  }
+}
+
+export { elementCount, Tensor, type DType, type Storage, Recorder };

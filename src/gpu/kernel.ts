@@ -1,0 +1,122 @@
+import { makeShaderDataDefinitions, makeStructuredView, type ShaderDataDefinitions } from "webgpu-utils";
+import type { Storage } from "./tensor.ts";
+
+/** A family of compute entry points in one WGSL file. */
+export interface Kernel {
+  readonly name: string;
+  readonly source: string;
+  /** Texts of shaders/lib files, joined in front of the source. */
+  readonly includes: readonly string[];
+  /** Names of the variables with elem storage, that is, declared as array<pair>. */
+  readonly pairs: ReadonlySet<string>;
+}
+
+export function defineKernel(kernel: { name: string; source: string; includes?: string[] }): Kernel {
+  const declarations = kernel.source.matchAll(/var<storage[^>]*>\s*(\w+)\s*:\s*array<pair>/g);
+  return { ...kernel, includes: kernel.includes ?? [], pairs: new Set(Array.from(declarations, (match) => match[1]!)) };
+}
+
+const PRELUDES: Record<Storage, string> = {
+  f32: `
+alias pair = vec2<f32>;
+fn unpack(p: pair) -> vec2<f32> { return p; }
+fn pack(v: vec2<f32>) -> pair { return v; }
+`,
+  // Round to nearest even; a NaN keeps a mantissa bit, so that it does not become an infinity.
+  bf16: `
+alias pair = u32;
+fn unpack(p: pair) -> vec2<f32> { return vec2(bitcast<f32>(p << 16u), bitcast<f32>(p & 0xffff0000u)); }
+fn pack(v: vec2<f32>) -> pair {
+  let b = bitcast<vec2<u32>>(v);
+  let rounded = (b + 0x7fffu + ((b >> vec2(16u)) & vec2(1u))) >> vec2(16u);
+  let h = select(rounded, (b >> vec2(16u)) | vec2(0x40u), (b & vec2(0x7fffffffu)) > vec2(0x7f800000u));
+  return h.x | (h.y << 16u);
+}
+`,
+};
+
+/** What the host puts in front of a kernel's own text: the storage of elem tensors, then the includes. */
+export const preamble = (kernel: Kernel, storage: Storage): string => `${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
+
+/** A kernel compiled for one storage: its module and what the WGSL says of its variables. */
+export interface Module {
+  readonly module: GPUShaderModule;
+  readonly definitions: ShaderDataDefinitions;
+}
+
+/** An entry point ready to be dispatched. */
+export interface Pipeline {
+  readonly id: number;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  /** Storage variables that the entry point uses, by binding number. */
+  readonly variables: readonly { name: string; binding: number; writable: boolean }[];
+  /** Bytes of the uniform struct, 0 if the entry point has none. */
+  readonly paramsSize: number;
+  writeParams(params: Record<string, number | number[]>, target: ArrayBuffer, offset: number): void;
+}
+
+export function compileModule(device: GPUDevice, kernel: Kernel, storage: Storage): Module {
+  const code = preamble(kernel, storage) + kernel.source;
+  return {
+    module: device.createShaderModule({ label: kernel.name, code }),
+    definitions: makeShaderDataDefinitions(code),
+  };
+}
+
+let nextPipelineId = 1;
+
+export function createPipeline(
+  device: GPUDevice,
+  kernel: Kernel,
+  { module, definitions }: Module,
+  entryPoint: string,
+  constants: Record<string, number>,
+): Pipeline {
+  const resources = definitions.entryPoints[entryPoint]?.resources;
+  if (!resources) throw new Error(`kernel ${kernel.name} has no entry point ${entryPoint}`);
+
+  const uniform = resources.find((r) => r.name === "params");
+  const variables = resources
+    .filter((r) => r !== uniform)
+    .map((r) => ({ name: r.name, binding: r.entry.binding, writable: (r.entry as GPUBindGroupLayoutEntry).buffer?.type === "storage" }));
+  const entries: GPUBindGroupLayoutEntry[] = variables.map(({ binding, writable }) => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: writable ? "storage" : "read-only-storage" },
+  }));
+  if (uniform) {
+    // One buffer holds the parameters of many dispatches, so that bind groups depend on tensors alone.
+    const { binding } = uniform.entry;
+    entries.push({ binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } });
+  }
+  const layout = device.createBindGroupLayout({ label: `${kernel.name}.${entryPoint}`, entries });
+  const definition = uniform && definitions.uniforms["params"];
+  return {
+    id: nextPipelineId++,
+    layout,
+    variables,
+    paramsSize: definition?.size ?? 0,
+    pipeline: device.createComputePipeline({
+      label: `${kernel.name}.${entryPoint}`,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint, constants },
+    }),
+    writeParams(params, target, offset) {
+      makeStructuredView(definition!, target, offset).set(params);
+    },
+  };
+}
+
+/** Errors of the compiler as "shaders/<name>.wgsl:line:column message", the line being the one in the file. */
+export async function compileErrors(kernel: Kernel, storage: Storage, module: GPUShaderModule): Promise<string[]> {
+  const info = await module.getCompilationInfo();
+  const before = preamble(kernel, storage).split("\n").length - 1;
+  return info.messages
+    .filter((m) => m.type === "error")
+    .map((m) => {
+      const line = m.lineNum - before;
+      const place = line > 0 ? `shaders/${kernel.name}.wgsl:${line}:${m.linePos}` : `${kernel.name}, includes, line ${m.lineNum}`;
+      return `${place} ${m.message}`;
+    });
+}

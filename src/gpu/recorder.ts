@@ -1,0 +1,171 @@
+import { ShapeError } from "../errors.ts";
+import type { Gpu } from "./gpu.ts";
+import type { Kernel, Pipeline } from "./kernel.ts";
+import type { Storage, Tensor } from "./tensor.ts";
+
+export interface Dispatch {
+  /** Fields of the kernel's `var<uniform> params`. */
+  params?: Record<string, number | number[]>;
+  /** By WGSL variable name: exactly those that the entry point uses. */
+  buffers: Record<string, Tensor>;
+  /** A single number above 65,535 is folded to two dimensions; shaders/lib/index.wgsl undoes it. */
+  workgroups: readonly [number] | readonly [number, number] | readonly [number, number, number];
+  /** Values of `override` constants. */
+  constants?: Record<string, number>;
+}
+
+const MAX_GROUPS = 65535;
+const PARAMS_STRIDE = 256;
+const PARAMS_SLOTS = 1024;
+const MAX_BIND_GROUPS = 16384;
+
+/**
+ * Records dispatches into one compute pass and sends them with one submit. Their parameters lie in
+ * one uniform buffer that is written once a submit, so a bind group is a function of its tensors
+ * alone and is found again when the same step is recorded again.
+ */
+export class Recorder {
+  readonly gpu: Gpu;
+  readonly #params = new ArrayBuffer(PARAMS_SLOTS * PARAMS_STRIDE);
+  readonly #paramsBuffer: GPUBuffer;
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  #slots = 0;
+  #encoder: GPUCommandEncoder | null = null;
+  #pass: GPUComputePassEncoder | null = null;
+  /** Dispatches recorded since the device was made. */
+  dispatches = 0;
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+    this.#paramsBuffer = gpu.device.createBuffer({
+      label: "params",
+      size: this.#params.byteLength,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  get pending(): boolean {
+    return this.#encoder !== null;
+  }
+
+  dispatch(kernel: Kernel, entryPoint: string, { params, buffers, workgroups, constants }: Dispatch): void {
+    const label = `${kernel.name}.${entryPoint}`;
+    const groups = fold(workgroups, label);
+    if (groups.some((n) => n === 0)) return;
+    const pipeline = this.gpu.pipeline(kernel, storageOf(kernel, buffers, label), entryPoint, constants ?? {});
+    const bindGroup = this.#bindGroup(pipeline, buffers, label);
+
+    const offsets: number[] = [];
+    if (pipeline.paramsSize > 0) {
+      if (this.#slots === PARAMS_SLOTS) this.submit();
+      const offset = this.#slots++ * PARAMS_STRIDE;
+      pipeline.writeParams(params ?? {}, this.#params, offset);
+      offsets.push(offset);
+    }
+    const pass = this.#begin(label);
+    pass.setPipeline(pipeline.pipeline);
+    pass.setBindGroup(0, bindGroup, offsets);
+    pass.dispatchWorkgroups(...groups);
+    this.dispatches++;
+    if (this.gpu.timer) this.#endPass();
+  }
+
+  /** Sets every element to zero. */
+  clear(tensor: Tensor): void {
+    this.#endPass();
+    this.#encoder ??= this.gpu.device.createCommandEncoder();
+    this.#encoder.clearBuffer(tensor.buffer, 0, tensor.byteLength);
+  }
+
+  /** Copies `source` over `target`, which has the same size and dtype. */
+  copy(source: Tensor, target: Tensor): void {
+    if (source.byteLength !== target.byteLength || source.dtype !== target.dtype) {
+      throw new ShapeError(`copy: expected ${target.dtype} [${target.shape}], got ${source.dtype} [${source.shape}]`);
+    }
+    this.#endPass();
+    this.#encoder ??= this.gpu.device.createCommandEncoder();
+    this.#encoder.copyBufferToBuffer(source.buffer, 0, target.buffer, 0, source.byteLength);
+  }
+
+  /** Sends what was recorded. Waiting for it is the business of a read or of `gpu.idle()`. */
+  submit(): void {
+    if (!this.#encoder) return;
+    this.#endPass();
+    this.gpu.timer?.resolve(this.#encoder);
+    if (this.#slots > 0) this.gpu.device.queue.writeBuffer(this.#paramsBuffer, 0, this.#params, 0, this.#slots * PARAMS_STRIDE);
+    this.gpu.device.queue.submit([this.#encoder.finish()]);
+    this.#encoder = null;
+    this.#slots = 0;
+    this.gpu.epoch++;
+  }
+
+  #begin(label: string): GPUComputePassEncoder {
+    this.#encoder ??= this.gpu.device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass({ label, timestampWrites: this.gpu.timer?.writes(label) });
+    return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = null;
+  }
+
+  #bindGroup(pipeline: Pipeline, buffers: Record<string, Tensor>, label: string): GPUBindGroup {
+    let key = `${pipeline.id}`;
+    for (const { name } of pipeline.variables) {
+      const tensor = buffers[name];
+      if (!tensor) throw new ShapeError(`${label}: expected a tensor for ${name}, got ${Object.keys(buffers).join(", ")}`);
+      if (tensor.allocation.free) throw new ShapeError(`${label}: ${name} was released before its use`);
+      key += `,${tensor.allocation.id}`;
+    }
+    const names = Object.keys(buffers);
+    if (names.length !== pipeline.variables.length) {
+      throw new ShapeError(`${label}: expected only ${pipeline.variables.map((v) => v.name).join(", ")}, got ${names.join(", ")}`);
+    }
+    const known = this.#bindGroups.get(key);
+    if (known) return known;
+
+    const entries: GPUBindGroupEntry[] = pipeline.variables.map(({ name, binding }) => ({
+      binding,
+      resource: { buffer: buffers[name]!.buffer },
+    }));
+    if (pipeline.paramsSize > 0) {
+      entries.push({ binding: 0, resource: { buffer: this.#paramsBuffer, size: pipeline.paramsSize } });
+    }
+    const bindGroup = this.gpu.device.createBindGroup({ label, layout: pipeline.layout, entries });
+    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
+    this.#bindGroups.set(key, bindGroup);
+    return bindGroup;
+  }
+
+  /** Forgets the bind groups, and so the buffers in them. */
+  forget(): void {
+    this.#bindGroups.clear();
+  }
+}
+
+function fold(workgroups: Dispatch["workgroups"], label: string): [number, number, number] {
+  const [x, y, z] = workgroups;
+  if (y === undefined && x > MAX_GROUPS) {
+    const rows = Math.ceil(x / MAX_GROUPS);
+    return [Math.ceil(x / rows), rows, 1];
+  }
+  if (x > MAX_GROUPS || (y ?? 1) > MAX_GROUPS || (z ?? 1) > MAX_GROUPS) {
+    throw new ShapeError(`${label}: expected at most ${MAX_GROUPS} workgroups a dimension, got [${workgroups}]`);
+  }
+  return [x, y ?? 1, z ?? 1];
+}
+
+function storageOf(kernel: Kernel, buffers: Record<string, Tensor>, label: string): Storage {
+  let storage: Storage | undefined;
+  for (const [name, { dtype }] of Object.entries(buffers)) {
+    const isPair = kernel.pairs.has(name);
+    if (isPair ? dtype !== "f32" && dtype !== "bf16" : dtype === "bf16") {
+      throw new ShapeError(`${label}: ${name} cannot be ${dtype}`);
+    }
+    if (!isPair) continue;
+    if (storage && storage !== dtype) throw new ShapeError(`${label}: expected ${name} as ${storage} like the others, got ${dtype}`);
+    storage = dtype as Storage;
+  }
+  return storage ?? "f32";
+}

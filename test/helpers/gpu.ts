@@ -1,0 +1,83 @@
+import { afterAll } from "vitest";
+import { expect } from "vitest";
+import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
+import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
+import { Tensor, type DType } from "../../src/gpu/tensor.ts";
+import { openGpu } from "../../src/runtime/node.ts";
+
+let shared: Promise<Gpu> | undefined;
+
+/** The device of this test file, closed after its last test. */
+export function testGpu(): Promise<Gpu> {
+  return (shared ??= openGpu());
+}
+
+afterAll(async () => {
+  if (!shared) return;
+  (await shared).dispose();
+  shared = undefined;
+});
+
+export const STORAGES: Storage[] = ["f32", "bf16"];
+
+type Numbers = Float32Array | Float64Array | Uint32Array | Int32Array | number[];
+
+/** Deterministic standard normal numbers (mulberry32 and Box-Muller). */
+export function randn(seed: number, n: number, scale = 1): Float32Array {
+  let state = seed >>> 0;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return Float32Array.from({ length: n }, () => scale * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+}
+
+/** What a tensor of this storage really holds. */
+export const stored = (values: Float32Array, storage: Storage): Float32Array =>
+  storage === "bf16" ? unpackBf16(packBf16(values)) : values;
+
+export const f64 = (values: Numbers): Float64Array => Float64Array.from(values);
+
+export function relativeL2(got: Numbers, want: Numbers): number {
+  let error = 0;
+  let norm = 0;
+  for (let i = 0; i < want.length; i++) {
+    error += (got[i]! - want[i]!) ** 2;
+    norm += want[i]! ** 2;
+  }
+  return Math.sqrt(error / norm);
+}
+
+/** |got - want| <= atol + rtol |want| for every element. Loose tolerances and all-zero expectations are refused. */
+export function expectClose(got: Numbers, want: Numbers, { rtol = 1e-5, atol = 1e-6 } = {}): void {
+  if (rtol > 0.02 || atol > 0.02) throw new Error(`tolerances rtol ${rtol}, atol ${atol} are too loose to find a bug`);
+  expect(got.length).toBe(want.length);
+  if (want.length > 0 && Array.from(want).every((w) => w === 0)) throw new Error("the expected values are all 0: nothing would be tested");
+  const bad: string[] = [];
+  for (let i = 0; i < want.length && bad.length < 5; i++) {
+    const error = Math.abs(got[i]! - want[i]!);
+    if (!(error <= atol + rtol * Math.abs(want[i]!))) bad.push(`[${i}] expected ${want[i]}, got ${got[i]}`);
+  }
+  expect(bad, `rtol ${rtol}, atol ${atol}`).toEqual([]);
+}
+
+const CANARY = 12345;
+
+/** A tensor filled with a canary, followed by more of it: `expectUntouched` finds writes beyond its end. */
+export function guarded(gpu: Gpu, shape: readonly number[], dtype: DType): { tensor: Tensor; expectUntouched(): Promise<void> } {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const padded = size + (size % 2);
+  const fill = dtype === "f32" || dtype === "bf16" ? new Float32Array(padded + 64) : new Uint32Array(padded + 64);
+  const whole = gpu.upload(fill.fill(CANARY), [padded + 64], dtype);
+  return {
+    tensor: new Tensor(whole.allocation, shape, dtype),
+    async expectUntouched() {
+      const data = dtype === "f32" || dtype === "bf16" ? await gpu.readF32(whole) : await gpu.readU32(whole);
+      const tail = data.subarray(padded);
+      const kept = dtype === "bf16" ? stored(new Float32Array([CANARY]), "bf16")[0] : CANARY;
+      expect(Array.from(tail).findIndex((v) => v !== kept)).toBe(-1);
+    },
+  };
+}

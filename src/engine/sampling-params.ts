@@ -1,0 +1,29 @@
+import { ConfigError } from "../errors.ts";
+
+/** How completions are drawn; names as in vLLM, in camelCase. */
+export interface SamplingParams {
+  /** Completions for each prompt. */
+  n: number;
+  /** 0 is greedy. */
+  temperature: number;
+  /** Keep the k most probable tokens; 0 keeps all. */
+  topK: number;
+  /** Keep the most probable tokens that together reach this probability; 1 keeps all. */
+  topP: number;
+  /** Completion tokens at most, the stop token counted. */
+  maxTokens: number;
+  seed: number;
+  stopTokenIds: readonly number[];
+}
+
+export function checkSamplingParams({ n, temperature, topK, topP, maxTokens, seed }: SamplingParams): void {
+  const check = (ok: boolean, name: string, range: string, got: number) => {
+    if (!ok) throw new ConfigError(`${name}: expected ${range}, got ${got}`);
+  };
+  check(Number.isInteger(n) && n >= 1, "n", "a whole number of at least 1", n);
+  check(temperature >= 0 && Number.isFinite(temperature), "temperature", "a number of at least 0", temperature);
+  check(Number.isInteger(topK) && topK >= 0, "top_k", "a whole number of at least 0 (0 keeps all)", topK);
+  check(topP > 0 && topP <= 1, "top_p", "a number above 0 and at most 1", topP);
+  check(Number.isInteger(maxTokens) && maxTokens >= 1, "max_tokens", "a whole number of at least 1", maxTokens);
+  check(Number.isSafeInteger(seed) && seed >= 0, "seed", "a whole number of at least 0", seed);
+}

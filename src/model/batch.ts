@@ -1,0 +1,79 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+
+/** Sequences packed end to end, each a prompt followed by its completion. */
+export interface PackedBatch {
+  /** [T] */
+  tokenIds: Uint32Array;
+  /** [S + 1]: sequence s is the tokens cuSeqlens[s] to cuSeqlens[s + 1]. */
+  cuSeqlens: Uint32Array;
+}
+
+export function packSequences(sequences: readonly ArrayLike<number>[]): PackedBatch {
+  const cuSeqlens = new Uint32Array(sequences.length + 1);
+  sequences.forEach((sequence, s) => (cuSeqlens[s + 1] = cuSeqlens[s]! + sequence.length));
+  const tokenIds = new Uint32Array(cuSeqlens[sequences.length]!);
+  sequences.forEach((sequence, s) => tokenIds.set(sequence, cuSeqlens[s]!));
+  return { tokenIds, cuSeqlens };
+}
+
+/** A packed batch on the device, all u32 [T]. */
+export interface DeviceBatch {
+  ids: Tensor;
+  /** Position of a token in its sequence. */
+  positions: Tensor;
+  /** First row of a token's sequence, and one past its last row. */
+  starts: Tensor;
+  ends: Tensor;
+  /** The next token of the same sequence; 0 in a sequence's last row, whose prediction nobody uses. */
+  targets: Tensor;
+  /** Longest sequence. */
+  maxLength: number;
+}
+
+export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch): DeviceBatch {
+  const rows = tokenIds.length;
+  const positions = new Uint32Array(rows);
+  const starts = new Uint32Array(rows);
+  const ends = new Uint32Array(rows);
+  const targets = new Uint32Array(rows);
+  let maxLength = 0;
+  for (let s = 0; s + 1 < cuSeqlens.length; s++) {
+    const start = cuSeqlens[s]!;
+    const end = cuSeqlens[s + 1]!;
+    maxLength = Math.max(maxLength, end - start);
+    starts.fill(start, start, end);
+    ends.fill(end, start, end);
+    for (let t = start; t < end; t++) {
+      positions[t] = t - start;
+      if (t + 1 < end) targets[t] = tokenIds[t + 1]!;
+    }
+  }
+  const upload = (data: Uint32Array) => gpu.upload(data, [rows], "u32");
+  return { ids: upload(tokenIds), positions: upload(positions), starts: upload(starts), ends: upload(ends), targets: upload(targets), maxLength };
+}
+
+export function releaseBatch(gpu: Gpu, { ids, positions, starts, ends, targets }: DeviceBatch): void {
+  gpu.release(ids, positions, starts, ends, targets);
+}
+
+/**
+ * Values per token (index t speaks of token t) to values per row of the model (row t predicts token t + 1):
+ * one place to the left, within each sequence; a sequence's last row gets 0.
+ */
+export function toRows(values: Float32Array, cuSeqlens: Uint32Array): Float32Array {
+  const rows = new Float32Array(values.length);
+  for (let s = 0; s + 1 < cuSeqlens.length; s++) {
+    for (let t = cuSeqlens[s]!; t + 1 < cuSeqlens[s + 1]!; t++) rows[t] = values[t + 1]!;
+  }
+  return rows;
+}
+
+/** The inverse of toRows; a sequence's first token, which nothing predicts, gets 0. */
+export function toTokens(rows: Float32Array, cuSeqlens: Uint32Array): Float32Array {
+  const values = new Float32Array(rows.length);
+  for (let s = 0; s + 1 < cuSeqlens.length; s++) {
+    for (let t = cuSeqlens[s]!; t + 1 < cuSeqlens[s + 1]!; t++) values[t + 1] = rows[t]!;
+  }
+  return values;
+}

@@ -1,0 +1,231 @@
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { attentionBackward } from "../kernels/attention.ts";
+import {
+  linearBackwardBias,
+  linearBackwardInput,
+  linearBackwardWeight,
+  linearForward,
+  linearForwardResidual,
+} from "../kernels/linear.ts";
+import { headNormBackward, headNormForward, rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
+import { ropeBackward, ropeForward } from "../kernels/rope.ts";
+import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import type { DeviceBatch } from "./batch.ts";
+import type { Model } from "./model.ts";
+
+/**
+ * How a layer's queries meet keys and values: over the packed batch in training, through the paged cache in the engine.
+ * Returns the per-head log-sum-exp [T, H] where the backward pass will want it.
+ */
+export type Attend = (qkv: { q: Tensor; k: Tensor; v: Tensor; out: Tensor; layer: number }) => Tensor | null;
+
+/** What a layer's backward pass needs of its forward pass. elem [T, *] unless said otherwise. */
+export interface LayerActivations {
+  /** The residual stream before attention and before the MLP, f32 [T, C]. */
+  input: Tensor;
+  middle: Tensor;
+  attentionNorm: Tensor;
+  attentionRstd: Tensor;
+  /** Queries and keys before their norms (Qwen3), null elsewhere. */
+  rawQ: Tensor | null;
+  rawK: Tensor | null;
+  qRstd: Tensor | null;
+  kRstd: Tensor | null;
+  /** After norm and rotation. */
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  attended: Tensor;
+  lse: Tensor | null;
+  mlpNorm: Tensor;
+  mlpRstd: Tensor;
+  gate: Tensor;
+  up: Tensor;
+  activated: Tensor;
+}
+
+export function releaseActivations(rec: Recorder, activations: LayerActivations): void {
+  rec.gpu.release(...Object.values(activations));
+}
+
+const layerName = (layer: number, rest: string) => `model.layers.${layer}.${rest}`;
+
+/** One decoder layer: reads the residual stream `input` f32 [T, C] and returns the next one, with what backward needs. */
+export function layerForward(
+  rec: Recorder,
+  model: Model,
+  layer: number,
+  { input, positions, rope, attend }: { input: Tensor; positions: Tensor; rope: Tensor; attend: Attend },
+): { output: Tensor; activations: LayerActivations } {
+  const { gpu } = rec;
+  const { numHeads, numKvHeads, headDim, hiddenSize, intermediateSize, rmsNormEps: eps, qkNorm } = model.config;
+  const rows = input.shape[0]!;
+  const elem = (...shape: number[]) => gpu.empty([rows, ...shape], model.storage);
+  const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
+  const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
+  const bias = (name: string) => model.parameters.get(layerName(layer, `${name}.bias`));
+  const project = (x: Tensor, name: string, y: Tensor) => linearForward(rec, { x, weight: weight(name), bias: bias(name), y });
+
+  const attentionNorm = elem(hiddenSize);
+  const attentionRstd = f32();
+  rmsnormForward(rec, { x: input, weight: weight("input_layernorm"), y: attentionNorm, rstd: attentionRstd, eps });
+
+  const heads = (name: string, count: number) => {
+    const y = elem(count, headDim);
+    project(attentionNorm, `self_attn.${name}`, y.view([rows, count * headDim]));
+    return y;
+  };
+  const normHeads = (raw: Tensor, name: string) => {
+    const y = elem(raw.shape[1]!, headDim);
+    const rstd = f32(raw.shape[1]!);
+    headNormForward(rec, { x: raw, weight: weight(`self_attn.${name}`), y, rstd, eps });
+    return { y, rstd };
+  };
+  const rawQ = heads("q_proj", numHeads);
+  const rawK = heads("k_proj", numKvHeads);
+  const v = heads("v_proj", numKvHeads);
+  const normedQ = qkNorm ? normHeads(rawQ, "q_norm") : null;
+  const normedK = qkNorm ? normHeads(rawK, "k_norm") : null;
+  const q = normedQ?.y ?? rawQ;
+  const k = normedK?.y ?? rawK;
+  ropeForward(rec, { x: q, positions, table: rope });
+  ropeForward(rec, { x: k, positions, table: rope });
+
+  const attended = elem(numHeads, headDim);
+  const lse = attend({ q, k, v, out: attended, layer });
+  const middle = f32(hiddenSize);
+  rec.copy(input, middle);
+  linearForwardResidual(rec, {
+    x: attended.view([rows, numHeads * headDim]),
+    weight: weight("self_attn.o_proj"),
+    bias: bias("self_attn.o_proj"),
+    y: middle,
+  });
+
+  const mlpNorm = elem(hiddenSize);
+  const mlpRstd = f32();
+  rmsnormForward(rec, { x: middle, weight: weight("post_attention_layernorm"), y: mlpNorm, rstd: mlpRstd, eps });
+  const gate = elem(intermediateSize);
+  const up = elem(intermediateSize);
+  const activated = elem(intermediateSize);
+  project(mlpNorm, "mlp.gate_proj", gate);
+  project(mlpNorm, "mlp.up_proj", up);
+  swigluForward(rec, { gate, up, y: activated });
+  const output = f32(hiddenSize);
+  rec.copy(middle, output);
+  linearForwardResidual(rec, { x: activated, weight: weight("mlp.down_proj"), bias: bias("mlp.down_proj"), y: output });
+
+  return {
+    output,
+    activations: {
+      input,
+      middle,
+      attentionNorm,
+      attentionRstd,
+      rawQ: normedQ && rawQ,
+      rawK: normedK && rawK,
+      qRstd: normedQ?.rstd ?? null,
+      kRstd: normedK?.rstd ?? null,
+      q,
+      k,
+      v,
+      attended,
+      lse,
+      mlpNorm,
+      mlpRstd,
+      gate,
+      up,
+      activated,
+    },
+  };
+}
+
+/**
+ * Turns `dx`, the gradient with respect to the layer's output (f32 [T, C]), into that with respect to its input, in
+ * place, and adds the parameters' gradients to `grads`.
+ */
+export function layerBackward(
+  rec: Recorder,
+  model: Model,
+  layer: number,
+  { saved, dx, batch, rope, grads }: { saved: LayerActivations; dx: Tensor; batch: DeviceBatch; rope: Tensor; grads: ReadonlyMap<string, Tensor> },
+): void {
+  const { gpu } = rec;
+  const { numHeads, numKvHeads, headDim, hiddenSize, intermediateSize } = model.config;
+  const rows = dx.shape[0]!;
+  const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
+  const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
+  const gradient = (name: string) => grads.get(layerName(layer, name))!;
+  /** Gradients of y = x W^T + b: W and b are added to, dx is written or added to. */
+  const projectBackward = (name: string, x: Tensor, dy: Tensor, dInput: Tensor, accumulate: boolean) => {
+    linearBackwardWeight(rec, { x, dy, dweight: gradient(`${name}.weight`) });
+    const dbias = grads.get(layerName(layer, `${name}.bias`));
+    if (dbias) linearBackwardBias(rec, { dy, dbias });
+    linearBackwardInput(rec, { dy, weight: weight(name), dx: dInput, accumulate });
+  };
+
+  const dActivated = f32(intermediateSize);
+  projectBackward("mlp.down_proj", saved.activated, dx, dActivated, false);
+  const dgate = f32(intermediateSize);
+  const dup = f32(intermediateSize);
+  swigluBackward(rec, { gate: saved.gate, up: saved.up, dy: dActivated, dgate, dup });
+  const dNorm = f32(hiddenSize);
+  projectBackward("mlp.gate_proj", saved.mlpNorm, dgate, dNorm, false);
+  projectBackward("mlp.up_proj", saved.mlpNorm, dup, dNorm, true);
+  rmsnormBackward(rec, {
+    x: saved.middle,
+    weight: weight("post_attention_layernorm"),
+    rstd: saved.mlpRstd,
+    dy: dNorm,
+    dx,
+    dweight: gradient("post_attention_layernorm.weight"),
+  });
+  gpu.release(dActivated, dgate, dup);
+
+  const dAttended = f32(numHeads, headDim);
+  const flat = (heads: Tensor) => heads.view([rows, heads.size / rows]);
+  projectBackward("self_attn.o_proj", flat(saved.attended), dx, flat(dAttended), false);
+  let dq = f32(numHeads, headDim);
+  let dk = f32(numKvHeads, headDim);
+  const dv = f32(numKvHeads, headDim);
+  const delta = f32(numHeads);
+  attentionBackward(rec, {
+    q: saved.q,
+    k: saved.k,
+    v: saved.v,
+    out: saved.attended,
+    dout: dAttended,
+    lse: saved.lse!,
+    starts: batch.starts,
+    ends: batch.ends,
+    delta,
+    dq,
+    dk,
+    dv,
+    scale: 1 / Math.sqrt(headDim),
+  });
+  gpu.release(delta, dAttended);
+  ropeBackward(rec, { dx: dq, positions: batch.positions, table: rope });
+  ropeBackward(rec, { dx: dk, positions: batch.positions, table: rope });
+  const headNorm = (name: string, x: Tensor, rstd: Tensor, dy: Tensor) => {
+    const dRaw = f32(dy.shape[1]!, headDim);
+    headNormBackward(rec, { x, weight: weight(`self_attn.${name}`), rstd, dy, dx: dRaw, dweight: gradient(`self_attn.${name}.weight`) });
+    gpu.release(dy);
+    return dRaw;
+  };
+  if (saved.rawQ) dq = headNorm("q_norm", saved.rawQ, saved.qRstd!, dq);
+  if (saved.rawK) dk = headNorm("k_norm", saved.rawK, saved.kRstd!, dk);
+  projectBackward("self_attn.q_proj", saved.attentionNorm, flat(dq), dNorm, false);
+  projectBackward("self_attn.k_proj", saved.attentionNorm, flat(dk), dNorm, true);
+  projectBackward("self_attn.v_proj", saved.attentionNorm, flat(dv), dNorm, true);
+  rmsnormBackward(rec, {
+    x: saved.input,
+    weight: weight("input_layernorm"),
+    rstd: saved.attentionRstd,
+    dy: dNorm,
+    dx,
+    dweight: gradient("input_layernorm.weight"),
+  });
+  gpu.release(dq, dk, dv, dNorm);
+}

@@ -1,0 +1,157 @@
+import { FormatError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Storage, Tensor } from "../gpu/tensor.ts";
+import { openWeights } from "../hf/checkpoint.ts";
+import { writeSafetensors } from "../hf/safetensors.ts";
+import type { Files } from "../runtime/types.ts";
+import { parameterShapes, parseModelConfig, ropeTable, type ModelConfig } from "./config.ts";
+import { normalAt } from "./init.ts";
+
+export type ModelDType = "float32" | "bfloat16";
+
+const STORAGE: Record<ModelDType, Storage> = { float32: "f32", bfloat16: "bf16" };
+const HF_DTYPE = { f32: "F32", bf16: "BF16" } as const;
+
+/** Files of a model folder that training leaves as they are. */
+const COMPANIONS = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+  "vocab.json",
+  "merges.txt",
+  "generation_config.json",
+];
+
+/** A language model's weights on the device, under their Hugging Face names. */
+export class Model {
+  readonly gpu: Gpu;
+  readonly config: ModelConfig;
+  readonly dtype: ModelDType;
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  #rope: Tensor | null = null;
+
+  constructor(gpu: Gpu, config: ModelConfig, dtype: ModelDType, parameters: ReadonlyMap<string, Tensor>) {
+    this.gpu = gpu;
+    this.config = config;
+    this.dtype = dtype;
+    this.parameters = parameters;
+  }
+
+  /** Loads a Hugging Face folder; tensors stream in one at a time. */
+  static async load(gpu: Gpu, files: Files, dir: string, { dtype }: { dtype: ModelDType }): Promise<Model> {
+    const config = await readModelConfig(files, dir);
+    const weights = await openWeights(files, dir);
+    const parameters = new Map<string, Tensor>();
+    try {
+      for (const [name, shape] of parameterShapes(config)) {
+        const found = weights.shape(name);
+        if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
+          throw new FormatError(`${dir}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
+        }
+        parameters.set(name, gpu.upload(await weights.readWeights(name), shape, STORAGE[dtype]));
+      }
+    } catch (error) {
+      gpu.release(...parameters.values());
+      throw error;
+    }
+    return new Model(gpu, config, dtype, parameters);
+  }
+
+  /** Weights from N(0, 0.02), projections into the residual stream scaled down by sqrt(2 layers) as in GPT-2; norms 1, biases 0. */
+  static random(gpu: Gpu, config: ModelConfig, { dtype, seed }: { dtype: ModelDType; seed: number }): Model {
+    const parameters = new Map<string, Tensor>();
+    let stream = 0;
+    for (const [name, shape] of parameterShapes(config)) {
+      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+      const residual = name.endsWith("o_proj.weight") || name.endsWith("down_proj.weight");
+      const std = residual ? 0.02 / Math.sqrt(2 * config.numLayers) : 0.02;
+      if (name.endsWith("norm.weight")) data.fill(1);
+      else if (!name.endsWith(".bias")) for (let i = 0; i < data.length; i++) data[i] = std * normalAt(seed, stream, i);
+      parameters.set(name, gpu.upload(data, shape, STORAGE[dtype]));
+      stream++;
+    }
+    return new Model(gpu, config, dtype, parameters);
+  }
+
+  /** How weights, saved activations and the KV cache are stored. */
+  get storage(): Storage {
+    return STORAGE[this.dtype];
+  }
+
+  get numParameters(): number {
+    let count = 0;
+    for (const tensor of this.parameters.values()) count += tensor.size;
+    return count;
+  }
+
+  parameter(name: string): Tensor {
+    const tensor = this.parameters.get(name);
+    if (!tensor) throw new Error(`the model has no parameter ${name}`);
+    return tensor;
+  }
+
+  /** The parameter that projects hidden states to logits, [V, C]: the embedding where the head is tied. */
+  get headName(): string {
+    return this.config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  }
+
+  /** Cosines and sines, f32 [at least `positions`, D], made on the host in float64. */
+  rope(positions: number): Tensor {
+    if (!this.#rope || this.#rope.shape[0]! < positions) {
+      this.gpu.release(this.#rope);
+      const rows = Math.max(256, 2 ** Math.ceil(Math.log2(positions)));
+      this.#rope = this.gpu.upload(ropeTable(this.config, rows), [rows, this.config.headDim], "f32");
+    }
+    return this.#rope;
+  }
+
+  /** A second model with the same weights, for a reference policy that stays as it is. */
+  clone(): Model {
+    const parameters = new Map<string, Tensor>();
+    for (const [name, source] of this.parameters) {
+      const target = this.gpu.empty(source.shape, source.dtype);
+      this.gpu.recorder().copy(source, target);
+      parameters.set(name, target);
+    }
+    return new Model(this.gpu, this.config, this.dtype, parameters);
+  }
+
+  /** Writes a Hugging Face folder. Tokenizer and generation settings are copied from `source` as they are. */
+  async save(files: Files, dir: string, source?: string): Promise<void> {
+    await files.mkdir(dir);
+    const { torch_dtype: _old, ...raw } = this.config.raw;
+    await files.write(`${dir}/config.json`, `${JSON.stringify({ ...raw, dtype: this.dtype }, null, 2)}\n`);
+    const tensors = Array.from(this.parameters, ([name, tensor]) => ({
+      name,
+      dtype: HF_DTYPE[this.storage],
+      shape: [...tensor.shape],
+      data: () => this.gpu.readBytes(tensor),
+    }));
+    await writeSafetensors(files, `${dir}/model.safetensors`, tensors, { format: "pt" });
+    for (const name of COMPANIONS) {
+      if (source && (await files.exists(`${source}/${name}`))) {
+        await files.write(`${dir}/${name}`, await files.read(`${source}/${name}`));
+      }
+    }
+  }
+
+  dispose(): void {
+    this.gpu.release(...this.parameters.values(), this.#rope);
+    this.#rope = null;
+  }
+}
+
+/** config.json and generation_config.json of a Hugging Face folder. */
+export async function readModelConfig(files: Files, dir: string): Promise<ModelConfig> {
+  const path = `${dir}/config.json`;
+  let json: unknown;
+  const text = await files.readText(path);
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(`${path}: expected JSON, got ${(error as Error).message}`, { cause: error });
+  }
+  return parseModelConfig(json, path);
+}

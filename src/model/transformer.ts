@@ -1,0 +1,126 @@
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { attentionForward } from "../kernels/attention.ts";
+import { embeddingBackward, embeddingForward } from "../kernels/embedding.ts";
+import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
+import type { DeviceBatch } from "./batch.ts";
+import { layerBackward, layerForward, releaseActivations, type Attend, type LayerActivations } from "./layer.ts";
+import type { Model } from "./model.ts";
+
+/** A forward pass kept for its backward pass. */
+export interface Trace {
+  /** Final hidden states after the last norm, elem [T, C]. */
+  hidden: Tensor;
+  rstd: Tensor;
+  /** The residual stream that the last norm read, f32 [T, C]. */
+  last: Tensor;
+  /** With recomputation only a layer's input is kept. */
+  layers: (LayerActivations | Tensor)[];
+}
+
+/** Embedding of `ids`, f32 [T, C]: the start of the residual stream. */
+export function embed(rec: Recorder, model: Model, ids: Tensor): Tensor {
+  const out = rec.gpu.empty([ids.size, model.config.hiddenSize], "f32");
+  embeddingForward(rec, { ids, weight: model.parameter("model.embed_tokens.weight"), out });
+  return out;
+}
+
+/** The last norm: residual stream f32 [T, C] to the hidden states that the head reads, elem [T, C]. */
+export function finalNorm(rec: Recorder, model: Model, x: Tensor): { hidden: Tensor; rstd: Tensor } {
+  const hidden = rec.gpu.empty(x.shape, model.storage);
+  const rstd = rec.gpu.empty([x.shape[0]!], "f32");
+  rmsnormForward(rec, { x, weight: model.parameter("model.norm.weight"), y: hidden, rstd, eps: model.config.rmsNormEps });
+  return { hidden, rstd };
+}
+
+const packedAttention =
+  (rec: Recorder, model: Model, starts: Tensor): Attend =>
+  ({ q, k, v, out }) => {
+    const lse = rec.gpu.empty([q.shape[0]!, q.shape[1]!], "f32");
+    attentionForward(rec, { q, k, v, starts, out, lse, scale: 1 / Math.sqrt(model.config.headDim) });
+    return lse;
+  };
+
+/** Final hidden states of a packed batch, elem [T, C]. Keeps nothing else. */
+export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor {
+  const attend = packedAttention(rec, model, batch.starts);
+  const rope = model.rope(batch.maxLength);
+  let x = embed(rec, model, batch.ids);
+  for (let layer = 0; layer < model.config.numLayers; layer++) {
+    const { output, activations } = layerForward(rec, model, layer, { input: x, positions: batch.positions, rope, attend });
+    releaseActivations(rec, activations);
+    x = output;
+  }
+  const { hidden, rstd } = finalNorm(rec, model, x);
+  rec.gpu.release(x, rstd);
+  return hidden;
+}
+
+/** The same, with what backward needs; `recompute` keeps one tensor a layer and runs each layer a second time in backward. */
+export function forwardWithTrace(rec: Recorder, model: Model, batch: DeviceBatch, { recompute }: { recompute: boolean }): Trace {
+  const attend = packedAttention(rec, model, batch.starts);
+  const rope = model.rope(batch.maxLength);
+  const layers: Trace["layers"] = [];
+  let x = embed(rec, model, batch.ids);
+  for (let layer = 0; layer < model.config.numLayers; layer++) {
+    const { output, activations } = layerForward(rec, model, layer, { input: x, positions: batch.positions, rope, attend });
+    if (recompute) {
+      const { input, ...rest } = activations;
+      rec.gpu.release(...Object.values(rest));
+      layers.push(input);
+    } else {
+      layers.push(activations);
+    }
+    x = output;
+  }
+  return { ...finalNorm(rec, model, x), last: x, layers };
+}
+
+/**
+ * Adds every parameter's gradient to `grads`, given that with respect to the hidden states, f32 [T, C].
+ * Releases `dhidden` and the trace. `next` links equal ids (kernels/embedding.ts).
+ */
+export function backward(
+  rec: Recorder,
+  model: Model,
+  batch: DeviceBatch,
+  trace: Trace,
+  dhidden: Tensor,
+  grads: ReadonlyMap<string, Tensor>,
+  links: Parameters<typeof embeddingBackward>[1]["links"],
+): void {
+  const { gpu } = rec;
+  const rope = model.rope(batch.maxLength);
+  const dx = gpu.zeros(dhidden.shape, "f32");
+  rmsnormBackward(rec, {
+    x: trace.last,
+    weight: model.parameter("model.norm.weight"),
+    rstd: trace.rstd,
+    dy: dhidden,
+    dx,
+    dweight: grads.get("model.norm.weight")!,
+  });
+  gpu.release(dhidden, trace.hidden, trace.rstd, trace.last);
+  for (let layer = model.config.numLayers - 1; layer >= 0; layer--) {
+    const saved = recomputed(rec, model, batch, layer, trace.layers[layer]!, rope);
+    layerBackward(rec, model, layer, { saved, dx, batch, rope, grads });
+    releaseActivations(rec, saved);
+  }
+  embeddingBackward(rec, { links, dout: dx, dweight: grads.get("model.embed_tokens.weight")! });
+  gpu.release(dx);
+}
+
+function recomputed(
+  rec: Recorder,
+  model: Model,
+  batch: DeviceBatch,
+  layer: number,
+  kept: LayerActivations | Tensor,
+  rope: Tensor,
+): LayerActivations {
+  if ("input" in kept) return kept;
+  const attend = packedAttention(rec, model, batch.starts);
+  const { output, activations } = layerForward(rec, model, layer, { input: kept, positions: batch.positions, rope, attend });
+  rec.gpu.release(output);
+  return activations;
+}

@@ -1,0 +1,158 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { linkOccurrences } from "../kernels/embedding.ts";
+import { logprobForward } from "../kernels/logprob.ts";
+import { crossEntropyGradient, policyGradient as policyGradientKernel, type KlEstimator } from "../kernels/policy-gradient.ts";
+import { releaseBatch, toRows, toTokens, uploadBatch, type PackedBatch } from "../model/batch.ts";
+import type { Model } from "../model/model.ts";
+import { backward, forward, forwardWithTrace } from "../model/transformer.ts";
+
+/** Gradients f32 by parameter name, added to by every micro-batch until the optimizer clears them. */
+export type Gradients = ReadonlyMap<string, Tensor>;
+
+/** Per-token targets of the policy gradient, f32 [T], index t speaking of token t. */
+export interface PolicyTargets {
+  /** Share of the token in the loss: 0 for prompts, otherwise what the aggregation says. */
+  weights: Float32Array;
+  advantages: Float32Array;
+  /** log p of the tokens under the policy that sampled them. */
+  oldLogprobs: Float32Array;
+  /** Under the reference policy; needed for a KL term in the loss only. */
+  refLogprobs?: Float32Array;
+}
+
+export interface PolicyLossOptions {
+  /** PPO's clip range. */
+  epsilon: number;
+  /** Coefficient of the KL term inside the loss; 0 where KL is part of the reward. */
+  beta: number;
+  klEstimator: KlEstimator;
+  temperature: number;
+  /** Activation recomputation. */
+  recompute: boolean;
+}
+
+/** Per-token results, f32 [T]; 0 at a sequence's first token. */
+export interface TokenLogprobs {
+  logprobs: Float32Array;
+  /** Entropy of the distribution that the token was drawn from, in nats. */
+  entropy: Float32Array;
+}
+
+/** log p(token t | its own sequence's prefix) at `temperature`. */
+export async function tokenLogprobs(model: Model, packed: PackedBatch, { temperature }: { temperature: number }): Promise<TokenLogprobs> {
+  const { gpu } = model;
+  const rec = gpu.recorder();
+  const batch = uploadBatch(gpu, packed);
+  const hidden = forward(rec, model, batch);
+  const head = headLogprobs(gpu, model, hidden, batch.targets, temperature);
+  const result = {
+    logprobs: toTokens(await gpu.readF32(head.logprob), packed.cuSeqlens),
+    entropy: toTokens(await gpu.readF32(head.entropy), packed.cuSeqlens),
+  };
+  gpu.release(hidden, head.logprob, head.lse, head.entropy);
+  releaseBatch(gpu, batch);
+  return result;
+}
+
+/** Adds the gradient of the clipped policy loss to `grads`. The sum of `loss`, which includes the weights, is the loss. */
+export async function policyGradient(
+  model: Model,
+  grads: Gradients,
+  packed: PackedBatch,
+  targets: PolicyTargets,
+  { epsilon, beta, klEstimator, temperature, recompute }: PolicyLossOptions,
+): Promise<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }> {
+  const { gpu } = model;
+  const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
+  const inputs = {
+    weights: rows(targets.weights),
+    advantages: rows(targets.advantages),
+    oldLogprobs: rows(targets.oldLogprobs),
+    refLogprobs: rows(targets.refLogprobs ?? targets.oldLogprobs),
+  };
+  const ratio = gpu.empty([packed.tokenIds.length], "f32");
+  const results = await headGradient(model, grads, packed, temperature, recompute, (shared) =>
+    policyGradientKernel(gpu.recorder(), { ...shared, ...inputs, ratio, epsilon, beta, klEstimator }),
+  );
+  const ratios = toTokens(await gpu.readF32(ratio), packed.cuSeqlens);
+  gpu.release(...Object.values(inputs), ratio);
+  return { ...results, ratio: ratios };
+}
+
+/** Adds the gradient of the weighted cross-entropy, sum of -weights[t] log p(token t), to `grads`. */
+export async function supervisedGradient(
+  model: Model,
+  grads: Gradients,
+  packed: PackedBatch,
+  weights: Float32Array,
+  { recompute }: { recompute: boolean },
+): Promise<TokenLogprobs & { loss: Float32Array }> {
+  const { gpu } = model;
+  const rowWeights = gpu.upload(toRows(weights, packed.cuSeqlens), [weights.length], "f32");
+  const results = await headGradient(model, grads, packed, 1, recompute, (shared) =>
+    crossEntropyGradient(gpu.recorder(), { ...shared, weights: rowWeights }),
+  );
+  gpu.release(rowWeights);
+  return results;
+}
+
+/** The tensors that every loss at the head shares. */
+interface HeadTensors {
+  hidden: Tensor;
+  weight: Tensor;
+  targets: Tensor;
+  logprob: Tensor;
+  lse: Tensor;
+  temperature: number;
+  loss: Tensor;
+  coefficient: Tensor;
+  dhidden: Tensor;
+  dweight: Tensor;
+}
+
+/** Forward, `loss` at the head, backward: what all the losses have in common. */
+async function headGradient(
+  model: Model,
+  grads: Gradients,
+  packed: PackedBatch,
+  temperature: number,
+  recompute: boolean,
+  recordLoss: (shared: HeadTensors) => void,
+): Promise<TokenLogprobs & { loss: Float32Array }> {
+  const { gpu } = model;
+  const rec = gpu.recorder();
+  const count = packed.tokenIds.length;
+  const batch = uploadBatch(gpu, packed);
+  const links = linkOccurrences(gpu, packed.tokenIds);
+  const trace = forwardWithTrace(rec, model, batch, { recompute });
+  const head = headLogprobs(gpu, model, trace.hidden, batch.targets, temperature);
+  const loss = gpu.empty([count], "f32");
+  const coefficient = gpu.empty([count], "f32");
+  const dhidden = gpu.empty(trace.hidden.shape, "f32");
+  recordLoss({
+    hidden: trace.hidden,
+    weight: model.parameter(model.headName),
+    targets: batch.targets,
+    logprob: head.logprob,
+    lse: head.lse,
+    temperature,
+    loss,
+    coefficient,
+    dhidden,
+    dweight: grads.get(model.headName)!,
+  });
+  backward(rec, model, batch, trace, dhidden, grads, links);
+  const tokens = async (tensor: Tensor) => toTokens(await gpu.readF32(tensor), packed.cuSeqlens);
+  const results = { logprobs: await tokens(head.logprob), entropy: await tokens(head.entropy), loss: await tokens(loss) };
+  gpu.release(head.logprob, head.lse, head.entropy, loss, coefficient, links.next, links.heads);
+  releaseBatch(gpu, batch);
+  return results;
+}
+
+function headLogprobs(gpu: Gpu, model: Model, hidden: Tensor, targets: Tensor, temperature: number) {
+  const rows = hidden.shape[0]!;
+  const head = { logprob: gpu.empty([rows], "f32"), lse: gpu.empty([rows], "f32"), entropy: gpu.empty([rows], "f32") };
+  logprobForward(gpu.recorder(), { hidden, weight: model.parameter(model.headName), targets, temperature, ...head });
+  return head;
+}

@@ -16,7 +16,6 @@ const FLAGS = ["disable-dawn-features=lazy_clear_resource_on_first_use,timestamp
 const instances: GPU[] = [];
 
 export const nodeGpu: GpuHost = {
-  name: "node",
   async requestAdapter({ name } = {}) {
     const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
     instances.push(instance);

@@ -22,8 +22,8 @@ export interface Files {
   remove(path: string): Promise<void>;
 }
 
-/** The host's part of WebGPU: what `navigator.gpu` is in a browser. */
+/** The host's part of WebGPU. */
 export interface GpuHost {
-  name: "node" | "deno" | "web";
+  /** An adapter whose name contains `name`, or the one that the host prefers; null if there is none. */
   requestAdapter(options?: { name?: string }): Promise<GPUAdapter | null>;
 }

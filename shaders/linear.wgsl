@@ -1,0 +1,307 @@
+// The linear layer: y = x W^T + bias, with x [rows, inputs], W [outputs, inputs], y [rows, outputs].
+//
+//   linear_forward           y           overwritten
+//   linear_forward_residual  residual    added to
+//   linear_logits            logits      overwritten: x W[row0 : row0 + outputs]^T, a chunk of the vocabulary
+//   linear_backward_input    dx          dy W; added to if params.accumulate, otherwise overwritten
+//   linear_backward_weight   dweight     added to: dy^T x
+//   linear_backward_bias     dbias       added to: sum of dy over its rows
+//
+// Parallelisation: an invocation computes a tile of 8 x 8 outputs in registers, a workgroup 8 (columns) x 4 (rows) tiles.
+// Each step of the sum loads 8 + 8 numbers for 64 multiply-adds, straight from storage: without workgroup memory and
+// barriers, which cost a software adapter more than they save.
+//
+// Every output is one chain of fma in the order of the summed index, whatever tile it falls in and whatever else is in the
+// batch: a row has the same bits alone and among a thousand. Tiles that reach over an edge repeat its last row or column
+// and do not store it.
+
+struct Params {
+  rows: u32,
+  inputs: u32,  // even
+  outputs: u32, // even but for linear_logits and the backward pass from its chunks
+  row0: u32,    // first row of W and dweight that takes part
+  accumulate: u32,
+  has_bias: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<pair>;
+@group(0) @binding(2) var<storage, read> weight: array<pair>;
+@group(0) @binding(3) var<storage, read> bias: array<pair>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<pair>;
+@group(0) @binding(6) var<storage, read_write> residual: array<vec2<f32>>;
+@group(0) @binding(7) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dx: array<vec2<f32>>;
+@group(0) @binding(9) var<storage, read_write> dweight: array<vec2<f32>>;
+@group(0) @binding(10) var<storage, read_write> dbias: array<f32>;
+
+const LANES_X = 8u;
+const LANES_Y = 4u;
+const OFFSETS = vec4(0u, 1u, 2u, 3u);
+// A lane's four pairs of columns lie LANES_X apart, so that neighbouring lanes read and write neighbouring pairs.
+const PAIR_OFFSETS = vec4(0u, 1u, 2u, 3u) * LANES_X;
+
+// 8 rows x 8 columns. Column r of `a` is row r of the tile, its first four columns; `b` continues it, `c` and `d` are rows 4 to 7.
+struct Tile {
+  a: mat4x4<f32>,
+  b: mat4x4<f32>,
+  c: mat4x4<f32>,
+  d: mat4x4<f32>,
+}
+
+fn add_outer(sum: mat4x4<f32>, row: vec4<f32>, column: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4(
+    fma(vec4(row.x), column, sum[0]),
+    fma(vec4(row.y), column, sum[1]),
+    fma(vec4(row.z), column, sum[2]),
+    fma(vec4(row.w), column, sum[3]),
+  );
+}
+
+// One term of the sum: `rows` and `columns` each hold 8 numbers.
+fn add_term(tile: Tile, rows: mat2x4<f32>, columns: mat2x4<f32>) -> Tile {
+  return Tile(
+    add_outer(tile.a, rows[0], columns[0]),
+    add_outer(tile.b, rows[0], columns[1]),
+    add_outer(tile.c, rows[1], columns[0]),
+    add_outer(tile.d, rows[1], columns[1]),
+  );
+}
+
+// First row and first pair of columns of this invocation's tile.
+fn tile_origin(wid: vec3<u32>, lid: vec3<u32>) -> vec2<u32> {
+  return vec2((wid.y * LANES_Y + lid.y) * 8u, wid.x * LANES_X * 4u + lid.x);
+}
+
+// Pairs at four places, transposed: their even elements, then their odd ones.
+fn x_pairs(at: vec4<u32>) -> mat2x4<f32> {
+  return transpose(mat4x2(unpack(x[at.x]), unpack(x[at.y]), unpack(x[at.z]), unpack(x[at.w])));
+}
+
+fn weight_pairs(at: vec4<u32>) -> mat2x4<f32> {
+  return transpose(mat4x2(unpack(weight[at.x]), unpack(weight[at.y]), unpack(weight[at.z]), unpack(weight[at.w])));
+}
+
+// ---- forward -------------------------------------------------------------------------------------------------------
+
+fn product(origin: vec2<u32>) -> Tile {
+  let pairs = params.inputs / 2u;
+  let last_row = params.rows - 1u;
+  let x_low = min(origin.x + OFFSETS, vec4(last_row)) * pairs;
+  let x_high = min(origin.x + 4u + OFFSETS, vec4(last_row)) * pairs;
+
+  let last_column = params.outputs - 1u;
+  let columns = 2u * (origin.y + PAIR_OFFSETS);
+  let weight_low = (params.row0 + min(columns.xxyy + vec4(0u, 1u, 0u, 1u), vec4(last_column))) * pairs;
+  let weight_high = (params.row0 + min(columns.zzww + vec4(0u, 1u, 0u, 1u), vec4(last_column))) * pairs;
+
+  var tile: Tile;
+  for (var p = 0u; p < pairs; p++) {
+    let x0 = x_pairs(x_low + p);
+    let x1 = x_pairs(x_high + p);
+    let w0 = weight_pairs(weight_low + p);
+    let w1 = weight_pairs(weight_high + p);
+    tile = add_term(tile, mat2x4(x0[0], x1[0]), mat2x4(w0[0], w1[0]));
+    tile = add_term(tile, mat2x4(x0[1], x1[1]), mat2x4(w0[1], w1[1]));
+  }
+  return tile;
+}
+
+fn bias_at(column_pair: u32) -> vec2<f32> {
+  if (params.has_bias == 0u) { return vec2(0.0); }
+  return unpack(bias[column_pair]);
+}
+
+fn store_y(row: u32, p: u32, values: vec2<f32>) {
+  let pairs = params.outputs / 2u;
+  if (row < params.rows && p < pairs) { y[row * pairs + p] = pack(values + bias_at(p)); }
+}
+
+fn store_y_block(row: u32, p: u32, values: mat4x4<f32>) {
+  store_y(row, p, values[0].xy);
+  store_y(row, p + LANES_X, values[0].zw);
+  store_y(row + 1u, p, values[1].xy);
+  store_y(row + 1u, p + LANES_X, values[1].zw);
+  store_y(row + 2u, p, values[2].xy);
+  store_y(row + 2u, p + LANES_X, values[2].zw);
+  store_y(row + 3u, p, values[3].xy);
+  store_y(row + 3u, p + LANES_X, values[3].zw);
+}
+
+@compute @workgroup_size(LANES_X, LANES_Y)
+fn linear_forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let origin = tile_origin(wid, lid);
+  let tile = product(origin);
+  store_y_block(origin.x, origin.y, tile.a);
+  store_y_block(origin.x, origin.y + 2u * LANES_X, tile.b);
+  store_y_block(origin.x + 4u, origin.y, tile.c);
+  store_y_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+}
+
+fn add_to_residual(row: u32, p: u32, values: vec2<f32>) {
+  let pairs = params.outputs / 2u;
+  if (row < params.rows && p < pairs) { residual[row * pairs + p] += values + bias_at(p); }
+}
+
+fn add_residual_block(row: u32, p: u32, values: mat4x4<f32>) {
+  add_to_residual(row, p, values[0].xy);
+  add_to_residual(row, p + LANES_X, values[0].zw);
+  add_to_residual(row + 1u, p, values[1].xy);
+  add_to_residual(row + 1u, p + LANES_X, values[1].zw);
+  add_to_residual(row + 2u, p, values[2].xy);
+  add_to_residual(row + 2u, p + LANES_X, values[2].zw);
+  add_to_residual(row + 3u, p, values[3].xy);
+  add_to_residual(row + 3u, p + LANES_X, values[3].zw);
+}
+
+@compute @workgroup_size(LANES_X, LANES_Y)
+fn linear_forward_residual(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let origin = tile_origin(wid, lid);
+  let tile = product(origin);
+  add_residual_block(origin.x, origin.y, tile.a);
+  add_residual_block(origin.x, origin.y + 2u * LANES_X, tile.b);
+  add_residual_block(origin.x + 4u, origin.y, tile.c);
+  add_residual_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+}
+
+// The number of tokens in a vocabulary may be odd: single stores.
+fn store_logits(row: u32, p: u32, values: vec2<f32>) {
+  if (row >= params.rows) { return; }
+  let at = row * params.outputs + 2u * p;
+  if (2u * p < params.outputs) { logits[at] = values.x; }
+  if (2u * p + 1u < params.outputs) { logits[at + 1u] = values.y; }
+}
+
+fn store_logits_block(row: u32, p: u32, values: mat4x4<f32>) {
+  store_logits(row, p, values[0].xy);
+  store_logits(row, p + LANES_X, values[0].zw);
+  store_logits(row + 1u, p, values[1].xy);
+  store_logits(row + 1u, p + LANES_X, values[1].zw);
+  store_logits(row + 2u, p, values[2].xy);
+  store_logits(row + 2u, p + LANES_X, values[2].zw);
+  store_logits(row + 3u, p, values[3].xy);
+  store_logits(row + 3u, p + LANES_X, values[3].zw);
+}
+
+@compute @workgroup_size(LANES_X, LANES_Y)
+fn linear_logits(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let origin = tile_origin(wid, lid);
+  let tile = product(origin);
+  store_logits_block(origin.x, origin.y, tile.a);
+  store_logits_block(origin.x, origin.y + 2u * LANES_X, tile.b);
+  store_logits_block(origin.x + 4u, origin.y, tile.c);
+  store_logits_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+}
+
+// ---- backward, input -----------------------------------------------------------------------------------------------
+
+fn dy_at(at: vec4<u32>) -> vec4<f32> {
+  return vec4(dy[at.x], dy[at.y], dy[at.z], dy[at.w]);
+}
+
+fn store_dx(row: u32, p: u32, values: vec2<f32>) {
+  let pairs = params.inputs / 2u;
+  if (row >= params.rows || p >= pairs) { return; }
+  let at = row * pairs + p;
+  if (params.accumulate == 0u) { dx[at] = values; } else { dx[at] += values; }
+}
+
+fn store_dx_block(row: u32, p: u32, values: mat4x4<f32>) {
+  store_dx(row, p, values[0].xy);
+  store_dx(row, p + LANES_X, values[0].zw);
+  store_dx(row + 1u, p, values[1].xy);
+  store_dx(row + 1u, p + LANES_X, values[1].zw);
+  store_dx(row + 2u, p, values[2].xy);
+  store_dx(row + 2u, p + LANES_X, values[2].zw);
+  store_dx(row + 3u, p, values[3].xy);
+  store_dx(row + 3u, p + LANES_X, values[3].zw);
+}
+
+// Tile of dx: rows of dy x columns of W, summed over the rows of W.
+@compute @workgroup_size(LANES_X, LANES_Y)
+fn linear_backward_input(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let origin = tile_origin(wid, lid);
+  let pairs = params.inputs / 2u;
+  let last_row = params.rows - 1u;
+  let dy_low = min(origin.x + OFFSETS, vec4(last_row)) * params.outputs;
+  let dy_high = min(origin.x + 4u + OFFSETS, vec4(last_row)) * params.outputs;
+  let columns = min(origin.y + PAIR_OFFSETS, vec4(pairs - 1u));
+
+  var tile: Tile;
+  for (var n = 0u; n < params.outputs; n++) {
+    let w = (params.row0 + n) * pairs + columns;
+    tile = add_term(
+      tile,
+      mat2x4(dy_at(dy_low + n), dy_at(dy_high + n)),
+      mat2x4(vec4(unpack(weight[w.x]), unpack(weight[w.y])), vec4(unpack(weight[w.z]), unpack(weight[w.w]))),
+    );
+  }
+  store_dx_block(origin.x, origin.y, tile.a);
+  store_dx_block(origin.x, origin.y + 2u * LANES_X, tile.b);
+  store_dx_block(origin.x + 4u, origin.y, tile.c);
+  store_dx_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+}
+
+// ---- backward, weight and bias -------------------------------------------------------------------------------------
+
+fn add_to_dweight(row: u32, p: u32, values: vec2<f32>) {
+  let pairs = params.inputs / 2u;
+  if (row < params.outputs && p < pairs) { dweight[(params.row0 + row) * pairs + p] += values; }
+}
+
+fn add_dweight_block(row: u32, p: u32, values: mat4x4<f32>) {
+  add_to_dweight(row, p, values[0].xy);
+  add_to_dweight(row, p + LANES_X, values[0].zw);
+  add_to_dweight(row + 1u, p, values[1].xy);
+  add_to_dweight(row + 1u, p + LANES_X, values[1].zw);
+  add_to_dweight(row + 2u, p, values[2].xy);
+  add_to_dweight(row + 2u, p + LANES_X, values[2].zw);
+  add_to_dweight(row + 3u, p, values[3].xy);
+  add_to_dweight(row + 3u, p + LANES_X, values[3].zw);
+}
+
+// Tile of dweight: columns of dy x columns of x, summed over their rows.
+@compute @workgroup_size(LANES_X, LANES_Y)
+fn linear_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let origin = tile_origin(wid, lid);
+  let pairs = params.inputs / 2u;
+  let last_output = params.outputs - 1u;
+  let dy_low = min(origin.x + OFFSETS, vec4(last_output));
+  let dy_high = min(origin.x + 4u + OFFSETS, vec4(last_output));
+  let columns = min(origin.y + PAIR_OFFSETS, vec4(pairs - 1u));
+
+  var tile: Tile;
+  for (var t = 0u; t < params.rows; t++) {
+    let at_x = t * pairs + columns;
+    let at_dy = t * params.outputs;
+    tile = add_term(
+      tile,
+      mat2x4(dy_at(at_dy + dy_low), dy_at(at_dy + dy_high)),
+      mat2x4(vec4(unpack(x[at_x.x]), unpack(x[at_x.y])), vec4(unpack(x[at_x.z]), unpack(x[at_x.w]))),
+    );
+  }
+  add_dweight_block(origin.x, origin.y, tile.a);
+  add_dweight_block(origin.x, origin.y + 2u * LANES_X, tile.b);
+  add_dweight_block(origin.x + 4u, origin.y, tile.c);
+  add_dweight_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+}
+
+const BIAS_COLUMNS = 8u;
+const BIAS_LANES = 16u;
+var<workgroup> partial_bias: array<array<f32, BIAS_COLUMNS>, BIAS_LANES>;
+
+// A workgroup sums 8 columns: 16 lanes each take every 16th row, then the first adds up their sums.
+@compute @workgroup_size(BIAS_COLUMNS, BIAS_LANES)
+fn linear_backward_bias(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let column = wid.x * BIAS_COLUMNS + lid.x;
+  var sum = 0.0;
+  if (column < params.outputs) {
+    for (var t = lid.y; t < params.rows; t += BIAS_LANES) { sum += dy[t * params.outputs + column]; }
+  }
+  partial_bias[lid.y][lid.x] = sum;
+  workgroupBarrier();
+  if (lid.y > 0u || column >= params.outputs) { return; }
+  for (var i = 1u; i < BIAS_LANES; i++) { sum += partial_bias[i][lid.x]; }
+  dbias[column] += sum;
+}

@@ -1,0 +1,135 @@
+import { FormatError } from "../errors.ts";
+import { LLM } from "../engine/llm.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { openSafetensors, type SafetensorsFile } from "../hf/safetensors.ts";
+import { linearLogits } from "../kernels/linear.ts";
+import type { KlEstimator } from "../kernels/policy-gradient.ts";
+import { releaseBatch, uploadBatch, type PackedBatch } from "../model/batch.ts";
+import { Model, type ModelDType } from "../model/model.ts";
+import { forward } from "../model/transformer.ts";
+import type { Files } from "../runtime/types.ts";
+import { policyGradient, tokenLogprobs } from "../train/policy.ts";
+import { check, cosine, maxAbs, meanAbs, relativeL2, type Check } from "./check.ts";
+
+/** A folder with a model and what PyTorch computes with it (case.safetensors, ppo_*.safetensors). */
+export async function* verifyModel(gpu: Gpu, files: Files, dir: string, name: string, dtype: ModelDType): AsyncGenerator<Check> {
+  const reference = await openSafetensors(files, `${dir}/case.safetensors`);
+  const batch: PackedBatch = { tokenIds: await reference.readU32("input_ids"), cuSeqlens: await reference.readU32("cu_seqlens") };
+  const model = await Model.load(gpu, files, dir, { dtype });
+  const exact = dtype === "float32";
+  try {
+    const logits = await allLogits(model, batch);
+    yield check(`${name} logits`, relativeL2(logits, await reference.readF32("logits")), exact ? 2e-5 : 2e-2);
+
+    const { logprobs } = await tokenLogprobs(model, batch, { temperature: 1 });
+    const want = await reference.readF32("logprobs");
+    yield exact
+      ? check(`${name} logprobs`, maxAbs(logprobs, want), 1e-4)
+      : check(`${name} logprobs`, meanAbs(logprobs, want), 2e-2);
+
+    if (exact) yield await greedyCheck(model, reference, name);
+
+    for (const file of (await files.list(dir)).filter((f) => /^ppo_.*\.safetensors$/.test(f))) {
+      yield* verifyLoss(model, batch, await openSafetensors(files, `${dir}/${file}`), `${name} ${file.replace(".safetensors", "")}`);
+    }
+  } finally {
+    model.dispose();
+  }
+}
+
+/** f32 [T * V]; the cases are small. */
+async function allLogits(model: Model, packed: PackedBatch): Promise<Float32Array> {
+  const { gpu } = model;
+  const rec = gpu.recorder();
+  const batch = uploadBatch(gpu, packed);
+  const x = forward(rec, model, batch);
+  const rows = model.config.vocabSize;
+  const logits = gpu.empty([packed.tokenIds.length, rows], "f32");
+  linearLogits(rec, { x, weight: model.parameter(model.headName), row0: 0, rows, logits });
+  const values = await gpu.readF32(logits);
+  gpu.release(x, logits);
+  releaseBatch(gpu, batch);
+  return values;
+}
+
+/** Errors are tokens that differ. */
+async function greedyCheck(model: Model, reference: SafetensorsFile, name: string): Promise<Check> {
+  const want = await reference.readU32("greedy.ids");
+  const promptTokenIds = Array.from(await reference.readU32("greedy.prompt"));
+  const llm = new LLM(model, { maxNumSeqs: 1, maxModelLen: promptTokenIds.length + want.length });
+  try {
+    const params = { n: 1, temperature: 0, topK: 0, topP: 1, maxTokens: want.length, seed: 0, stopTokenIds: [] };
+    const [output] = await llm.generate([{ promptId: 0, promptTokenIds }], params);
+    const got = output!.outputs[0]!.tokenIds;
+    return check(`${name} greedy ids`, want.filter((id, i) => id !== got[i]).length, 0);
+  } finally {
+    llm.dispose();
+  }
+}
+
+async function* verifyLoss(model: Model, batch: PackedBatch, reference: SafetensorsFile, name: string): AsyncGenerator<Check> {
+  const { gpu } = model;
+  const { aggregate, clip, kl, kl_estimator: klEstimator } = reference.metadata;
+  const mask = await reference.readF32("mask");
+  const grads = new Map<string, Tensor>(Array.from(model.parameters, ([parameter, { shape }]) => [parameter, gpu.zeros(shape, "f32")]));
+  try {
+    const { loss } = await policyGradient(
+      model,
+      grads,
+      batch,
+      {
+        weights: aggregationWeights(mask, batch.cuSeqlens, aggregate ?? ""),
+        advantages: await reference.readF32("advantages"),
+        oldLogprobs: await reference.readF32("old_logprobs"),
+        refLogprobs: await reference.readF32("ref_logprobs"),
+      },
+      { epsilon: Number(clip), beta: Number(kl), klEstimator: klEstimator as KlEstimator, temperature: 1, recompute: false },
+    );
+    const want = (await reference.readF32("loss"))[0]!;
+    const got = loss.reduce((sum, l) => sum + l, 0);
+    const exact = model.dtype === "float32";
+    if (exact) yield check(`${name} loss`, Math.abs(got - want) / Math.abs(want), 1e-5);
+
+    const all = { got: [] as Float32Array[], want: [] as Float32Array[] };
+    for (const [parameter, grad] of grads) {
+      const gotGrad = await gpu.readF32(grad);
+      const wantGrad = await reference.readF32(`grad.${parameter}`);
+      if (exact) yield check(`${name} grad ${parameter}`, relativeL2(gotGrad, wantGrad), 2e-4);
+      all.got.push(gotGrad);
+      all.want.push(wantGrad);
+    }
+    if (!exact) {
+      const [gotAll, wantAll] = [concat(all.got), concat(all.want)];
+      yield check(`${name} gradients`, relativeL2(gotAll, wantAll), 5e-2);
+      yield check(`${name} gradients 1 - cosine`, 1 - cosine(gotAll, wantAll), 1 - 0.998);
+    }
+  } finally {
+    gpu.release(...grads.values());
+  }
+}
+
+/** "token": the mean over all masked tokens. "sequence": over a sequence's masked tokens, then over sequences. */
+function aggregationWeights(mask: Float32Array, cuSeqlens: Uint32Array, aggregate: string): Float32Array {
+  const total = mask.reduce((sum, m) => sum + m, 0);
+  if (aggregate === "token") return mask.map((m) => m / total);
+  if (aggregate !== "sequence") throw new FormatError(`expected the loss's aggregate to be token or sequence, got ${aggregate}`);
+  const weights = new Float32Array(mask.length);
+  const sequences = cuSeqlens.length - 1;
+  for (let s = 0; s < sequences; s++) {
+    const [start, end] = [cuSeqlens[s]!, cuSeqlens[s + 1]!];
+    const count = mask.subarray(start, end).reduce((sum, m) => sum + m, 0);
+    for (let t = start; t < end; t++) weights[t] = mask[t]! / (count * sequences);
+  }
+  return weights;
+}
+
+function concat(arrays: Float32Array[]): Float32Array {
+  const all = new Float32Array(arrays.reduce((n, a) => n + a.length, 0));
+  let offset = 0;
+  for (const array of arrays) {
+    all.set(array, offset);
+    offset += array.length;
+  }
+  return all;
+}

@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import { LLM, type EngineOptions, type RequestOutput } from "../../src/engine/llm.ts";
+import type { SamplingParams } from "../../src/engine/sampling-params.ts";
+import { ConfigError } from "../../src/errors.ts";
+import { packSequences } from "../../src/model/batch.ts";
+import { Model, type ModelDType } from "../../src/model/model.ts";
+import { tokenLogprobs } from "../../src/train/policy.ts";
+import { testGpu } from "../helpers/gpu.ts";
+import { tinyConfig } from "../helpers/models.ts";
+
+const params: SamplingParams = { n: 3, temperature: 1, topK: 0, topP: 1, maxTokens: 40, seed: 7, stopTokenIds: [0, 5] };
+const requests = [
+  { promptId: 11, promptTokenIds: [1, 2, 3] },
+  { promptId: 12, promptTokenIds: Array.from({ length: 37 }, (_, i) => (7 * i + 1) % 37) },
+  { promptId: 13, promptTokenIds: [9] },
+  { promptId: 14, promptTokenIds: Array.from({ length: 16 }, (_, i) => 36 - i) },
+];
+
+async function model(dtype: ModelDType): Promise<Model> {
+  const random = Model.random(await testGpu(), tinyConfig(), { dtype, seed: 3 });
+  // At its initial scale the model's distribution is nearly uniform, and a wrong one would look like it.
+  for (const [name, tensor] of random.parameters) {
+    if (name.endsWith("norm.weight")) continue;
+    random.gpu.write(tensor, (await random.gpu.readF32(tensor)).map((w) => w * 8));
+  }
+  return random;
+}
+
+async function generate(m: Model, options: EngineOptions, subset = requests, p = params): Promise<RequestOutput[]> {
+  const llm = new LLM(m, { maxModelLen: 128, ...options });
+  try {
+    return await llm.generate(subset, p);
+  } finally {
+    llm.dispose();
+  }
+}
+
+describe.each(["float32", "bfloat16"] as const)("LLM in %s", (dtype) => {
+  test("the sampler's log-probabilities are the trainer's, to the bit", async () => {
+    const m = await model(dtype);
+    const outputs = await generate(m, {});
+    const flat = outputs.flatMap(({ promptTokenIds, outputs: o }) => o.map((c) => ({ promptTokenIds, ...c })));
+    const batch = packSequences(flat.map((c) => [...c.promptTokenIds, ...c.tokenIds]));
+    const { logprobs } = await tokenLogprobs(m, batch, { temperature: 1 });
+    flat.forEach((c, s) => {
+      const start = batch.cuSeqlens[s]! + c.promptTokenIds.length;
+      expect(Array.from(logprobs.subarray(start, start + c.tokenIds.length))).toEqual(c.logprobs);
+    });
+    expect(new Set(flat.map((c) => c.tokenIds.join())).size).toBeGreaterThan(flat.length / 2);
+    m.dispose();
+  });
+
+  test("a rollout depends on neither batch, slots, block size nor preemption", async () => {
+    const m = await model(dtype);
+    const all = await generate(m, {});
+    expect(await generate(m, { maxNumSeqs: 1 })).toEqual(all);
+    expect(await generate(m, { maxNumSeqs: 5, blockSize: 8 })).toEqual(all);
+    // Room for one long sequence and a little: the others are preempted again and again.
+    const { numLayers, numKvHeads, headDim } = m.config;
+    const position = numLayers * 2 * numKvHeads * headDim * (dtype === "float32" ? 4 : 2);
+    expect(await generate(m, { blockSize: 8, kvCacheBytes: 144 * position })).toEqual(all);
+    expect(await generate(m, {}, [requests[2]!])).toEqual([all[2]]);
+    expect(await generate(m, {}, requests, { ...params, n: 1 })).toEqual(all.map((r) => ({ ...r, outputs: r.outputs.slice(0, 1) })));
+    m.dispose();
+  });
+
+  test("greedy decoding takes the most probable token, and ends for the reason it says", async () => {
+    const m = await model(dtype);
+    const outputs = await generate(m, {}, requests, { ...params, n: 1, temperature: 0 });
+    for (const { promptTokenIds, outputs: [c] } of outputs) {
+      const last = c!.tokenIds.at(-1)!;
+      expect(c!.finishReason).toBe(params.stopTokenIds.includes(last) ? "stop" : "length");
+      expect(c!.tokenIds.slice(0, -1).some((id) => params.stopTokenIds.includes(id))).toBe(false);
+      if (c!.finishReason === "length") expect(c!.tokenIds.length).toBe(params.maxTokens);
+      // Every token in the place of the first sampled one: none is more probable.
+      const candidates = packSequences(Array.from({ length: 37 }, (_, id) => [...promptTokenIds, id]));
+      const { logprobs } = await tokenLogprobs(m, candidates, { temperature: 1 });
+      const first = Array.from({ length: 37 }, (_, id) => logprobs[candidates.cuSeqlens[id + 1]! - 1]!);
+      expect(first[c!.tokenIds[0]!]).toBe(Math.max(...first));
+      expect(first.reduce((sum, lp) => sum + Math.exp(lp), 0)).toBeCloseTo(1, 4);
+    }
+    m.dispose();
+  });
+});
+
+describe("LLM", () => {
+  test("another seed, another sample", async () => {
+    const m = await model("float32");
+    const a = await generate(m, {});
+    const b = await generate(m, {}, requests, { ...params, seed: 8 });
+    expect(b).not.toEqual(a);
+    m.dispose();
+  });
+
+  test("names what is wrong with a request", async () => {
+    const m = await model("float32");
+    const bad = (subset: typeof requests, p = params) => generate(m, {}, subset, p);
+    await expect(bad([{ promptId: 0, promptTokenIds: [] }])).rejects.toThrow(/at least one token/);
+    await expect(bad([{ promptId: 0, promptTokenIds: [37] }])).rejects.toThrow(/0 to 36, got 37/);
+    await expect(bad([{ promptId: 0, promptTokenIds: Array(128).fill(1) }])).rejects.toThrow(/fewer than 128/);
+    await expect(bad(requests, { ...params, topP: 0 })).rejects.toThrow(ConfigError);
+    expect(() => new LLM(m, { kvCacheBytes: 1000 })).toThrow(/kv_cache_bytes/);
+    m.dispose();
+  });
+
+  test("an aborted generation stops and leaves the engine usable", async () => {
+    const m = await model("float32");
+    const llm = new LLM(m, { maxModelLen: 128 });
+    const controller = new AbortController();
+    const aborted = llm.generate(requests, params, { signal: controller.signal, onTokens: () => controller.abort(new Error("enough")) });
+    await expect(aborted).rejects.toThrow("enough");
+    expect(await llm.generate(requests, params)).toEqual(await generate(m, {}));
+    llm.dispose();
+    m.dispose();
+  });
+});

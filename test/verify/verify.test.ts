@@ -1,0 +1,35 @@
+import { readdirSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { FormatError } from "../../src/errors.ts";
+import { nodeFiles } from "../../src/runtime/files-node.ts";
+import { runVerify } from "../../src/verify/verify.ts";
+import { testGpu } from "../helpers/gpu.ts";
+
+const fixtures = new URL("../fixtures/transformers", import.meta.url).pathname;
+
+describe("agreement with PyTorch and transformers on the committed fixtures", () => {
+  test.each(["float32", "bfloat16"] as const)("%s", async (dtype) => {
+    const gpu = await testGpu();
+    const failed: string[] = [];
+    const names = new Set<string>();
+    for await (const { name, error, limit, pass } of runVerify(gpu, nodeFiles, [fixtures], { dtype })) {
+      names.add(name);
+      if (!pass) failed.push(`${name}: ${error} > ${limit}`);
+    }
+    expect(failed).toEqual([]);
+    const cases = readdirSync(fixtures, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(cases.length).toBeGreaterThan(1);
+    for (const { name } of cases) expect(names).toContain(`${name} logits`);
+    expect(names).toContain("adamw param");
+    expect(names).toContain("attention 0 dk");
+  });
+
+  test("nothing to verify is an error, not a success", async () => {
+    const gpu = await testGpu();
+    const run = async (path: string) => {
+      for await (const _ of runVerify(gpu, nodeFiles, [path], { dtype: "float32" }));
+    };
+    await expect(run(new URL(".", import.meta.url).pathname)).rejects.toThrow(FormatError);
+    await expect(run("no/such/folder")).rejects.toThrow(/no such file/);
+  });
+});

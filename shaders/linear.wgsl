@@ -69,9 +69,19 @@ fn add_term(tile: Tile, rows: mat2x4<f32>, columns: mat2x4<f32>) -> Tile {
   );
 }
 
+// A row of the tile as pairs of columns.
+fn row_pairs(low: vec4<f32>, high: vec4<f32>) -> array<vec2<f32>, 4> {
+  return array(low.xy, low.zw, high.xy, high.zw);
+}
+
 // First row and first pair of columns of this invocation's tile.
 fn tile_origin(wid: vec3<u32>, lid: vec3<u32>) -> vec2<u32> {
   return vec2((wid.y * LANES_Y + lid.y) * 8u, wid.x * LANES_X * 4u + lid.x);
+}
+
+// Whether a tile holds nothing to store: most of a workgroup's in a small batch.
+fn is_outside(origin: vec2<u32>, rows: u32, columns: u32) -> bool {
+  return origin.x >= rows || 2u * origin.y >= columns;
 }
 
 // Pairs at four places, transposed: their even elements, then their odd ones.
@@ -113,85 +123,66 @@ fn bias_at(column_pair: u32) -> vec2<f32> {
   return unpack(bias[column_pair]);
 }
 
-fn store_y(row: u32, p: u32, values: vec2<f32>) {
+fn store_y(row: u32, first: u32, values: array<vec2<f32>, 4>) {
+  if (row >= params.rows) { return; }
   let pairs = params.outputs / 2u;
-  if (row < params.rows && p < pairs) { y[row * pairs + p] = pack(values + bias_at(p)); }
-}
-
-fn store_y_block(row: u32, p: u32, values: mat4x4<f32>) {
-  store_y(row, p, values[0].xy);
-  store_y(row, p + LANES_X, values[0].zw);
-  store_y(row + 1u, p, values[1].xy);
-  store_y(row + 1u, p + LANES_X, values[1].zw);
-  store_y(row + 2u, p, values[2].xy);
-  store_y(row + 2u, p + LANES_X, values[2].zw);
-  store_y(row + 3u, p, values[3].xy);
-  store_y(row + 3u, p + LANES_X, values[3].zw);
+  for (var j = 0u; j < 4u; j++) {
+    let p = first + j * LANES_X;
+    if (p < pairs) { y[row * pairs + p] = pack(values[j] + bias_at(p)); }
+  }
 }
 
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
+  if (is_outside(origin, params.rows, params.outputs)) { return; }
   let tile = product(origin);
-  store_y_block(origin.x, origin.y, tile.a);
-  store_y_block(origin.x, origin.y + 2u * LANES_X, tile.b);
-  store_y_block(origin.x + 4u, origin.y, tile.c);
-  store_y_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+  for (var r = 0u; r < 4u; r++) {
+    store_y(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
+    store_y(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  }
 }
 
-fn add_to_residual(row: u32, p: u32, values: vec2<f32>) {
+fn add_to_residual(row: u32, first: u32, values: array<vec2<f32>, 4>) {
+  if (row >= params.rows) { return; }
   let pairs = params.outputs / 2u;
-  if (row < params.rows && p < pairs) { residual[row * pairs + p] += values + bias_at(p); }
-}
-
-fn add_residual_block(row: u32, p: u32, values: mat4x4<f32>) {
-  add_to_residual(row, p, values[0].xy);
-  add_to_residual(row, p + LANES_X, values[0].zw);
-  add_to_residual(row + 1u, p, values[1].xy);
-  add_to_residual(row + 1u, p + LANES_X, values[1].zw);
-  add_to_residual(row + 2u, p, values[2].xy);
-  add_to_residual(row + 2u, p + LANES_X, values[2].zw);
-  add_to_residual(row + 3u, p, values[3].xy);
-  add_to_residual(row + 3u, p + LANES_X, values[3].zw);
+  for (var j = 0u; j < 4u; j++) {
+    let p = first + j * LANES_X;
+    if (p < pairs) { residual[row * pairs + p] += values[j] + bias_at(p); }
+  }
 }
 
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_forward_residual(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
+  if (is_outside(origin, params.rows, params.outputs)) { return; }
   let tile = product(origin);
-  add_residual_block(origin.x, origin.y, tile.a);
-  add_residual_block(origin.x, origin.y + 2u * LANES_X, tile.b);
-  add_residual_block(origin.x + 4u, origin.y, tile.c);
-  add_residual_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+  for (var r = 0u; r < 4u; r++) {
+    add_to_residual(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
+    add_to_residual(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  }
 }
 
 // The number of tokens in a vocabulary may be odd: single stores.
-fn store_logits(row: u32, p: u32, values: vec2<f32>) {
+fn store_logits(row: u32, first: u32, values: array<vec2<f32>, 4>) {
   if (row >= params.rows) { return; }
-  let at = row * params.outputs + 2u * p;
-  if (2u * p < params.outputs) { logits[at] = values.x; }
-  if (2u * p + 1u < params.outputs) { logits[at + 1u] = values.y; }
-}
-
-fn store_logits_block(row: u32, p: u32, values: mat4x4<f32>) {
-  store_logits(row, p, values[0].xy);
-  store_logits(row, p + LANES_X, values[0].zw);
-  store_logits(row + 1u, p, values[1].xy);
-  store_logits(row + 1u, p + LANES_X, values[1].zw);
-  store_logits(row + 2u, p, values[2].xy);
-  store_logits(row + 2u, p + LANES_X, values[2].zw);
-  store_logits(row + 3u, p, values[3].xy);
-  store_logits(row + 3u, p + LANES_X, values[3].zw);
+  for (var j = 0u; j < 4u; j++) {
+    let column = 2u * (first + j * LANES_X);
+    let at = row * params.outputs + column;
+    if (column < params.outputs) { logits[at] = values[j].x; }
+    if (column + 1u < params.outputs) { logits[at + 1u] = values[j].y; }
+  }
 }
 
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_logits(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
+  if (is_outside(origin, params.rows, params.outputs)) { return; }
   let tile = product(origin);
-  store_logits_block(origin.x, origin.y, tile.a);
-  store_logits_block(origin.x, origin.y + 2u * LANES_X, tile.b);
-  store_logits_block(origin.x + 4u, origin.y, tile.c);
-  store_logits_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+  for (var r = 0u; r < 4u; r++) {
+    store_logits(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
+    store_logits(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  }
 }
 
 // ---- backward, input -----------------------------------------------------------------------------------------------
@@ -200,28 +191,22 @@ fn dy_at(at: vec4<u32>) -> vec4<f32> {
   return vec4(dy[at.x], dy[at.y], dy[at.z], dy[at.w]);
 }
 
-fn store_dx(row: u32, p: u32, values: vec2<f32>) {
+fn store_dx(row: u32, first: u32, values: array<vec2<f32>, 4>) {
+  if (row >= params.rows) { return; }
   let pairs = params.inputs / 2u;
-  if (row >= params.rows || p >= pairs) { return; }
-  let at = row * pairs + p;
-  if (params.accumulate == 0u) { dx[at] = values; } else { dx[at] += values; }
-}
-
-fn store_dx_block(row: u32, p: u32, values: mat4x4<f32>) {
-  store_dx(row, p, values[0].xy);
-  store_dx(row, p + LANES_X, values[0].zw);
-  store_dx(row + 1u, p, values[1].xy);
-  store_dx(row + 1u, p + LANES_X, values[1].zw);
-  store_dx(row + 2u, p, values[2].xy);
-  store_dx(row + 2u, p + LANES_X, values[2].zw);
-  store_dx(row + 3u, p, values[3].xy);
-  store_dx(row + 3u, p + LANES_X, values[3].zw);
+  for (var j = 0u; j < 4u; j++) {
+    let p = first + j * LANES_X;
+    let at = row * pairs + p;
+    if (p >= pairs) { break; }
+    if (params.accumulate == 0u) { dx[at] = values[j]; } else { dx[at] += values[j]; }
+  }
 }
 
 // Tile of dx: rows of dy x columns of W, summed over the rows of W.
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_backward_input(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
+  if (is_outside(origin, params.rows, params.inputs)) { return; }
   let pairs = params.inputs / 2u;
   let last_row = params.rows - 1u;
   let dy_low = min(origin.x + OFFSETS, vec4(last_row)) * params.outputs;
@@ -237,34 +222,28 @@ fn linear_backward_input(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_i
       mat2x4(vec4(unpack(weight[w.x]), unpack(weight[w.y])), vec4(unpack(weight[w.z]), unpack(weight[w.w]))),
     );
   }
-  store_dx_block(origin.x, origin.y, tile.a);
-  store_dx_block(origin.x, origin.y + 2u * LANES_X, tile.b);
-  store_dx_block(origin.x + 4u, origin.y, tile.c);
-  store_dx_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+  for (var r = 0u; r < 4u; r++) {
+    store_dx(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
+    store_dx(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  }
 }
 
 // ---- backward, weight and bias -------------------------------------------------------------------------------------
 
-fn add_to_dweight(row: u32, p: u32, values: vec2<f32>) {
+fn add_to_dweight(row: u32, first: u32, values: array<vec2<f32>, 4>) {
+  if (row >= params.outputs) { return; }
   let pairs = params.inputs / 2u;
-  if (row < params.outputs && p < pairs) { dweight[(params.row0 + row) * pairs + p] += values; }
-}
-
-fn add_dweight_block(row: u32, p: u32, values: mat4x4<f32>) {
-  add_to_dweight(row, p, values[0].xy);
-  add_to_dweight(row, p + LANES_X, values[0].zw);
-  add_to_dweight(row + 1u, p, values[1].xy);
-  add_to_dweight(row + 1u, p + LANES_X, values[1].zw);
-  add_to_dweight(row + 2u, p, values[2].xy);
-  add_to_dweight(row + 2u, p + LANES_X, values[2].zw);
-  add_to_dweight(row + 3u, p, values[3].xy);
-  add_to_dweight(row + 3u, p + LANES_X, values[3].zw);
+  for (var j = 0u; j < 4u; j++) {
+    let p = first + j * LANES_X;
+    if (p < pairs) { dweight[(params.row0 + row) * pairs + p] += values[j]; }
+  }
 }
 
 // Tile of dweight: columns of dy x columns of x, summed over their rows.
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
+  if (is_outside(origin, params.outputs, params.inputs)) { return; }
   let pairs = params.inputs / 2u;
   let last_output = params.outputs - 1u;
   let dy_low = min(origin.x + OFFSETS, vec4(last_output));
@@ -281,10 +260,10 @@ fn linear_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_
       mat2x4(vec4(unpack(x[at_x.x]), unpack(x[at_x.y])), vec4(unpack(x[at_x.z]), unpack(x[at_x.w]))),
     );
   }
-  add_dweight_block(origin.x, origin.y, tile.a);
-  add_dweight_block(origin.x, origin.y + 2u * LANES_X, tile.b);
-  add_dweight_block(origin.x + 4u, origin.y, tile.c);
-  add_dweight_block(origin.x + 4u, origin.y + 2u * LANES_X, tile.d);
+  for (var r = 0u; r < 4u; r++) {
+    add_to_dweight(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
+    add_to_dweight(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  }
 }
 
 const BIAS_COLUMNS = 8u;

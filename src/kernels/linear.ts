@@ -1,8 +1,8 @@
 import source from "../../shaders/linear.wgsl" with { type: "text" };
-import { ShapeError } from "../errors.ts";
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { check, hasShape } from "./check.ts";
 
 const linear = defineKernel({ name: "linear", source });
 
@@ -14,18 +14,6 @@ const BIAS_COLUMNS = 8;
 const groups = (rows: number, columns: number) =>
   [Math.ceil(columns / GROUP_COLUMNS), Math.ceil(rows / GROUP_ROWS)] as const;
 
-const show = (tensors: Record<string, Tensor | undefined>): string =>
-  Object.entries(tensors)
-    .flatMap(([name, tensor]) => (tensor ? [`${name} [${tensor.shape}]`] : []))
-    .join(", ");
-
-function check(ok: boolean, op: string, expected: string, tensors: Record<string, Tensor | undefined>): void {
-  if (!ok) throw new ShapeError(`${op}: expected ${expected}, got ${show(tensors)}`);
-}
-
-const hasShape = (tensor: Tensor | undefined, ...shape: number[]): boolean =>
-  !tensor || (tensor.shape.length === shape.length && tensor.shape.every((n, i) => n === shape[i]));
-
 /** y [T, N] = x [T, K] W[N, K]^T + bias [N], all elem. Overwrites y. K and N are even. */
 export function linearForward(
   rec: Recorder,
@@ -33,7 +21,7 @@ export function linearForward(
 ): void {
   const [rows, inputs, outputs] = forwardShape("linear_forward", x, weight, bias, y);
   rec.dispatch(linear, "linear_forward", {
-    params: { rows, inputs, outputs, has_bias: bias ? 1 : 0 },
+    params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0 },
     buffers: { x, weight, bias: bias ?? weight, y },
     workgroups: groups(rows, outputs),
   });
@@ -46,7 +34,7 @@ export function linearForwardResidual(
 ): void {
   const [rows, inputs, outputs] = forwardShape("linear_forward_residual", x, weight, bias, y);
   rec.dispatch(linear, "linear_forward_residual", {
-    params: { rows, inputs, outputs, has_bias: bias ? 1 : 0 },
+    params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0 },
     buffers: { x, weight, bias: bias ?? weight, residual: y },
     workgroups: groups(rows, outputs),
   });
@@ -107,7 +95,13 @@ export function linearLogits(
  */
 export function linearBackwardInput(
   rec: Recorder,
-  { dy, weight, dx, accumulate, row0 = 0 }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number },
+  {
+    dy,
+    weight,
+    dx,
+    accumulate,
+    row0 = 0,
+  }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_input", dx, dy, weight, row0, { dy, weight, dx });
   rec.dispatch(linear, "linear_backward_input", {
@@ -126,7 +120,6 @@ export function linearBackwardWeight(
   { x, dy, dweight, row0 = 0 }: { x: Tensor; dy: Tensor; dweight: Tensor; row0?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_weight", x, dy, dweight, row0, { x, dy, dweight });
-  if (rows === 0) return;
   rec.dispatch(linear, "linear_backward_weight", {
     params: { rows, inputs, outputs, row0 },
     buffers: { x, dy, dweight },

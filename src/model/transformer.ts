@@ -78,7 +78,7 @@ export function forwardWithTrace(rec: Recorder, model: Model, batch: DeviceBatch
 
 /**
  * Adds every parameter's gradient to `grads`, given that with respect to the hidden states, f32 [T, C].
- * Releases `dhidden` and the trace. `next` links equal ids (kernels/embedding.ts).
+ * Releases `dhidden` and the trace. `links`, u32 [T], is linkOccurrences of the batch's ids (kernels/embedding.ts).
  */
 export function backward(
   rec: Recorder,
@@ -87,7 +87,7 @@ export function backward(
   trace: Trace,
   dhidden: Tensor,
   grads: ReadonlyMap<string, Tensor>,
-  links: Parameters<typeof embeddingBackward>[1]["links"],
+  links: Tensor,
 ): void {
   const { gpu } = rec;
   const rope = model.rope(batch.maxLength);
@@ -106,7 +106,7 @@ export function backward(
     layerBackward(rec, model, layer, { saved, dx, batch, rope, grads });
     releaseActivations(rec, saved);
   }
-  embeddingBackward(rec, { links, dout: dx, dweight: grads.get("model.embed_tokens.weight")! });
+  embeddingBackward(rec, { ids: batch.ids, links, dout: dx, dweight: grads.get("model.embed_tokens.weight")! });
   gpu.release(dx);
 }
 

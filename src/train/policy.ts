@@ -124,7 +124,7 @@ async function headGradient(
   const rec = gpu.recorder();
   const count = packed.tokenIds.length;
   const batch = uploadBatch(gpu, packed);
-  const links = linkOccurrences(gpu, packed.tokenIds);
+  const links = gpu.upload(linkOccurrences(packed.tokenIds), [count], "u32");
   const trace = forwardWithTrace(rec, model, batch, { recompute });
   const head = headLogprobs(gpu, model, trace.hidden, batch.targets, temperature);
   const loss = gpu.empty([count], "f32");
@@ -145,7 +145,7 @@ async function headGradient(
   backward(rec, model, batch, trace, dhidden, grads, links);
   const tokens = async (tensor: Tensor) => toTokens(await gpu.readF32(tensor), packed.cuSeqlens);
   const results = { logprobs: await tokens(head.logprob), entropy: await tokens(head.entropy), loss: await tokens(loss) };
-  gpu.release(head.logprob, head.lse, head.entropy, loss, coefficient, links.next, links.heads);
+  gpu.release(head.logprob, head.lse, head.entropy, loss, coefficient, links);
   releaseBatch(gpu, batch);
   return results;
 }

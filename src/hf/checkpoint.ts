@@ -1,0 +1,58 @@
+import { FormatError } from "../errors.ts";
+import type { Files } from "../runtime/types.ts";
+import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+
+/** A model folder's weights, in one file or in shards. */
+export interface Weights {
+  names: string[];
+  shape(name: string): number[];
+  readWeights(name: string): Promise<Float32Array>;
+}
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/** Opens model.safetensors, or the shards that model.safetensors.index.json names. */
+export async function openWeights(files: Files, dir: string): Promise<Weights> {
+  const owner = new Map<string, SafetensorsFile>();
+  if (await files.exists(`${dir}/${SINGLE}`)) {
+    const file = await openSafetensors(files, `${dir}/${SINGLE}`);
+    for (const name of file.tensors.keys()) owner.set(name, file);
+  } else if (await files.exists(`${dir}/${INDEX}`)) {
+    for (const [name, file] of await openShards(files, dir)) owner.set(name, file);
+  } else {
+    throw new FormatError(`${dir}: expected ${SINGLE} or ${INDEX}, got neither`);
+  }
+  const find = (name: string): SafetensorsFile => {
+    const file = owner.get(name);
+    if (!file) throw new FormatError(`${dir}: expected a tensor ${name} as config.json says, got none of that name`);
+    return file;
+  };
+  return {
+    names: [...owner.keys()],
+    shape: (name) => find(name).tensors.get(name)!.shape,
+    readWeights: (name) => find(name).readWeights(name),
+  };
+}
+
+async function openShards(files: Files, dir: string): Promise<Map<string, SafetensorsFile>> {
+  let map: unknown;
+  try {
+    map = (JSON.parse(await files.readText(`${dir}/${INDEX}`)) as { weight_map?: unknown }).weight_map;
+  } catch (error) {
+    throw new FormatError(`${dir}/${INDEX}: expected JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof map !== "object" || map === null) throw new FormatError(`${dir}/${INDEX}: expected an object weight_map`);
+  const shards = new Map<string, SafetensorsFile>();
+  const owner = new Map<string, SafetensorsFile>();
+  for (const [name, shard] of Object.entries(map as Record<string, unknown>)) {
+    if (typeof shard !== "string" || !/^[\w.-]+\.safetensors$/.test(shard)) {
+      throw new FormatError(`${dir}/${INDEX}: expected a .safetensors file beside it for ${name}, got ${JSON.stringify(shard)}`);
+    }
+    let file = shards.get(shard);
+    if (!file) shards.set(shard, (file = await openSafetensors(files, `${dir}/${shard}`)));
+    if (!file.tensors.has(name)) throw new FormatError(`${dir}/${shard}: expected a tensor ${name} as the index says, got none of that name`);
+    owner.set(name, file);
+  }
+  return owner;
+}

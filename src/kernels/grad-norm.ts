@@ -1,0 +1,43 @@
+import source from "../../shaders/grad-norm.wgsl" with { type: "text" };
+import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { check, hasShape } from "./check.ts";
+
+const gradNorm = defineKernel({ name: "grad-norm", source, includes: [index] });
+
+const CHUNK = 8192;
+
+/** How many partial sums globalNorm needs for gradients of these sizes. */
+export const partialSums = (sizes: number[]): number => sizes.reduce((sum, size) => sum + Math.ceil(size / CHUNK), 0);
+
+/**
+ * out f32 [2] = [norm, min(1, maxNorm / (norm + 1e-6))], the L2 norm over all of `grads` (f32) together and the factor
+ * that clips it, as in torch.nn.utils.clip_grad_norm_. Overwrites out and partials, f32 of at least partialSums(sizes).
+ */
+export function globalNorm(
+  rec: Recorder,
+  { grads, partials, out, maxNorm }: { grads: Tensor[]; partials: Tensor; out: Tensor; maxNorm: number },
+): void {
+  const count = partialSums(grads.map((grad) => grad.size));
+  check(partials.size >= count && hasShape(out, 2), "grad_norm", `partials [at least ${count}], out [2]`, {
+    partials,
+    out,
+  });
+  let first = 0;
+  for (const grad of grads) {
+    const chunks = Math.ceil(grad.size / CHUNK);
+    rec.dispatch(gradNorm, "grad_norm_partial", {
+      params: { size: grad.size, first },
+      buffers: { grad, partials },
+      workgroups: [chunks],
+    });
+    first += chunks;
+  }
+  rec.dispatch(gradNorm, "grad_norm_finish", {
+    params: { size: count, max_norm: maxNorm },
+    buffers: { sums: partials, out },
+    workgroups: [1],
+  });
+}

@@ -1,0 +1,43 @@
+import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import source from "../../shaders/kv-cache.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { check, hasShape } from "./check.ts";
+
+const kvCache = defineKernel({ name: "kv-cache", source, includes: [index] });
+
+const GROUP = 64;
+
+/**
+ * Writes k and v elem [R, G, D] into kCache and vCache elem [numBlocks * blockSize, G, D], each row at its position u32 [R]
+ * of the sequence whose block table is row slots[r] of tables u32 [S, maxBlocks]. Rows go to different places.
+ */
+export function kvCacheWrite(
+  rec: Recorder,
+  {
+    k,
+    v,
+    positions,
+    slots,
+    tables,
+    kCache,
+    vCache,
+    blockSize,
+  }: { k: Tensor; v: Tensor; positions: Tensor; slots: Tensor; tables: Tensor; kCache: Tensor; vCache: Tensor; blockSize: number },
+): void {
+  const [rows = 0, kvHeads = 0, headDim = 0] = k.shape;
+  const ok =
+    hasShape(v, rows, kvHeads, headDim) &&
+    hasShape(positions, rows) &&
+    hasShape(slots, rows) &&
+    hasShape(kCache, kCache.shape[0]!, kvHeads, headDim) &&
+    hasShape(vCache, kCache.shape[0]!, kvHeads, headDim);
+  check(ok, "kv_cache_write", "k, v [R, G, D], positions, slots [R], caches [N, G, D]", { k, v, positions, slots, kCache, vCache });
+  const pairs = (kvHeads * headDim) / 2;
+  rec.dispatch(kvCache, "kv_cache_write", {
+    params: { rows, pairs, block_size: blockSize, max_blocks: tables.shape[1]! },
+    buffers: { k, v, positions, slots, tables, k_cache: kCache, v_cache: vCache },
+    workgroups: [Math.ceil((rows * pairs) / GROUP)],
+  });
+}

@@ -1,0 +1,188 @@
+import { FormatError } from "../errors.ts";
+
+export const MODEL_TYPES = ["qwen2", "qwen3", "llama"] as const;
+export type ModelType = (typeof MODEL_TYPES)[number];
+
+/** "llama3" rope scaling: long wavelengths are stretched by `factor`, short ones kept, those between interpolated. */
+export interface RopeScaling {
+  factor: number;
+  lowFreqFactor: number;
+  highFreqFactor: number;
+  originalMaxPositionEmbeddings: number;
+}
+
+/** What the engine needs of a Hugging Face config.json; `raw` is the file itself, for saving it back. */
+export interface ModelConfig {
+  modelType: ModelType;
+  vocabSize: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  numLayers: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  rmsNormEps: number;
+  ropeTheta: number;
+  ropeScaling: RopeScaling | null;
+  tieWordEmbeddings: boolean;
+  /** Biases of the query, key and value projections, and of the output projection. */
+  attentionBias: { qkv: boolean; o: boolean };
+  mlpBias: boolean;
+  /** Norms on each query and key head (Qwen3). */
+  qkNorm: boolean;
+  maxPositionEmbeddings: number;
+  bosTokenId: number | null;
+  eosTokenIds: number[];
+  raw: Record<string, unknown>;
+}
+
+type Json = Record<string, unknown>;
+
+/** Reads config.json in the old spelling (`rope_theta`, `rope_scaling`) and in that of transformers 5 (`rope_parameters`). */
+export function parseModelConfig(json: unknown, source: string): ModelConfig {
+  const fail = (message: string): never => {
+    throw new FormatError(`${source}: ${message}`);
+  };
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return fail("expected a JSON object");
+  const raw = json as Json;
+
+  const modelType = MODEL_TYPES.find((type) => type === raw["model_type"]);
+  if (!modelType) return fail(`expected model_type to be one of ${MODEL_TYPES.join(", ")}, got ${JSON.stringify(raw["model_type"])}`);
+
+  const size = (key: string, fallback?: number): number => {
+    const value = raw[key] ?? fallback;
+    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 2 ** 24) {
+      return fail(`expected ${key} to be a whole number from 1 to ${2 ** 24}, got ${JSON.stringify(value)}`);
+    }
+    return value as number;
+  };
+  const evenSize = (key: string, fallback?: number): number => {
+    const value = size(key, fallback);
+    return value % 2 === 0 ? value : fail(`expected an even ${key}, got ${value}; the kernels take numbers in pairs`);
+  };
+  const positive = (object: Json, key: string, fallback?: number): number => {
+    const value = object[key] ?? fallback;
+    return typeof value === "number" && value > 0 && Number.isFinite(value)
+      ? value
+      : fail(`expected ${key} to be a positive number, got ${JSON.stringify(value)}`);
+  };
+
+  const activation = raw["hidden_act"] ?? "silu";
+  if (activation !== "silu") fail(`expected hidden_act silu, got ${JSON.stringify(activation)}`);
+  if (raw["use_sliding_window"] === true || (modelType === "llama" && raw["sliding_window"])) {
+    fail("sliding-window attention is not supported; only full attention is");
+  }
+  const layerTypes = raw["layer_types"];
+  if (Array.isArray(layerTypes) && layerTypes.some((type) => type !== "full_attention")) {
+    fail(`expected every layer type to be full_attention, got ${[...new Set(layerTypes)].join(", ")}`);
+  }
+
+  const hiddenSize = evenSize("hidden_size");
+  const numHeads = size("num_attention_heads");
+  const numKvHeads = size("num_key_value_heads", numHeads);
+  if (numHeads % numKvHeads !== 0) {
+    fail(`expected num_attention_heads to be a multiple of num_key_value_heads, got ${numHeads} and ${numKvHeads}`);
+  }
+  const { theta, scaling } = parseRope(raw, positive, fail);
+  const eos = raw["eos_token_id"];
+  return {
+    modelType,
+    vocabSize: size("vocab_size"),
+    hiddenSize,
+    intermediateSize: evenSize("intermediate_size"),
+    numLayers: size("num_hidden_layers"),
+    numHeads,
+    numKvHeads,
+    headDim: evenSize("head_dim", hiddenSize / numHeads),
+    rmsNormEps: positive(raw, "rms_norm_eps", 1e-6),
+    ropeTheta: theta,
+    ropeScaling: scaling,
+    tieWordEmbeddings: raw["tie_word_embeddings"] === true,
+    attentionBias: {
+      qkv: modelType === "qwen2" || raw["attention_bias"] === true,
+      o: modelType !== "qwen2" && raw["attention_bias"] === true,
+    },
+    mlpBias: raw["mlp_bias"] === true,
+    qkNorm: modelType === "qwen3",
+    maxPositionEmbeddings: size("max_position_embeddings", 2048),
+    bosTokenId: typeof raw["bos_token_id"] === "number" ? raw["bos_token_id"] : null,
+    eosTokenIds: (Array.isArray(eos) ? eos : [eos]).filter((id): id is number => typeof id === "number"),
+    raw,
+  };
+}
+
+function parseRope(
+  raw: Json,
+  positive: (object: Json, key: string, fallback?: number) => number,
+  fail: (message: string) => never,
+): { theta: number; scaling: RopeScaling | null } {
+  const parameters = (raw["rope_parameters"] ?? {}) as Json;
+  const scaling = (raw["rope_scaling"] ?? parameters) as Json;
+  const theta = positive({ ...raw, ...parameters }, "rope_theta", 10000);
+  const type = scaling["rope_type"] ?? scaling["type"] ?? "default";
+  if (type === "default") return { theta, scaling: null };
+  if (type !== "llama3") return fail(`expected rope type default or llama3, got ${JSON.stringify(type)}`);
+  return {
+    theta,
+    scaling: {
+      factor: positive(scaling, "factor"),
+      lowFreqFactor: positive(scaling, "low_freq_factor"),
+      highFreqFactor: positive(scaling, "high_freq_factor"),
+      originalMaxPositionEmbeddings: positive(scaling, "original_max_position_embeddings"),
+    },
+  };
+}
+
+/** Every parameter's shape under its Hugging Face name; a tied head is not listed. */
+export function parameterShapes(config: ModelConfig): Map<string, number[]> {
+  const { vocabSize, hiddenSize, intermediateSize, numHeads, numKvHeads, headDim, attentionBias, mlpBias } = config;
+  const shapes = new Map<string, number[]>([["model.embed_tokens.weight", [vocabSize, hiddenSize]]]);
+  for (let layer = 0; layer < config.numLayers; layer++) {
+    const add = (name: string, shape: number[]) => shapes.set(`model.layers.${layer}.${name}`, shape);
+    const addLinear = (name: string, outputs: number, inputs: number, bias: boolean) => {
+      add(`${name}.weight`, [outputs, inputs]);
+      if (bias) add(`${name}.bias`, [outputs]);
+    };
+    add("input_layernorm.weight", [hiddenSize]);
+    addLinear("self_attn.q_proj", numHeads * headDim, hiddenSize, attentionBias.qkv);
+    addLinear("self_attn.k_proj", numKvHeads * headDim, hiddenSize, attentionBias.qkv);
+    addLinear("self_attn.v_proj", numKvHeads * headDim, hiddenSize, attentionBias.qkv);
+    addLinear("self_attn.o_proj", hiddenSize, numHeads * headDim, attentionBias.o);
+    if (config.qkNorm) {
+      add("self_attn.q_norm.weight", [headDim]);
+      add("self_attn.k_norm.weight", [headDim]);
+    }
+    add("post_attention_layernorm.weight", [hiddenSize]);
+    addLinear("mlp.gate_proj", intermediateSize, hiddenSize, mlpBias);
+    addLinear("mlp.up_proj", intermediateSize, hiddenSize, mlpBias);
+    addLinear("mlp.down_proj", hiddenSize, intermediateSize, mlpBias);
+  }
+  shapes.set("model.norm.weight", [hiddenSize]);
+  if (!config.tieWordEmbeddings) shapes.set("lm_head.weight", [vocabSize, hiddenSize]);
+  return shapes;
+}
+
+/** [positions, headDim]: the cosines of position x frequency in a row's first half, the sines in its second. */
+export function ropeTable(config: ModelConfig, positions: number): Float32Array {
+  const half = config.headDim / 2;
+  const frequencies = Array.from({ length: half }, (_, i) => ropeFrequency(config, i));
+  const table = new Float32Array(positions * config.headDim);
+  for (let p = 0; p < positions; p++) {
+    for (let i = 0; i < half; i++) {
+      table[p * config.headDim + i] = Math.cos(p * frequencies[i]!);
+      table[p * config.headDim + half + i] = Math.sin(p * frequencies[i]!);
+    }
+  }
+  return table;
+}
+
+function ropeFrequency({ ropeTheta, headDim, ropeScaling }: ModelConfig, i: number): number {
+  const frequency = ropeTheta ** ((-2 * i) / headDim);
+  if (!ropeScaling) return frequency;
+  const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings } = ropeScaling;
+  const turns = (originalMaxPositionEmbeddings * frequency) / (2 * Math.PI);
+  if (turns < lowFreqFactor) return frequency / factor;
+  if (turns > highFreqFactor) return frequency;
+  const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+  return ((1 - smooth) * frequency) / factor + smooth * frequency;
+}

@@ -1,0 +1,231 @@
+import { describe, expect, test } from "vitest";
+import { ShapeError } from "../../src/errors.ts";
+import * as kernel from "../../src/kernels/linear.ts";
+import * as twin from "../../src/reference/linear.ts";
+import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
+
+/** |got - want| against the sum of the terms' magnitudes: the bound that rounding obeys, outliers or not. */
+function expectRounded(got: Float32Array, want: Float64Array, magnitude: Float64Array): void {
+  const scaled = (values: Float32Array | Float64Array) => Float64Array.from(magnitude, (m, i) => values[i]! / m);
+  expect(got.length).toBe(want.length);
+  expectClose(scaled(got), scaled(want), { rtol: 0, atol: 1e-6 });
+}
+
+const abs = (values: Float32Array) => f64(values.map(Math.abs));
+
+/** Standard normal numbers, one in 50 of them a thousand times larger. */
+const outliers = (seed: number, n: number) => randn(seed, n).map((v, i) => (i % 50 === 7 ? 1000 * v : v));
+
+// Around the tiles of 8 x 8 and the workgroups of 32 rows x 64 columns.
+const SHAPES = [
+  { rows: 1, inputs: 2, outputs: 2 },
+  { rows: 37, inputs: 70, outputs: 66 },
+  { rows: 32, inputs: 8, outputs: 64 },
+  { rows: 5, inputs: 146, outputs: 10 },
+];
+
+describe.each(STORAGES)("linear in %s", (storage) => {
+  test.each(SHAPES)("forward $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {
+    const gpu = await testGpu();
+    const x = stored(outliers(1, rows * inputs), storage);
+    const weight = stored(randn(2, outputs * inputs), storage);
+    const bias = stored(randn(3, outputs), storage);
+    const start = randn(4, rows * outputs);
+    const tensors = {
+      x: gpu.upload(x, [rows, inputs], storage),
+      weight: gpu.upload(weight, [outputs, inputs], storage),
+      bias: gpu.upload(bias, [outputs], storage),
+    };
+    const shape = { inputs, outputs };
+    const want = twin.linearForward({ x: f64(x), weight: f64(weight), bias: f64(bias), ...shape });
+    const magnitude = twin.linearForward({ x: abs(x), weight: abs(weight), bias: abs(bias), ...shape });
+    const noBias = twin.linearForward({ x: f64(x), weight: f64(weight), ...shape });
+
+    const y = guarded(gpu, [rows, outputs], storage);
+    kernel.linearForward(gpu.recorder(), { ...tensors, y: y.tensor });
+    const got = await gpu.readF32(y.tensor);
+    if (storage === "f32") expectRounded(got, want, magnitude);
+    else expectClose(got, want, { rtol: 2 ** -8, atol: 1e-3 });
+    await y.expectUntouched();
+
+    const residual = guarded(gpu, [rows, outputs], "f32");
+    gpu.write(residual.tensor, start);
+    kernel.linearForwardResidual(gpu.recorder(), { ...tensors, y: residual.tensor });
+    expectRounded(
+      await gpu.readF32(residual.tensor),
+      want.map((v, i) => v + start[i]!),
+      magnitude.map((m, i) => m + Math.abs(start[i]!)),
+    );
+    await residual.expectUntouched();
+
+    const logits = guarded(gpu, [rows, outputs], "f32");
+    kernel.linearLogits(gpu.recorder(), {
+      x: tensors.x,
+      weight: tensors.weight,
+      row0: 0,
+      rows: outputs,
+      logits: logits.tensor,
+    });
+    expectRounded(await gpu.readF32(logits.tensor), noBias, magnitude);
+    await logits.expectUntouched();
+
+    kernel.linearForward(gpu.recorder(), { x: tensors.x, weight: tensors.weight, y: y.tensor });
+    const unbiased = await gpu.readF32(y.tensor);
+    expect(unbiased).toEqual(stored(await gpu.readF32(logits.tensor), storage));
+  });
+
+  test.each(SHAPES)("backward $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {
+    const gpu = await testGpu();
+    const rec = gpu.recorder();
+    const shape = { inputs, outputs };
+    const x = stored(outliers(1, rows * inputs), storage);
+    const weight = stored(randn(2, outputs * inputs), storage);
+    const dy = outliers(3, rows * outputs);
+    const tensors = {
+      x: gpu.upload(x, [rows, inputs], storage),
+      weight: gpu.upload(weight, [outputs, inputs], storage),
+      dy: gpu.upload(dy, [rows, outputs], "f32"),
+    };
+
+    const wantDx = twin.linearBackwardInput({ dy: f64(dy), weight: f64(weight), ...shape });
+    const magnitudeDx = twin.linearBackwardInput({ dy: abs(dy), weight: abs(weight), ...shape });
+    const dx = guarded(gpu, [rows, inputs], "f32");
+    kernel.linearBackwardInput(rec, { ...tensors, dx: dx.tensor, accumulate: false });
+    expectRounded(await gpu.readF32(dx.tensor), wantDx, magnitudeDx);
+    kernel.linearBackwardInput(rec, { ...tensors, dx: dx.tensor, accumulate: true });
+    expectRounded(
+      await gpu.readF32(dx.tensor),
+      wantDx.map((v) => 2 * v),
+      magnitudeDx.map((m) => 2 * m),
+    );
+    await dx.expectUntouched();
+
+    const wantDweight = twin.linearBackwardWeight({ x: f64(x), dy: f64(dy), ...shape });
+    const magnitudeDweight = twin.linearBackwardWeight({ x: abs(x), dy: abs(dy), ...shape });
+    const dweight = guarded(gpu, [outputs, inputs], "f32");
+    gpu.write(dweight.tensor, new Float32Array(outputs * inputs).fill(0.5));
+    kernel.linearBackwardWeight(rec, { ...tensors, dweight: dweight.tensor });
+    expectRounded(
+      await gpu.readF32(dweight.tensor),
+      wantDweight.map((v) => v + 0.5),
+      magnitudeDweight.map((m) => m + 0.5),
+    );
+    await dweight.expectUntouched();
+
+    const wantDbias = twin.linearBackwardBias({ dy: f64(dy), outputs });
+    const magnitudeDbias = twin.linearBackwardBias({ dy: abs(dy), outputs });
+    const dbias = guarded(gpu, [outputs], "f32");
+    gpu.write(dbias.tensor, new Float32Array(outputs).fill(0.5));
+    kernel.linearBackwardBias(rec, { dy: tensors.dy, dbias: dbias.tensor });
+    expectRounded(
+      await gpu.readF32(dbias.tensor),
+      wantDbias.map((v) => v + 0.5),
+      magnitudeDbias.map((m) => m + 0.5),
+    );
+    await dbias.expectUntouched();
+  });
+
+  test("an odd vocabulary in chunks is the vocabulary whole", async () => {
+    const gpu = await testGpu();
+    const rec = gpu.recorder();
+    const [rows, inputs, vocabulary] = [9, 12, 103];
+    const x = stored(randn(1, rows * inputs), storage);
+    const weight = stored(randn(2, vocabulary * inputs), storage);
+    const dlogits = randn(3, rows * vocabulary);
+    const tensors = {
+      x: gpu.upload(x, [rows, inputs], storage),
+      weight: gpu.upload(weight, [vocabulary, inputs], storage),
+    };
+    const shape = { inputs, outputs: vocabulary };
+    const wantLogits = twin.linearForward({ x: f64(x), weight: f64(weight), ...shape });
+    const wantDx = twin.linearBackwardInput({ dy: f64(dlogits), weight: f64(weight), ...shape });
+    const wantDweight = twin.linearBackwardWeight({ x: f64(x), dy: f64(dlogits), ...shape });
+
+    const dx = guarded(gpu, [rows, inputs], "f32");
+    const dweight = guarded(gpu, [vocabulary, inputs], "f32");
+    gpu.write(dweight.tensor, new Float32Array(vocabulary * inputs));
+    for (const [row0, end] of [
+      [0, 33],
+      [33, 98],
+      [98, 103],
+    ] as const) {
+      const chunk = end - row0;
+      const columns = (values: Float32Array | Float64Array) =>
+        Float32Array.from(
+          { length: rows * chunk },
+          (_, i) => values[Math.floor(i / chunk) * vocabulary + row0 + (i % chunk)]!,
+        );
+      const logits = guarded(gpu, [rows, chunk], "f32");
+      kernel.linearLogits(rec, { ...tensors, row0, rows: chunk, logits: logits.tensor });
+      expectClose(await gpu.readF32(logits.tensor), columns(wantLogits), { rtol: 1e-5, atol: 1e-5 });
+      await logits.expectUntouched();
+
+      const dy = gpu.upload(columns(dlogits), [rows, chunk], "f32");
+      kernel.linearBackwardInput(rec, { dy, weight: tensors.weight, row0, dx: dx.tensor, accumulate: row0 > 0 });
+      kernel.linearBackwardWeight(rec, { x: tensors.x, dy, row0, dweight: dweight.tensor });
+    }
+    expectClose(await gpu.readF32(dx.tensor), wantDx, { rtol: 1e-5, atol: 2e-5 });
+    expectClose(await gpu.readF32(dweight.tensor), wantDweight, { rtol: 1e-5, atol: 1e-5 });
+    await dx.expectUntouched();
+    await dweight.expectUntouched();
+  });
+
+  test("a row has the same bits alone and anywhere in a batch", async () => {
+    const gpu = await testGpu();
+    const rec = gpu.recorder();
+    const [rows, inputs, outputs] = [67, 94, 70];
+    const x = outliers(1, rows * inputs);
+    const dy = outliers(2, rows * outputs);
+    const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], storage);
+    const bias = gpu.upload(randn(4, outputs), [outputs], storage);
+    const run = async (first: number, count: number) => {
+      const xs = gpu.upload(x.subarray(first * inputs, (first + count) * inputs), [count, inputs], storage);
+      const dys = gpu.upload(dy.subarray(first * outputs, (first + count) * outputs), [count, outputs], "f32");
+      const y = gpu.empty([count, outputs], storage);
+      const residual = gpu.zeros([count, outputs], "f32");
+      const logits = gpu.empty([count, 33], "f32");
+      const dx = gpu.empty([count, inputs], "f32");
+      kernel.linearForward(rec, { x: xs, weight, bias, y });
+      kernel.linearForwardResidual(rec, { x: xs, weight, bias, y: residual });
+      kernel.linearLogits(rec, { x: xs, weight, row0: 31, rows: 33, logits });
+      kernel.linearBackwardInput(rec, { dy: dys, weight, dx, accumulate: false });
+      const results = [y, residual, logits, dx];
+      return Promise.all(results.map(async (t) => ({ width: t.shape[1]!, values: await gpu.readF32(t) })));
+    };
+    const whole = await run(0, rows);
+    for (const row of [0, 7, 8, 31, 32, 66]) {
+      const alone = await run(row, 1);
+      alone.forEach(({ width, values }, i) => {
+        expect(values).toEqual(whole[i]!.values.slice(row * width, (row + 1) * width));
+      });
+    }
+  });
+});
+
+test("an empty batch is no work", async () => {
+  const gpu = await testGpu();
+  const x = gpu.empty([0, 4], "f32");
+  const weight = gpu.zeros([6, 4], "f32");
+  kernel.linearForward(gpu.recorder(), { x, weight, y: gpu.empty([0, 6], "f32") });
+  const dweight = gpu.upload(new Float32Array(24).fill(1), [6, 4], "f32");
+  kernel.linearBackwardWeight(gpu.recorder(), { x, dy: gpu.empty([0, 6], "f32"), dweight });
+  expect(await gpu.readF32(dweight)).toEqual(new Float32Array(24).fill(1));
+});
+
+test("shapes that do not fit are named", async () => {
+  const gpu = await testGpu();
+  const rec = gpu.recorder();
+  const x = gpu.zeros([3, 4], "f32");
+  const y = gpu.zeros([3, 6], "f32");
+  expect(() => kernel.linearForward(rec, { x, weight: gpu.zeros([6, 8], "f32"), y })).toThrow(
+    /linear_forward.*x \[3,4\], weight \[6,8\]/,
+  );
+  expect(() => kernel.linearForward(rec, { x, weight: gpu.zeros([5, 4], "f32"), y: gpu.zeros([3, 5], "f32") })).toThrow(
+    ShapeError,
+  );
+  expect(() => kernel.linearForward(rec, { x, weight: gpu.zeros([6, 4], "bf16"), y })).toThrow(ShapeError);
+  const weight = gpu.zeros([6, 4], "f32");
+  expect(() => kernel.linearLogits(rec, { x, weight, row0: 4, rows: 3, logits: gpu.zeros([3, 3], "f32") })).toThrow(
+    /V >= 7/,
+  );
+});

@@ -132,8 +132,8 @@ fn attention_paged(@builtin(global_invocation_id) gid: vec3<u32>) {
   load_query(query_base(row, head));
   for (var j = 0u; j <= last; j += 4u) {
     let at = min(vec4(j) + vec4(0u, 1u, 2u, 3u), vec4(last));
-    let block = at / params.block_size;
-    let blocks = vec4(tables[table + block.x], tables[table + block.y], tables[table + block.z], tables[table + block.w]);
+    let entry = at / params.block_size;
+    let blocks = vec4(tables[table + entry.x], tables[table + entry.y], tables[table + entry.z], tables[table + entry.w]);
     let keys = blocks * params.block_size + at % params.block_size;
     attend((keys * params.kv_heads + kv_head) * HEAD_PAIRS, last - j + 1u);
   }

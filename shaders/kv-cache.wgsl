@@ -28,8 +28,8 @@ fn kv_cache_write(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wo
   let row = index / params.pairs;
   if (row >= params.rows) { return; }
   let position = positions[row];
-  let block = tables[slots[row] * params.max_blocks + position / params.block_size];
-  let at = (block * params.block_size + position % params.block_size) * params.pairs + index % params.pairs;
+  let physical = tables[slots[row] * params.max_blocks + position / params.block_size];
+  let at = (physical * params.block_size + position % params.block_size) * params.pairs + index % params.pairs;
   k_cache[at] = k[index];
   v_cache[at] = v[index];
 }

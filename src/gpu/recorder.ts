@@ -4,7 +4,7 @@ import type { Kernel, Pipeline } from "./kernel.ts";
 import type { Storage, Tensor } from "./tensor.ts";
 
 export interface Dispatch {
-  /** Fields of the kernel's `var<uniform> params`. */
+  /** Fields of the kernel's `var<uniform> params`; those left out are 0. */
   params?: Record<string, number | number[]>;
   /** By WGSL variable name: exactly those that the entry point uses. */
   buffers: Record<string, Tensor>;
@@ -59,6 +59,7 @@ export class Recorder {
     if (pipeline.paramsSize > 0) {
       if (this.#slots === PARAMS_SLOTS) this.submit();
       const offset = this.#slots++ * PARAMS_STRIDE;
+      new Uint8Array(this.#params, offset, pipeline.paramsSize).fill(0); // fields that are not given are 0
       pipeline.writeParams(params ?? {}, this.#params, offset);
       offsets.push(offset);
     }

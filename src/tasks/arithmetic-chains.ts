@@ -42,7 +42,12 @@ const HABITS = {
 /** What follows "I get N.", "I got M, now N again." and "I got M, now N." where another pass comes. */
 const DOUBTS = {
   unchecked: [" Wait, let me check.", " Hmm, let me check.", " Let me do it again."],
-  agreeing: [" But is that right?", " Wait, is that right?", " Let me check once more.", " Hmm, let me do it once more."],
+  agreeing: [
+    " But is that right?",
+    " Wait, is that right?",
+    " Let me check once more.",
+    " Hmm, let me do it once more.",
+  ],
   differing: [" Hmm, let me do it again.", " Let me do it once more.", " Wait, let me check."],
 } as const;
 

@@ -77,7 +77,8 @@ function drawChain(numSteps: number, random: Random): Chain {
     const steps: Step[] = [];
     while (steps.length < numSteps) {
       const step: Step = { operator: random() < 0.5 ? "+" : "-", operand: 1 + below(9) };
-      if (!steps.some(({ operator, operand }) => operator === step.operator && operand === step.operand)) steps.push(step);
+      if (!steps.some(({ operator, operand }) => operator === step.operator && operand === step.operand))
+        steps.push(step);
     }
     if (staysInRange(start, steps)) return { start, steps };
   }

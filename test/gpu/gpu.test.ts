@@ -61,6 +61,17 @@ describe("Gpu", () => {
     expect(Array.from(await gpu.readF32(a))).toEqual([1, 1]);
   });
 
+  test("parameters that are left out are 0, not what the slot held before", async () => {
+    const gpu = await testGpu();
+    const rec = gpu.recorder();
+    const x = gpu.upload(new Float32Array([1, 1]), [2], "f32");
+    const y = gpu.zeros([2], "f32");
+    rec.dispatch(scale, "scale_forward", { params: { pairs: 1, factor: 7 }, buffers: { x, y }, workgroups: [1] });
+    rec.submit();
+    rec.dispatch(scale, "scale_forward", { params: { pairs: 1 }, buffers: { x, y }, workgroups: [1] });
+    expect(Array.from(await gpu.readF32(y))).toEqual([0, 0]);
+  });
+
   test("names what is wrong with a dispatch", async () => {
     const gpu = await testGpu();
     const rec = gpu.recorder();

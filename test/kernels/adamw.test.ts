@@ -8,10 +8,11 @@ import { expectClose, f64, guarded, randn, relativeL2, stored, STORAGES, testGpu
 
 const options = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 };
 
-test.each(STORAGES)("7 steps of a %s parameter", async (storage) => {
+const CASES = STORAGES.flatMap((storage) => [77, 130].map((n) => ({ storage, n })));
+
+test.each(CASES)("7 steps of $n numbers in $storage", async ({ storage, n }) => {
   const gpu = await testGpu();
   const rec = gpu.recorder();
-  const n = 77;
   const start = randn(1, n);
   const [param, m, v, masterF32] = [
     guarded(gpu, [n], storage),

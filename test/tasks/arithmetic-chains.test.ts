@@ -2,7 +2,13 @@ import { readFileSync } from "node:fs";
 import { Tokenizer } from "@huggingface/tokenizers";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { chainValues, formatChain, parseChain, staysInRange, writeDemonstration } from "../../src/tasks/arithmetic-chains.ts";
+import {
+  chainValues,
+  formatChain,
+  parseChain,
+  staysInRange,
+  writeDemonstration,
+} from "../../src/tasks/arithmetic-chains.ts";
 import { arithmeticTask, demonstration, isHeldOut } from "../../src/tasks/arithmetic.ts";
 
 const folder = new URL("../../models/reasoner/", import.meta.url);
@@ -51,7 +57,8 @@ describe("demonstrations", () => {
       for (const pass of passes(response)) {
         expect(pass.map(({ op, b }) => op + b).join("")).toBe(formatChain({ ...chain, start: 0 }).slice(1));
         expect(pass.map(({ a }) => a)).toEqual([chain.start, ...pass.slice(0, -1).map(({ result }) => result)]);
-        for (const { a, op, b, result } of pass) expect([0, 1, 10]).toContain(Math.abs(result - (op === "+" ? a + b : a - b)));
+        for (const { a, op, b, result } of pass)
+          expect([0, 1, 10]).toContain(Math.abs(result - (op === "+" ? a + b : a - b)));
       }
     }
   });
@@ -130,13 +137,22 @@ describe("the bundled tokenizer", () => {
   });
 
   test("round trip of any printable ASCII", () => {
-    const text = fc.array(fc.constantFrom(" let", " me", "Wait", "\\boxed{", "\n", "<|end|>", "<|", " again", "7", " ", "~"), {
-      minLength: 1,
-    });
+    const text = fc.array(
+      fc.constantFrom(" let", " me", "Wait", "\\boxed{", "\n", "<|end|>", "<|", " again", "7", " ", "~"),
+      {
+        minLength: 1,
+      },
+    );
     fc.assert(
-      fc.property(fc.oneof(text.map((parts) => parts.join("")), fc.string({ minLength: 1, unit: "grapheme-ascii" })), (s) => {
-        expect(tokenizer.decode(tokenizer.encode(s).ids)).toBe(s);
-      }),
+      fc.property(
+        fc.oneof(
+          text.map((parts) => parts.join("")),
+          fc.string({ minLength: 1, unit: "grapheme-ascii" }),
+        ),
+        (s) => {
+          expect(tokenizer.decode(tokenizer.encode(s).ids)).toBe(s);
+        },
+      ),
     );
   });
 

@@ -1,100 +1,115 @@
-// Log-probability and entropy of a softmax over a vocabulary that is seen in chunks.
+// Log-probabilities of tokens, a chunk of the vocabulary at a time: with z = logits / temperature,
 //
-//   z = logits * inverse_temperature,  lse = log sum_v exp(z_v),  logprob = z_target - lse,  entropy = lse - E[z]
+//   lse = log(sum exp z),  logprob = z[target] - lse,  entropy = lse - sum p z.
 //
-//   logprob_update   state                   first chunk: overwritten, later ones: merged (online softmax)
-//   logprob_finish   logprob, lse, entropy   overwritten
-//   logprob_lse      lse                     overwritten: the finish of the sampler, which has no target yet
+//   logprob_partial    logits, partials  logits are divided by the temperature in place; partials of their chunks overwritten
+//   logprob_normalize  lse, entropy      overwritten
+//   logprob_gather     logprob           overwritten with z[target] in the rows whose target lies in this piece
+//   logprob_finish     logprob           lse is subtracted
 //
-// `state` is per row: largest z, sum exp(z - largest), sum z exp(z - largest), z of the target.
-// Parallelisation: update takes a workgroup a row; the chunks' boundaries and the order within a chunk are fixed, so that the
-// sampler and the trainer get the same bits. The finishes take an invocation a row.
+// Parallelisation: partial, a workgroup of 64 lanes for VOCAB_CHUNK columns of a row; the others, an invocation a row.
+//
+// The sampler and the trainer run the same entry points on the same chunks of VOCAB_CHUNK columns, whether the logits lie
+// there chunk by chunk or whole, and every sum has one order: the same hidden state has the same bits of lse on both sides.
+// z is rounded to memory before anything is subtracted from it, so that no compiler can fuse the multiplication with the
+// subtraction on one side only.
 
 struct Params {
   rows: u32,
-  stride: u32, // of `logits`, between rows
-  offset: u32, // of the chunk within a row of `logits`
-  columns: u32, // of this chunk
-  first: u32,  // vocabulary index of the chunk's first column
+  columns: u32, // of logits
+  column0: u32, // the vocabulary's index of their first column, a multiple of VOCAB_CHUNK
+  chunks: u32,  // of the whole vocabulary
   inverse_temperature: f32,
 }
 
+// Of one chunk of a row: largest = max z, sum = sum exp(z - largest), shifted = sum (z - largest) exp(z - largest).
+struct Partial {
+  largest: f32,
+  sum: f32,
+  shifted: f32,
+}
+
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(2) var<storage, read> targets: array<u32>;
-@group(0) @binding(3) var<storage, read_write> state: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> logprob: array<f32>;
-@group(0) @binding(5) var<storage, read_write> lse: array<f32>;
-@group(0) @binding(6) var<storage, read_write> entropy: array<f32>;
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<Partial>;
+@group(0) @binding(3) var<storage, read> targets: array<u32>;
+@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(5) var<storage, read_write> entropy: array<f32>;
+@group(0) @binding(6) var<storage, read_write> logprob: array<f32>;
 
-const LOWEST = -3.4e38;
+const VOCAB_CHUNK = 2048u; // as in src/kernels/logprob.ts
+const LOWEST = -3.4028234e38;
 
-fn update(row: u32, lane: u32) -> vec4<f32> {
-  let base = row * params.stride + params.offset;
-  var previous = vec4(LOWEST, 0.0, 0.0, 0.0);
-  if (params.first > 0u) { previous = state[row]; }
+const LANES = 64u;
+var<workgroup> lane_largest: array<f32, LANES>;
+var<workgroup> lane_sums: array<vec2<f32>, LANES>;
 
-  var local_max = LOWEST;
-  for (var c = lane; c < params.columns; c += REDUCE_LANES) {
-    local_max = max(local_max, logits[base + c] * params.inverse_temperature);
-  }
-  let largest = max(previous.x, workgroup_max(local_max, lane));
-  var local_sum = 0.0;
-  var local_weighted = 0.0;
-  for (var c = lane; c < params.columns; c += REDUCE_LANES) {
-    let z = logits[base + c] * params.inverse_temperature;
-    let e = exp(z - largest);
-    local_sum += e;
-    local_weighted = fma(e, z, local_weighted);
-  }
-  let sum = workgroup_sum(local_sum, lane);
-  let weighted = workgroup_sum(local_weighted, lane);
-  let shrink = exp(previous.x - largest);
-  return vec4(largest, fma(previous.y, shrink, sum), fma(previous.z, shrink, weighted), previous.w);
-}
-
-@compute @workgroup_size(REDUCE_LANES)
-fn logprob_update(
+@compute @workgroup_size(LANES)
+fn logprob_partial(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = linear_group(wid, groups);
-  // Rows beyond the end repeat the last one, so that every invocation meets the barriers.
-  var merged = update(min(row, params.rows - 1u), lane);
-  if (lane > 0u || row >= params.rows) { return; }
-  let column = targets[row] - params.first; // wraps round to a large number below the chunk
-  if (column < params.columns) {
-    merged.w = logits[row * params.stride + params.offset + column] * params.inverse_temperature;
+  let pieces = (params.columns + VOCAB_CHUNK - 1u) / VOCAB_CHUNK;
+  let row = linear_group(wid, groups) / pieces;
+  let piece = linear_group(wid, groups) % pieces;
+  if (row >= params.rows) { return; }
+  let start = row * params.columns + piece * VOCAB_CHUNK;
+  let end = row * params.columns + min((piece + 1u) * VOCAB_CHUNK, params.columns);
+
+  var largest = LOWEST;
+  for (var i = start + lane; i < end; i += LANES) {
+    let z = logits[i] * params.inverse_temperature;
+    if (params.inverse_temperature != 1.0) { logits[i] = z; }
+    largest = max(largest, z);
   }
-  state[row] = merged;
-}
+  lane_largest[lane] = largest;
+  workgroupBarrier();
+  for (var i = 0u; i < LANES; i++) { largest = max(largest, lane_largest[i]); }
 
-// The same without a target.
-@compute @workgroup_size(REDUCE_LANES)
-fn logprob_update_lse(
-  @builtin(workgroup_id) wid: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = linear_group(wid, groups);
-  let merged = update(min(row, params.rows - 1u), lane);
-  if (lane == 0u && row < params.rows) { state[row] = merged; }
-}
-
-@compute @workgroup_size(64)
-fn logprob_finish(@builtin(global_invocation_id) gid: vec3<u32>) {
-  if (gid.x >= params.rows) { return; }
-  let s = state[gid.x];
-  let row_lse = s.x + log(s.y);
-  lse[gid.x] = row_lse;
-  logprob[gid.x] = s.w - row_lse;
-  entropy[gid.x] = row_lse - s.z / s.y;
+  var sums = vec2(0.0); // sum, shifted
+  for (var i = start + lane; i < end; i += LANES) {
+    let shift = logits[i] - largest;
+    sums += exp(shift) * vec2(1.0, shift);
+  }
+  lane_sums[lane] = sums;
+  workgroupBarrier();
+  if (lane > 0u) { return; }
+  for (var i = 1u; i < LANES; i++) { sums += lane_sums[i]; }
+  partials[row * params.chunks + params.column0 / VOCAB_CHUNK + piece] = Partial(largest, sums.x, sums.y);
 }
 
 @compute @workgroup_size(64)
-fn logprob_lse(@builtin(global_invocation_id) gid: vec3<u32>) {
-  if (gid.x >= params.rows) { return; }
-  let s = state[gid.x];
-  lse[gid.x] = s.x + log(s.y);
+fn logprob_normalize(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let row = linear_index(gid, groups, 64u);
+  if (row >= params.rows) { return; }
+  let start = row * params.chunks;
+  let end = start + params.chunks;
+  var largest = LOWEST;
+  for (var i = start; i < end; i++) { largest = max(largest, partials[i].largest); }
+  var sum = 0.0;
+  var shifted = 0.0;
+  for (var i = start; i < end; i++) {
+    let part = partials[i];
+    let shift = part.largest - largest;
+    let factor = exp(shift);
+    sum += factor * part.sum;
+    shifted += factor * (part.shifted + shift * part.sum);
+  }
+  lse[row] = largest + log(sum);
+  entropy[row] = log(sum) - shifted / sum;
+}
+
+@compute @workgroup_size(64)
+fn logprob_gather(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let row = linear_index(gid, groups, 64u);
+  if (row >= params.rows) { return; }
+  let target_column = targets[row] - params.column0; // wraps around below column0
+  if (target_column < params.columns) { logprob[row] = logits[row * params.columns + target_column]; }
+}
+
+@compute @workgroup_size(64)
+fn logprob_finish(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let row = linear_index(gid, groups, 64u);
+  if (row < params.rows) { logprob[row] -= lse[row]; }
 }

@@ -1,20 +1,32 @@
-// The gradient of the losses at the head, given each token's log-probability.
+// Losses on log-probabilities, and their gradient with respect to the logits.
 //
-//   policy_loss      loss, ratio, coefficient   overwritten. r = exp(logprob - old); loss = w (-min(r A, clip(r) A) + beta kl(d)),
-//                                               d = logprob - ref; coefficient = d loss / d logprob
-//   supervised_loss  loss, coefficient          overwritten: -w logprob and -w
-//   logits_gradient  logits                     in place: logits become d loss / d logits = coefficient (onehot - softmax) / temperature
+//   policy_gradient_loss  loss, ratio, coefficient  overwritten
+//   cross_entropy_loss    loss, coefficient         overwritten: loss = -w logprob, coefficient = -w
+//   policy_gradient_dlogits  logits                 a chunk of the vocabulary, turned in place into d loss / d logits
 //
-// Parallelisation: an invocation per token, and per logit in logits_gradient.
+// The clipped policy gradient (PPO, Schulman et al. 2017, equation 7) with an optional KL term. Per token, with the ratio
+// r = exp(logprob - old), advantage A, d = logprob - ref and the token's weight w in the mean over all tokens:
+//
+//   loss        = w (-min(r A, clip(r, 1 - epsilon, 1 + epsilon) A) + beta kl(d))
+//   coefficient = d loss / d logprob = w (-[r A <= clip(r) A] r A + beta kl'(d))
+//   k1: kl = d, kl' = 1    k2: kl = d^2 / 2, kl' = d    k3: kl = exp(-d) - 1 + d, kl' = 1 - exp(-d)
+//
+// Where r lies within the range, ends included, both sides of the minimum are equal and the gradient passes, as in PyTorch.
+// Tokens of weight 0 have loss 0, coefficient 0 and ratio 1, whatever their other inputs hold.
+//
+//   d loss / d logits = coefficient (onehot(target) - p) / temperature,  p = exp(logits / temperature - lse)
+//
+// Parallelisation: losses, an invocation a token; dlogits, a workgroup of 64 lanes a row.
 
 struct Params {
   rows: u32,
-  columns: u32, // of this chunk of the vocabulary
-  first: u32,   // vocabulary index of its first column
-  kl_estimator: u32, // 0 none, 1 k1, 2 k2, 3 k3 (Schulman, "Approximating KL divergence", 2020)
-  epsilon: f32,
-  beta: f32,
+  columns: u32, // of logits
+  column0: u32, // the vocabulary's index of their first column
   inverse_temperature: f32,
+  ratio_low: f32,  // 1 - epsilon
+  ratio_high: f32, // 1 + epsilon
+  beta: f32,
+  kl_estimator: u32, // 0 none, otherwise k1, k2, k3
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,62 +38,72 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(7) var<storage, read_write> ratio: array<f32>;
 @group(0) @binding(8) var<storage, read_write> coefficient: array<f32>;
-@group(0) @binding(9) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(9) var<storage, read> targets: array<u32>;
 @group(0) @binding(10) var<storage, read> lse: array<f32>;
-@group(0) @binding(11) var<storage, read> targets: array<u32>;
-@group(0) @binding(12) var<storage, read> saved_coefficient: array<f32>;
+@group(0) @binding(11) var<storage, read_write> logits: array<f32>;
 
-const GROUP = 64u;
+// exp, exactly 1 at 0: the ratio of an unchanged policy.
+fn exact_exp(x: f32) -> f32 {
+  return select(exp(x), 1.0, x == 0.0);
+}
 
-// Value of the estimator at d and its derivative.
+// kl(d) and its derivative.
 fn kl(d: f32) -> vec2<f32> {
   switch params.kl_estimator {
     case 1u: { return vec2(d, 1.0); }
     case 2u: { return vec2(0.5 * d * d, d); }
-    case 3u: { return vec2(exp(-d) - 1.0 + d, 1.0 - exp(-d)); }
+    case 3u: { return vec2(exact_exp(-d) - 1.0 + d, 1.0 - exact_exp(-d)); }
     default: { return vec2(0.0); }
   }
 }
 
-@compute @workgroup_size(GROUP)
-fn policy_loss(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let t = gid.x;
+@compute @workgroup_size(64)
+fn policy_gradient_loss(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let t = linear_index(gid, groups, 64u);
   if (t >= params.rows) { return; }
-  let weight = weights[t];
-  if (weight == 0.0) { // not trained: its log-probabilities may be anything
+  let w = weights[t];
+  if (w == 0.0) {
     loss[t] = 0.0;
     ratio[t] = 1.0;
     coefficient[t] = 0.0;
     return;
   }
-  let r = exp(logprob[t] - old_logprobs[t]);
-  let advantage = advantages[t];
-  let free = r * advantage;
-  let clipped = clamp(r, 1.0 - params.epsilon, 1.0 + params.epsilon) * advantage;
-  // Where the clipped term is the smaller one, it is constant.
-  let slope = select(0.0, free, free <= clipped);
-  let penalty = kl(logprob[t] - ref_logprobs[t]);
-  loss[t] = weight * (params.beta * penalty.x - min(free, clipped));
+  let r = exact_exp(logprob[t] - old_logprobs[t]);
+  let unclipped = r * advantages[t];
+  let clipped = clamp(r, params.ratio_low, params.ratio_high) * advantages[t];
+  let penalty = params.beta * kl(logprob[t] - ref_logprobs[t]);
+  loss[t] = w * (penalty.x - min(unclipped, clipped));
   ratio[t] = r;
-  coefficient[t] = weight * (params.beta * penalty.y - slope);
+  coefficient[t] = w * (penalty.y - select(0.0, unclipped, unclipped <= clipped));
 }
 
-@compute @workgroup_size(GROUP)
-fn supervised_loss(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let t = gid.x;
+@compute @workgroup_size(64)
+fn cross_entropy_loss(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let t = linear_index(gid, groups, 64u);
   if (t >= params.rows) { return; }
-  let weight = weights[t];
-  loss[t] = select(0.0, -weight * logprob[t], weight != 0.0);
-  coefficient[t] = -weight;
+  let w = weights[t];
+  loss[t] = select(-w * logprob[t], 0.0, w == 0.0);
+  coefficient[t] = -w;
 }
 
-@compute @workgroup_size(GROUP)
-fn logits_gradient(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let index = linear_index(gid, groups, GROUP);
-  let t = index / params.columns;
-  if (t >= params.rows) { return; }
-  let c = saved_coefficient[t] * params.inverse_temperature;
-  let p = exp(logits[index] * params.inverse_temperature - lse[t]);
-  let hit = select(0.0, 1.0, targets[t] - params.first == index % params.columns);
-  logits[index] = select(c * (hit - p), 0.0, c == 0.0);
+@compute @workgroup_size(64)
+fn policy_gradient_dlogits(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = linear_group(wid, groups);
+  if (row >= params.rows) { return; }
+  let scale = coefficient[row] * params.inverse_temperature;
+  let normalizer = lse[row];
+  let target_column = targets[row] - params.column0; // beyond the columns, or wrapped around, in all chunks but one
+  for (var column = lane; column < params.columns; column += 64u) {
+    let at = row * params.columns + column;
+    if (scale == 0.0) {
+      logits[at] = 0.0;
+    } else {
+      let p = exp(logits[at] * params.inverse_temperature - normalizer);
+      logits[at] = scale * (select(0.0, 1.0, column == target_column) - p);
+    }
+  }
 }

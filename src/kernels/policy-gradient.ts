@@ -5,94 +5,141 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 import { linearBackwardInput, linearBackwardWeight, linearLogits } from "./linear.ts";
-import { vocabChunks } from "./logprob.ts";
+import { vocabularyChunks } from "./logprob.ts";
 
 const kernel = defineKernel({ name: "policy-gradient", source, includes: [index] });
 
-const GROUP = 64;
+/** Estimators of KL(policy, reference) per token, d = logprob - ref: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d. */
+export type KlEstimator = "none" | "k1" | "k2" | "k3";
 
-export const KL_ESTIMATORS = ["none", "k1", "k2", "k3"] as const;
-export type KlEstimator = (typeof KL_ESTIMATORS)[number];
+const KL_ESTIMATORS: readonly KlEstimator[] = ["none", "k1", "k2", "k3"];
 
-/** What every loss at the head reads and writes; [T] is f32 unless said otherwise. */
-export interface HeadLoss {
+/** What every loss on log-probabilities shares. */
+interface HeadTensors {
   /** elem [T, C] */
   hidden: Tensor;
   /** The head, elem [V, C]. */
   weight: Tensor;
   /** u32 [T] */
   targets: Tensor;
-  /** [T], from logprobForward at the same temperature. */
+  /** f32 [T], from logprobForward on the same tensors at the same temperature. */
   logprob: Tensor;
   lse: Tensor;
   temperature: number;
-  /** [T], each token's share in the loss; 0 leaves it out. */
+  /** f32 [T]: each token's share in the loss; 0 for tokens that are not trained. Carries the aggregation. */
   weights: Tensor;
-  /** [T], overwritten; the sum is the loss. */
+  /** f32 [T], overwritten; the loss is its sum. */
   loss: Tensor;
-  /** [T], overwritten: d loss / d logprob. */
+  /** f32 [T], overwritten with d loss / d logprob. */
   coefficient: Tensor;
-  /** [T, C], overwritten. */
+  /** f32 [T, C], overwritten. */
   dhidden: Tensor;
-  /** [V, C], added to. */
+  /** f32 [V, C], added to. */
   dweight: Tensor;
 }
 
-/** Additional inputs of the policy loss, f32 [T]. */
-export interface PolicyLoss extends HeadLoss {
-  advantages: Tensor;
-  oldLogprobs: Tensor;
-  refLogprobs: Tensor;
-  /** Overwritten: exp(logprob - oldLogprobs), 1 where the weight is 0. */
-  ratio: Tensor;
-  /** PPO's clip range (Schulman et al. 2017, eq. 7). */
-  epsilon: number;
-  /** Coefficient of the KL estimate inside the loss. */
-  beta: number;
-  klEstimator: KlEstimator;
-}
+const tokenGroups = (tokens: number) => [Math.ceil(tokens / 64)] as const;
 
-/** The clipped policy loss with an optional KL term, and its gradients, without a [T, V] buffer. */
-export function policyGradient(rec: Recorder, options: PolicyLoss): void {
-  const { targets, logprob, weights, advantages, oldLogprobs, refLogprobs, loss, ratio, coefficient } = options;
-  const rows = options.hidden.shape[0]!;
-  const vectors = { targets, logprob, weights, advantages, oldLogprobs, refLogprobs, loss, ratio, coefficient };
-  check(Object.values(vectors).every((tensor) => hasShape(tensor, rows)), "policy_gradient", `vectors of [${rows}]`, vectors);
-  rec.dispatch(kernel, "policy_loss", {
-    params: { rows, kl_estimator: KL_ESTIMATORS.indexOf(options.klEstimator), epsilon: options.epsilon, beta: options.beta },
-    buffers: { logprob, weights, advantages, old_logprobs: oldLogprobs, ref_logprobs: refLogprobs, loss, ratio, coefficient },
-    workgroups: [Math.ceil(rows / GROUP)],
+function checkShapes(op: string, tensors: HeadTensors, perToken: Record<string, Tensor>): number {
+  const { hidden, weight, targets, logprob, lse, weights, loss, coefficient, dhidden, dweight } = tensors;
+  const [tokens = 0, width = 0] = hidden.shape;
+  const [vocabulary = 0] = weight.shape;
+  const rows = { targets, logprob, lse, weights, loss, coefficient, ...perToken };
+  const ok =
+    [hidden, dhidden].every((tensor) => hasShape(tensor, tokens, width)) &&
+    [weight, dweight].every((tensor) => hasShape(tensor, vocabulary, width)) &&
+    Object.values(rows).every((tensor) => hasShape(tensor, tokens));
+  check(ok, op, "hidden and dhidden [T, C], weight and dweight [V, C], all others [T]", {
+    hidden,
+    dhidden,
+    weight,
+    dweight,
+    ...rows,
   });
-  headGradient(rec, options);
+  return tokens;
 }
 
-/** Weighted cross-entropy, loss[t] = -weights[t] logprob[t], and its gradients, without a [T, V] buffer. */
-export function crossEntropyGradient(rec: Recorder, options: HeadLoss): void {
-  const { targets, logprob, weights, loss, coefficient } = options;
-  const rows = options.hidden.shape[0]!;
-  const vectors = { targets, logprob, weights, loss, coefficient };
-  check(Object.values(vectors).every((tensor) => hasShape(tensor, rows)), "cross_entropy_gradient", `vectors of [${rows}]`, vectors);
-  rec.dispatch(kernel, "supervised_loss", {
+/**
+ * The clipped policy gradient at the head, from the log-probabilities to the hidden states and the head's weight.
+ * Per token loss = w (-min(r A, clip(r, 1 - epsilon, 1 + epsilon) A) + beta kl(logprob - ref)), r = exp(logprob - old).
+ * advantages, oldLogprobs and refLogprobs (unused where klEstimator is "none") are f32 [T]; `ratio` f32 [T] is overwritten
+ * with r, 1 where the weight is 0. The logits exist a chunk of the vocabulary at a time, and become their own gradient.
+ */
+export function policyGradient(
+  rec: Recorder,
+  {
+    advantages,
+    oldLogprobs,
+    refLogprobs,
+    ratio,
+    epsilon,
+    beta,
+    klEstimator,
+    ...head
+  }: HeadTensors & {
+    advantages: Tensor;
+    oldLogprobs: Tensor;
+    refLogprobs: Tensor;
+    ratio: Tensor;
+    epsilon: number;
+    beta: number;
+    klEstimator: KlEstimator;
+  },
+): void {
+  const rows = checkShapes("policy_gradient", head, { advantages, oldLogprobs, refLogprobs, ratio });
+  rec.dispatch(kernel, "policy_gradient_loss", {
+    params: {
+      rows,
+      ratio_low: 1 - epsilon,
+      ratio_high: 1 + epsilon,
+      beta,
+      kl_estimator: KL_ESTIMATORS.indexOf(klEstimator),
+    },
+    buffers: {
+      logprob: head.logprob,
+      weights: head.weights,
+      advantages,
+      old_logprobs: oldLogprobs,
+      ref_logprobs: refLogprobs,
+      loss: head.loss,
+      ratio,
+      coefficient: head.coefficient,
+    },
+    workgroups: tokenGroups(rows),
+  });
+  headBackward(rec, head);
+}
+
+/** The gradient of the weighted cross-entropy, loss = -w logprob per token. */
+export function crossEntropyGradient(rec: Recorder, head: HeadTensors): void {
+  const rows = checkShapes("cross_entropy_gradient", head, {});
+  const { logprob, weights, loss, coefficient } = head;
+  rec.dispatch(kernel, "cross_entropy_loss", {
     params: { rows },
     buffers: { logprob, weights, loss, coefficient },
-    workgroups: [Math.ceil(rows / GROUP)],
+    workgroups: tokenGroups(rows),
   });
-  headGradient(rec, options);
+  headBackward(rec, head);
 }
 
-/** From coefficient = d loss / d logprob to the gradients of hidden states and head, one chunk of the vocabulary at a time. */
-function headGradient(rec: Recorder, { hidden, weight, targets, lse, temperature, coefficient, dhidden, dweight }: HeadLoss): void {
-  const rows = hidden.shape[0]!;
-  for (const { first, columns } of vocabChunks(weight.shape[0]!)) {
-    const logits = rec.gpu.empty([rows, columns], "f32");
-    linearLogits(rec, { x: hidden, weight, row0: first, rows: columns, logits });
-    rec.dispatch(kernel, "logits_gradient", {
-      params: { rows, columns, first, inverse_temperature: 1 / temperature },
-      buffers: { logits, lse, targets, saved_coefficient: coefficient },
-      workgroups: [Math.ceil((rows * columns) / GROUP)],
+/** From `coefficient` = d loss / d logprob to dhidden and dweight, a chunk of the vocabulary at a time. */
+function headBackward(
+  rec: Recorder,
+  { hidden, weight, targets, lse, temperature, coefficient, dhidden, dweight }: HeadTensors,
+): void {
+  const { gpu } = rec;
+  const [tokens = 0] = hidden.shape;
+  const [vocabulary = 0] = weight.shape;
+  for (const { row0, rows } of vocabularyChunks(vocabulary)) {
+    const logits = gpu.empty([tokens, rows], "f32");
+    linearLogits(rec, { x: hidden, weight, row0, rows, logits });
+    rec.dispatch(kernel, "policy_gradient_dlogits", {
+      params: { rows: tokens, columns: rows, column0: row0, inverse_temperature: 1 / temperature },
+      buffers: { logits, targets, lse, coefficient },
+      workgroups: [tokens],
     });
-    linearBackwardInput(rec, { dy: logits, weight, dx: dhidden, accumulate: first > 0, row0: first });
-    linearBackwardWeight(rec, { x: hidden, dy: logits, dweight, row0: first });
-    rec.gpu.release(logits);
+    linearBackwardInput(rec, { dy: logits, weight, dx: dhidden, accumulate: row0 > 0, row0 });
+    linearBackwardWeight(rec, { x: hidden, dy: logits, dweight, row0 });
+    gpu.release(logits);
   }
 }

@@ -1,5 +1,4 @@
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
-import reduce from "../../shaders/lib/reduce.wgsl" with { type: "text" };
 import rng from "../../shaders/lib/rng.wgsl" with { type: "text" };
 import source from "../../shaders/sample.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -7,79 +6,135 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 import { linearLogits } from "./linear.ts";
-import { logitsLse } from "./logprob.ts";
+import { logitSums, logSumExp, VOCAB_CHUNK } from "./logprob.ts";
 
-const sample = defineKernel({ name: "sample", source, includes: [index, reduce, rng] });
+const sample = defineKernel({ name: "sample", source, includes: [index, rng] });
 
-const GROUP = 64;
+const rowGroups = (rows: number) => [Math.ceil(rows / 64)] as const;
 
-/** logits f32 [R, V] of hidden elem [R, C] under the head elem [V, C], and lse f32 [R] of logits / temperature. Both are new. */
+/**
+ * What sampleTokens reads of a decode batch: logits f32 [R, V] = hidden W^T / temperature and their log-normaliser lse
+ * f32 [R], both new tensors that the caller releases. hidden is elem [R, C], the head W elem [V, C]. For greedy decoding
+ * pass temperature 1. The bits are those of logprobForward.
+ */
 export function decodeLogits(
   rec: Recorder,
   { hidden, weight, temperature }: { hidden: Tensor; weight: Tensor; temperature: number },
 ): { logits: Tensor; lse: Tensor } {
-  const rows = hidden.shape[0]!;
-  const vocabulary = weight.shape[0]!;
-  const logits = rec.gpu.empty([rows, vocabulary], "f32");
-  const lse = rec.gpu.empty([rows], "f32");
+  const { gpu } = rec;
+  const [rows = 0] = hidden.shape;
+  const [vocabulary = 0] = weight.shape;
+  const logits = gpu.empty([rows, vocabulary], "f32");
+  const lse = gpu.empty([rows], "f32");
+  const entropy = gpu.empty([rows], "f32");
+  const partials = gpu.empty([rows, Math.ceil(vocabulary / VOCAB_CHUNK), 3], "f32");
   linearLogits(rec, { x: hidden, weight, row0: 0, rows: vocabulary, logits });
-  logitsLse(rec, { logits, temperature, lse });
+  logitSums(rec, { logits, column0: 0, temperature, partials });
+  logSumExp(rec, { partials, lse, entropy });
+  gpu.release(partials, entropy);
   return { logits, lse };
 }
 
-export interface SampleTokens {
-  /** f32 [R, V] and f32 [R], of decodeLogits at the same temperature (at 1 for greedy decoding). */
-  logits: Tensor;
-  lse: Tensor;
-  /** 0 is greedy. */
-  temperature: number;
-  /** 0 keeps all. */
-  topK: number;
-  /** 1 keeps all. */
-  topP: number;
-  /** u32 [R, 4]: seed low, seed high, prompt, sample. */
-  keys: Tensor;
-  /** u32 [number of stop tokens]. */
-  stops: Tensor;
-  /** u32 [R]: the position at which a row stands still. */
-  limits: Tensor;
-  /** u32 [R], moved on: the next step's input and its position, and whether the row has ended. */
-  tokens: Tensor;
-  positions: Tensor;
-  done: Tensor;
-  /** u32 and f32 [steps, R]: row `step` is overwritten. */
-  outTokens: Tensor;
-  outLogprobs: Tensor;
-  step: number;
+/**
+ * thresholds u32 [R]: top-k, then top-p keep the tokens whose logit's bits, in the order of floats (ordered_bits in
+ * sample.wgsl), are at least this. topK 0 and topP 1 keep all; logits equal to the smallest kept one are all kept.
+ * logits f32 [R, V] are divided by the temperature, lse f32 [R] is theirs.
+ */
+export function sampleThresholds(
+  rec: Recorder,
+  { logits, lse, topK, topP, thresholds }: { logits: Tensor; lse: Tensor; topK: number; topP: number; thresholds: Tensor },
+): void {
+  const [rows = 0, vocabulary = 0] = logits.shape;
+  const ok = hasShape(logits, rows, vocabulary) && hasShape(lse, rows) && hasShape(thresholds, rows);
+  check(ok, "sample_threshold", "logits [R, V], lse [R], thresholds [R]", { logits, lse, thresholds });
+  rec.dispatch(sample, "sample_threshold", {
+    params: { rows, vocabulary, top_k: Math.min(topK, vocabulary), top_p: topP },
+    buffers: { logits, lse, thresholds },
+    workgroups: [rows],
+  });
 }
 
 /**
- * Draws one token for each row from softmax(logits / temperature), restricted by top-k and then top-p, and moves the decode
- * state on. The noise depends on (seed, prompt, sample, position) alone; the log-probability is the unrestricted one.
+ * Draws each row's next token and moves the row on.
+ *
+ * Reads logits f32 [R, V] (divided by the temperature) and lse f32 [R] from decodeLogits, keys u32 [R, 4] (seed low, seed
+ * high, prompt, sample), limits u32 [R] and stops u32 [K]. Temperature 0 takes the most probable token; otherwise the
+ * temperature is already in the logits. The draw depends on keys, the row's position and its logits alone.
+ *
+ * Overwrites row `step` of outTokens u32 [steps, R] and of outLogprobs f32 [steps, R], the token's log-probability before
+ * top-k and top-p. In the rows that are not done: tokens u32 [R] becomes the token, positions u32 [R] grows by one, and
+ * done u32 [R] is set if the token is one of stops or the new position has reached the row's limit. A row that is done
+ * keeps its token and position, and what it draws means nothing.
  */
-export function sampleTokens(rec: Recorder, options: SampleTokens): void {
-  const { logits, lse, temperature, topK, topP, keys, stops, limits, tokens, positions, done, outTokens, outLogprobs, step } = options;
-  const [rows = 0, vocabulary = 0] = logits.shape;
-  const ok = [lse, limits, tokens, positions, done].every((tensor) => hasShape(tensor, rows)) && hasShape(keys, rows, 4) && step < outTokens.shape[0]!;
-  check(ok, "sample_tokens", "logits [R, V], keys [R, 4], lse, limits, tokens, positions, done [R]", { logits, keys, lse, limits, tokens, positions, done });
-  const params = {
-    rows,
-    vocabulary,
+export function sampleTokens(
+  rec: Recorder,
+  {
+    logits,
+    lse,
+    keys,
+    limits,
+    stops,
+    tokens,
+    positions,
+    done,
+    outTokens,
+    outLogprobs,
+    temperature,
+    topK,
+    topP,
     step,
-    greedy: temperature === 0 ? 1 : 0,
-    top_k: topK,
-    top_p: topP,
-    num_stops: stops.size,
-    inverse_temperature: temperature === 0 ? 1 : 1 / temperature,
-  };
-  rec.dispatch(sample, "sample_select", {
-    params,
-    buffers: { logits, lse, keys, drawn_positions: positions, out_tokens: outTokens, out_logprobs: outLogprobs },
-    workgroups: [rows],
+  }: {
+    logits: Tensor;
+    lse: Tensor;
+    keys: Tensor;
+    limits: Tensor;
+    stops: Tensor;
+    tokens: Tensor;
+    positions: Tensor;
+    done: Tensor;
+    outTokens: Tensor;
+    outLogprobs: Tensor;
+    temperature: number;
+    topK: number;
+    topP: number;
+    step: number;
+  },
+): void {
+  const [rows = 0, vocabulary = 0] = logits.shape;
+  const [steps = 0] = outTokens.shape;
+  const ok =
+    hasShape(logits, rows, vocabulary) &&
+    hasShape(keys, rows, 4) &&
+    hasShape(stops, stops.size) &&
+    [lse, limits, tokens, positions, done].every((tensor) => hasShape(tensor, rows)) &&
+    [outTokens, outLogprobs].every((tensor) => hasShape(tensor, steps, rows)) &&
+    step >= 0 &&
+    step < steps;
+  check(ok, "sample", `logits [R, V], keys [R, 4], stops [K], out [steps > ${step}, R], all others [R]`, {
+    ...{ logits, lse, keys, limits, stops, tokens, positions, done, outTokens, outLogprobs },
+  });
+
+  const { gpu } = rec;
+  const greedy = temperature === 0;
+  const filtered = !greedy && ((topK > 0 && topK < vocabulary) || topP < 1);
+  const chunks = Math.ceil(vocabulary / VOCAB_CHUNK);
+  const thresholds = gpu.empty([rows], "u32");
+  const candidates = gpu.empty([rows, chunks, 2], "u32");
+  if (filtered) sampleThresholds(rec, { logits, lse, topK, topP, thresholds });
+  rec.dispatch(sample, "sample_chunk", {
+    params: { rows, vocabulary, greedy: greedy ? 1 : 0, filtered: filtered ? 1 : 0 },
+    buffers: { logits, keys, thresholds, candidates, positions },
+    workgroups: [rows * chunks],
+  });
+  rec.dispatch(sample, "sample_pick", {
+    params: { rows, vocabulary, step },
+    buffers: { logits, lse, candidates, out_tokens: outTokens, out_logprobs: outLogprobs },
+    workgroups: rowGroups(rows),
   });
   rec.dispatch(sample, "sample_advance", {
-    params,
-    buffers: { drawn: outTokens, stops, limits, tokens, positions, done },
-    workgroups: [Math.ceil(rows / GROUP)],
+    params: { rows, step, stop_count: stops.size },
+    buffers: { out_tokens: outTokens, limits, stops, tokens, positions, done },
+    workgroups: rowGroups(rows),
   });
+  gpu.release(thresholds, candidates);
 }

@@ -59,14 +59,18 @@ export class Model {
     return new Model(gpu, config, dtype, parameters);
   }
 
-  /** Weights from N(0, 0.02), projections into the residual stream scaled down by sqrt(2 layers) as in GPT-2; norms 1, biases 0. */
+  /**
+   * Weights from N(0, initializer_range), projections into the residual stream divided by sqrt(2 layers) as in GPT-2; norms 1,
+   * biases 0.
+   */
   static random(gpu: Gpu, config: ModelConfig, { dtype, seed }: { dtype: ModelDType; seed: number }): Model {
     const parameters = new Map<string, Tensor>();
+    const range = typeof config.raw["initializer_range"] === "number" ? config.raw["initializer_range"] : 0.02;
     let stream = 0;
     for (const [name, shape] of parameterShapes(config)) {
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
       const residual = name.endsWith("o_proj.weight") || name.endsWith("down_proj.weight");
-      const std = residual ? 0.02 / Math.sqrt(2 * config.numLayers) : 0.02;
+      const std = residual ? range / Math.sqrt(2 * config.numLayers) : range;
       if (name.endsWith("norm.weight")) data.fill(1);
       else if (!name.endsWith(".bias")) for (let i = 0; i < data.length; i++) data[i] = std * normalAt(seed, stream, i);
       parameters.set(name, gpu.upload(data, shape, STORAGE[dtype]));

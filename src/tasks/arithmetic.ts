@@ -38,6 +38,7 @@ export function arithmeticTask({ seed = 0, num_train = 20_000, num_test = 1_000 
     render: (problem, tokenizer) =>
       tokenizer.applyChatTemplate([{ role: "user", content: problem.prompt }], { addGenerationPrompt: true }),
     judge: (problem, response) => gradeAnswer(response, problem.answer),
+    demonstration,
   };
 }
 

@@ -1,0 +1,112 @@
+import { Template } from "@huggingface/jinja";
+import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
+import { FormatError } from "../errors.ts";
+import type { Files } from "../runtime/types.ts";
+
+type Json = Record<string, unknown>;
+
+export interface ChatMessage {
+  role: string;
+  content: string;
+}
+
+/** tokenizer.json with tokenizer_config.json: text to ids and back, and the model's chat template. */
+export class Tokenizer {
+  readonly #tokenizer: HfTokenizer;
+  readonly #config: Json;
+  readonly #chatTemplate: string | null;
+
+  constructor(tokenizer: HfTokenizer, config: Json, chatTemplate: string | null) {
+    this.#tokenizer = tokenizer;
+    this.#config = config;
+    this.#chatTemplate = chatTemplate;
+  }
+
+  /** `addSpecialTokens`: what the tokenizer itself puts around a text, such as a BOS token; a rendered prompt has its own. */
+  encode(text: string, { addSpecialTokens }: { addSpecialTokens: boolean }): number[] {
+    return this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+  }
+
+  decode(ids: readonly number[], { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
+    if (ids.length === 0) return "";
+    return this.#tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+  }
+
+  tokenId(token: string): number | undefined {
+    return this.#tokenizer.token_to_id(token);
+  }
+
+  /** The id of tokenizer_config.json's `eos_token`, if it names one. */
+  get eosTokenId(): number | undefined {
+    const token = this.#special("eos_token");
+    return token === undefined ? undefined : this.tokenId(token);
+  }
+
+  applyChatTemplate(messages: readonly ChatMessage[], { addGenerationPrompt }: { addGenerationPrompt: boolean }): string {
+    if (this.#chatTemplate === null) {
+      throw new FormatError("expected a chat template in tokenizer_config.json or chat_template.jinja, got none; use a task with a prompt of its own");
+    }
+    return new Template(this.#chatTemplate).render({
+      messages,
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: this.#special("bos_token") ?? "",
+      eos_token: this.#special("eos_token") ?? "",
+    });
+  }
+
+  #special(key: string): string | undefined {
+    const token = this.#config[key];
+    if (typeof token === "string") return token;
+    return typeof token === "object" && token !== null ? String((token as Json)["content"]) : undefined;
+  }
+}
+
+export async function loadTokenizer(files: Files, dir: string): Promise<Tokenizer> {
+  const json = async (name: string): Promise<Json> => {
+    try {
+      return JSON.parse(await files.readText(`${dir}/${name}`)) as Json;
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new FormatError(`${dir}/${name}: expected JSON: ${error.message}`, { cause: error });
+      throw error;
+    }
+  };
+  const tokenizer = await json("tokenizer.json");
+  const config = (await files.exists(`${dir}/tokenizer_config.json`)) ? await json("tokenizer_config.json") : {};
+  const template = (await files.exists(`${dir}/chat_template.jinja`))
+    ? await files.readText(`${dir}/chat_template.jinja`)
+    : namedTemplate(config["chat_template"]);
+  try {
+    return new Tokenizer(new HfTokenizer(tokenizer, config), config, template);
+  } catch (error) {
+    throw new FormatError(`${dir}/tokenizer.json: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** A template is a string, or a list of named ones of which "default" is meant. */
+function namedTemplate(template: unknown): string | null {
+  if (typeof template === "string") return template;
+  if (!Array.isArray(template)) return null;
+  const named = template as { name: string; template: string }[];
+  return (named.find(({ name }) => name === "default") ?? named[0])?.template ?? null;
+}
+
+/** Decodes tokens as they come; holds back what may still change, such as the first bytes of a character. */
+export class StreamDecoder {
+  readonly #tokenizer: Tokenizer;
+  #ids: number[] = [];
+  #sent = "";
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /** The text that these tokens add. */
+  push(ids: readonly number[], last = false): string {
+    this.#ids.push(...ids);
+    const text = this.#tokenizer.decode(this.#ids, { skipSpecialTokens: true });
+    if (!last && text.endsWith("\ufffd")) return "";
+    const added = text.slice(this.#sent.length);
+    this.#sent = text;
+    return added;
+  }
+}

@@ -1,0 +1,91 @@
+import { linearBackwardInput, linearBackwardWeight, linearForward } from "./linear.ts";
+import { logSumExp } from "./logprob.ts";
+
+interface Head {
+  hidden: Float64Array;
+  weight: Float64Array;
+  targets: ArrayLike<number>;
+  temperature: number;
+  inputs: number;
+  vocabulary: number;
+}
+
+/** KL(policy, reference) per token from d = logprob - ref, and its derivative. */
+const KL: Record<string, (d: number) => [value: number, derivative: number]> = {
+  none: () => [0, 0],
+  k1: (d) => [d, 1],
+  k2: (d) => [d ** 2 / 2, d],
+  k3: (d) => [Math.exp(-d) - 1 + d, 1 - Math.exp(-d)],
+};
+
+/** Per token the clipped loss, the ratio and d loss / d logprob. */
+export function policyGradientLoss({
+  logprob,
+  weights,
+  advantages,
+  oldLogprobs,
+  refLogprobs,
+  epsilon,
+  beta,
+  klEstimator,
+}: {
+  logprob: Float64Array;
+  weights: Float64Array;
+  advantages: Float64Array;
+  oldLogprobs: Float64Array;
+  refLogprobs: Float64Array;
+  epsilon: number;
+  beta: number;
+  klEstimator: string;
+}): { loss: Float64Array; ratio: Float64Array; coefficient: Float64Array } {
+  const rows = logprob.length;
+  const loss = new Float64Array(rows);
+  const ratio = new Float64Array(rows).fill(1);
+  const coefficient = new Float64Array(rows);
+  for (let t = 0; t < rows; t++) {
+    const w = weights[t]!;
+    if (w === 0) continue;
+    const advantage = advantages[t]!;
+    const r = Math.exp(logprob[t]! - oldLogprobs[t]!);
+    const unclipped = r * advantage;
+    const clipped = Math.min(Math.max(r, 1 - epsilon), 1 + epsilon) * advantage;
+    const [kl, dkl] = KL[klEstimator]!(logprob[t]! - refLogprobs[t]!);
+    loss[t] = w * (-Math.min(unclipped, clipped) + beta * kl);
+    ratio[t] = r;
+    coefficient[t] = w * ((unclipped <= clipped ? -unclipped : 0) + beta * dkl);
+  }
+  return { loss, ratio, coefficient };
+}
+
+/** Per token -w logprob and its derivative with respect to logprob. */
+export function crossEntropyLoss({ logprob, weights }: { logprob: Float64Array; weights: Float64Array }): {
+  loss: Float64Array;
+  coefficient: Float64Array;
+} {
+  return { loss: logprob.map((value, t) => -weights[t]! * value), coefficient: weights.map((w) => -w) };
+}
+
+/** From d loss / d logprob [T] to the hidden states [T, C] and the head's weight [V, C]. */
+export function headBackward({
+  hidden,
+  weight,
+  targets,
+  temperature,
+  inputs,
+  vocabulary,
+  coefficient,
+}: Head & { coefficient: Float64Array }): { dhidden: Float64Array; dweight: Float64Array } {
+  const dlogits = linearForward({ x: hidden, weight, inputs, outputs: vocabulary });
+  for (let t = 0; t < coefficient.length; t++) {
+    const row = dlogits.subarray(t * vocabulary, (t + 1) * vocabulary);
+    const lse = logSumExp(row.map((logit) => logit / temperature));
+    row.forEach((logit, v) => {
+      const p = Math.exp(logit / temperature - lse);
+      row[v] = (coefficient[t]! * ((targets[t] === v ? 1 : 0) - p)) / temperature;
+    });
+  }
+  return {
+    dhidden: linearBackwardInput({ dy: dlogits, weight, inputs, outputs: vocabulary }),
+    dweight: linearBackwardWeight({ x: hidden, dy: dlogits, inputs, outputs: vocabulary }),
+  };
+}

@@ -1,0 +1,42 @@
+import type { Verdict } from "../grader/grade.ts";
+import type { Files } from "../runtime/types.ts";
+
+export interface Problem {
+  id: string;
+  /** What the user asks. */
+  prompt: string;
+  /** The gold answer, in a form that the task's judge understands. */
+  answer: string;
+  difficulty: string | number;
+}
+
+/** The part of a tokenizer that rendering a prompt may need. */
+export interface TemplateTokenizer {
+  applyChatTemplate(messages: { role: string; content: string }[], options: { addGenerationPrompt: boolean }): string;
+}
+
+/** Prompts and how a response to one is judged. */
+export interface Task {
+  name: string;
+  train: readonly Problem[];
+  /** Held out: no problem of it is in `train`. */
+  test: readonly Problem[];
+  /** The text that is tokenised as the prompt, special tokens spelled out. */
+  render(problem: Problem, tokenizer: TemplateTokenizer): string;
+  /** Judges the text of a response. That a response cut off counts as incorrect is not the task's business. Never throws. */
+  judge(problem: Problem, response: string): Verdict;
+  /** A worked response for `pith sft`, drawn by seed; only tasks that can write one have it. */
+  demonstration?(problem: Problem, seed: number): string;
+  /** Rows that were left out when the data was read, by reason. */
+  dropped?: Readonly<Record<string, number>>;
+}
+
+/** What a task module exports by default: makes the task from the configuration's `task` section. */
+export type TaskFactory = (options: TaskOptions, host: { files: Files }) => Task | Promise<Task>;
+
+/** The `task` section: `path` and `test_path` name data files, `options` is the task's own. */
+export interface TaskOptions {
+  path?: string | undefined;
+  test_path?: string | undefined;
+  options: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,197 @@
+import { describe, expect, test } from "vitest";
+import { ShapeError } from "../../src/errors.ts";
+import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
+import { crossEntropyGradient, policyGradient, type KlEstimator } from "../../src/kernels/policy-gradient.ts";
+import * as logprobTwin from "../../src/reference/logprob.ts";
+import * as twin from "../../src/reference/policy-gradient.ts";
+import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
+import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
+
+interface Case {
+  tokens: number;
+  inputs: number;
+  vocabulary: number;
+  temperature: number;
+  klEstimator: KlEstimator;
+}
+
+const CASES: Case[] = [
+  { tokens: 1, inputs: 2, vocabulary: 3, temperature: 1, klEstimator: "none" },
+  { tokens: 67, inputs: 10, vocabulary: 121, temperature: 1, klEstimator: "k1" },
+  { tokens: 9, inputs: 6, vocabulary: VOCAB_CHUNK + 77, temperature: 0.7, klEstimator: "k2" },
+  { tokens: 70, inputs: 4, vocabulary: 63, temperature: 1.3, klEstimator: "k3" },
+];
+
+const options = { epsilon: 0.2, beta: 0.05 };
+
+/** Inputs with ratios inside the range and beyond both ends, advantages of both signs, and a few tokens not trained. */
+function inputsOf({ tokens, inputs, vocabulary, temperature }: Case, storage: Storage) {
+  const hidden = stored(randn(1, tokens * inputs), storage);
+  const weight = stored(randn(2, vocabulary * inputs), storage);
+  const targets = Uint32Array.from({ length: tokens }, (_, t) => vocabulary - 1 - ((t * 37) % vocabulary));
+  const shape = { inputs, vocabulary, temperature };
+  const { logprob } = logprobTwin.logprobForward({ hidden: f64(hidden), weight: f64(weight), targets, ...shape });
+  const noise = randn(3, 2 * tokens, 0.3);
+  return {
+    hidden,
+    weight,
+    targets,
+    logprob,
+    weights: randn(4, tokens).map((v, t) => (t % 5 === 3 ? 0 : Math.abs(v))),
+    advantages: randn(5, tokens),
+    oldLogprobs: Float32Array.from(logprob, (l, t) => l + noise[t]!),
+    refLogprobs: Float32Array.from(logprob, (l, t) => l + noise[tokens + t]!),
+  };
+}
+
+type Inputs = ReturnType<typeof inputsOf>;
+
+/** The tensors of a head after its forward pass; what the gradient writes is guarded. */
+function headOf(gpu: Gpu, { tokens, inputs, vocabulary, temperature }: Case, data: Inputs, storage: Storage) {
+  const shared = {
+    hidden: gpu.upload(data.hidden, [tokens, inputs], storage),
+    weight: gpu.upload(data.weight, [vocabulary, inputs], storage),
+    targets: gpu.upload(data.targets, [tokens], "u32"),
+    logprob: gpu.empty([tokens], "f32"),
+    lse: gpu.empty([tokens], "f32"),
+    temperature,
+  };
+  logprobForward(gpu.recorder(), { ...shared, entropy: gpu.empty([tokens], "f32") });
+  const out = {
+    loss: guarded(gpu, [tokens], "f32"),
+    coefficient: guarded(gpu, [tokens], "f32"),
+    ratio: guarded(gpu, [tokens], "f32"),
+    dhidden: guarded(gpu, [tokens, inputs], "f32"),
+    dweight: guarded(gpu, [vocabulary, inputs], "f32"),
+  };
+  gpu.write(out.dweight.tensor, new Float32Array(vocabulary * inputs).fill(0.5));
+  const { loss, coefficient, ratio, dhidden, dweight } = out;
+  return {
+    head: {
+      ...shared,
+      weights: gpu.upload(data.weights, [tokens], "f32"),
+      loss: loss.tensor,
+      coefficient: coefficient.tensor,
+      dhidden: dhidden.tensor,
+      dweight: dweight.tensor,
+    },
+    ratio: ratio.tensor,
+    async expectResults(want: Record<string, Float64Array>) {
+      for (const [name, values] of Object.entries(want)) {
+        const { tensor, expectUntouched } = out[name as keyof typeof out];
+        const expected = name === "dweight" ? values.map((v) => v + 0.5) : values;
+        expectClose(await gpu.readF32(tensor), expected, { rtol: 1e-5, atol: 2e-5 });
+        await expectUntouched();
+      }
+    },
+  };
+}
+
+describe.each(STORAGES)("policy gradient in %s", (storage) => {
+  test.each(CASES)("$tokens x $inputs -> $vocabulary, $klEstimator", async (shape) => {
+    const gpu = await testGpu();
+    const { tokens, klEstimator } = shape;
+    const data = inputsOf(shape, storage);
+    const [hidden, weight] = [f64(data.hidden), f64(data.weight)];
+    const perToken = {
+      weights: f64(data.weights),
+      advantages: f64(data.advantages),
+      oldLogprobs: f64(data.oldLogprobs),
+      refLogprobs: f64(data.refLogprobs),
+    };
+    const want = twin.policyGradientLoss({ logprob: data.logprob, ...perToken, ...options, klEstimator });
+    const wantGrad = twin.headBackward({ ...shape, hidden, weight, targets: data.targets, coefficient: want.coefficient });
+
+    const { head, ratio, expectResults } = headOf(gpu, shape, data, storage);
+    const upload = (values: Float32Array) => gpu.upload(values, [tokens], "f32");
+    policyGradient(gpu.recorder(), {
+      ...head,
+      advantages: upload(data.advantages),
+      oldLogprobs: upload(data.oldLogprobs),
+      refLogprobs: upload(data.refLogprobs),
+      ratio,
+      ...options,
+      klEstimator,
+    });
+    await expectResults({ ...want, ...wantGrad });
+  });
+
+  test("cross-entropy", async () => {
+    const gpu = await testGpu();
+    const shape = CASES[2]!;
+    const data = inputsOf(shape, storage);
+    const want = twin.crossEntropyLoss({ logprob: data.logprob, weights: f64(data.weights) });
+    const wantGrad = twin.headBackward({
+      ...shape,
+      hidden: f64(data.hidden),
+      weight: f64(data.weight),
+      targets: data.targets,
+      coefficient: want.coefficient,
+    });
+    const { head, expectResults } = headOf(gpu, shape, data, storage);
+    crossEntropyGradient(gpu.recorder(), head);
+    await expectResults({ ...want, ...wantGrad });
+  });
+});
+
+/** The per-token loss on given log-probabilities, through a head of two tokens. */
+async function lossOf(logprob: number[], rest: { weights: number[]; advantages: number[]; old: number[]; ref: number[] }) {
+  const gpu = await testGpu();
+  const tokens = logprob.length;
+  const upload = (values: number[]) => gpu.upload(Float32Array.from(values), [tokens], "f32");
+  const empty = (...shape: number[]) => gpu.zeros(shape, "f32");
+  const tensors = {
+    hidden: empty(tokens, 2),
+    weight: empty(2, 2),
+    targets: gpu.zeros([tokens], "u32"),
+    logprob: upload(logprob),
+    lse: empty(tokens),
+    temperature: 1,
+    weights: upload(rest.weights),
+    advantages: upload(rest.advantages),
+    oldLogprobs: upload(rest.old),
+    refLogprobs: upload(rest.ref),
+    loss: empty(tokens),
+    ratio: empty(tokens),
+    coefficient: empty(tokens),
+    dhidden: empty(tokens, 2),
+    dweight: empty(2, 2),
+  };
+  policyGradient(gpu.recorder(), { ...tensors, epsilon: 0.2, beta: 0.5, klEstimator: "k3" });
+  const read = async (name: "loss" | "ratio" | "coefficient" | "dhidden") => Array.from(await gpu.readF32(tensors[name]));
+  return { loss: await read("loss"), ratio: await read("ratio"), coefficient: await read("coefficient"), dhidden: await read("dhidden") };
+}
+
+test("an unchanged policy has ratio exactly 1, and no penalty against itself", async () => {
+  const logprob = [-0.1, -3.3333333, -17, -0];
+  const { loss, ratio, coefficient } = await lossOf(logprob, {
+    weights: [1, 1, 1, 1],
+    advantages: [0.5, -2, 1, 1],
+    old: logprob,
+    ref: logprob,
+  });
+  expect(ratio).toEqual([1, 1, 1, 1]);
+  expect(loss).toEqual([-0.5, 2, -1, -1]);
+  expect(coefficient).toEqual([-0.5, 2, -1, -1]);
+});
+
+test("tokens of weight 0 count nothing, whatever their other inputs hold", async () => {
+  const { loss, ratio, coefficient, dhidden } = await lossOf([-1, NaN, -1], {
+    weights: [0, 0, 0],
+    advantages: [1, 1, Infinity],
+    old: [-1e9, 0, 0],
+    ref: [1e9, 0, NaN],
+  });
+  expect({ loss, ratio, coefficient }).toEqual({ loss: [0, 0, 0], ratio: [1, 1, 1], coefficient: [0, 0, 0] });
+  expect(dhidden).toEqual(new Array(6).fill(0));
+});
+
+test("shapes that do not fit are named", async () => {
+  const gpu = await testGpu();
+  const shape = CASES[0]!;
+  const { head } = headOf(gpu, shape, inputsOf(shape, "f32"), "f32");
+  expect(() => crossEntropyGradient(gpu.recorder(), { ...head, weights: gpu.zeros([2], "f32") })).toThrow(
+    /cross_entropy_gradient.*weights \[2\]/,
+  );
+  expect(() => crossEntropyGradient(gpu.recorder(), { ...head, dweight: gpu.zeros([2, 2], "f32") })).toThrow(ShapeError);
+});

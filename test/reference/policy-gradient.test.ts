@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { logprobForward } from "../../src/reference/logprob.ts";
+import { crossEntropyLoss, headBackward, policyGradientLoss } from "../../src/reference/policy-gradient.ts";
+import { expectGradient } from "../helpers/finite-difference.ts";
+import { f64, randn } from "../helpers/gpu.ts";
+
+const [rows, inputs, vocabulary] = [6, 4, 7];
+const head = {
+  hidden: f64(randn(1, rows * inputs)),
+  weight: f64(randn(2, vocabulary * inputs)),
+  targets: [0, 6, 3, 3, 5, 1],
+  temperature: 0.8,
+  inputs,
+  vocabulary,
+};
+// Ratios on both sides of the range and within it, with advantages of both signs: all away from the kinks.
+const old = logprobForward(head).logprob.map((value, t) => value - [0.5, 0.5, -0.5, -0.5, 0.05, 0][t]!);
+const policy = {
+  weights: f64([0.3, 0.2, 0.1, 0.4, 0.25, 0]),
+  advantages: f64([1, -1, 2, -2, 1.5, 3]),
+  oldLogprobs: old,
+  refLogprobs: old.map((value, t) => value + 0.3 * Math.sin(t)),
+  epsilon: 0.2,
+  beta: 0.1,
+};
+
+const sum = (values: Float64Array) => values.reduce((a, b) => a + b, 0);
+
+describe.each(["none", "k1", "k2", "k3"])("KL estimator %s", (klEstimator) => {
+  test("the gradients are those of the loss", () => {
+    const run = () => policyGradientLoss({ logprob: logprobForward(head).logprob, klEstimator, ...policy });
+    const { dhidden, dweight } = headBackward({ ...head, coefficient: run().coefficient });
+    expectGradient(dhidden, () => sum(run().loss), head.hidden);
+    expectGradient(dweight, () => sum(run().loss), head.weight);
+  });
+});
+
+test("clipping stops the gradient only where it would push further out", () => {
+  const logprob = logprobForward(head).logprob;
+  const { coefficient, ratio } = policyGradientLoss({ logprob, klEstimator: "none", ...policy });
+  expect(Array.from(coefficient, (c) => c !== 0)).toEqual([false, true, true, false, true, false]);
+  expect(ratio[5]).toBe(1);
+});
+
+test("at the ends of the range the gradient passes", () => {
+  const at = (r: number, advantage: number) =>
+    policyGradientLoss({
+      logprob: f64([Math.log(r)]),
+      weights: f64([1]),
+      advantages: f64([advantage]),
+      oldLogprobs: f64([0]),
+      refLogprobs: f64([0]),
+      epsilon: Math.exp(Math.log(1.5)) - 1,
+      beta: 0,
+      klEstimator: "none",
+    }).coefficient[0];
+  expect(at(1.5, 2)).toBeCloseTo(-3, 12);
+  expect(at(1.5 + 1e-9, 2)).toBeCloseTo(0, 12);
+});
+
+test("cross-entropy", () => {
+  const weights = f64([0.3, 0.2, 0.1, 0.4, 0.25, 0]);
+  const run = () => crossEntropyLoss({ logprob: logprobForward(head).logprob, weights });
+  const { dhidden, dweight } = headBackward({ ...head, coefficient: run().coefficient });
+  expectGradient(dhidden, () => sum(run().loss), head.hidden);
+  expectGradient(dweight, () => sum(run().loss), head.weight);
+});

@@ -12,7 +12,7 @@ const SPECIAL = ["<|pad|>", "<|unk|>", "<|user|>", "<|assistant|>", "<|end|>"];
 const [pad, unk, , , end] = SPECIAL;
 const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
 const tokens = [...SPECIAL, "\n", ...ascii, ...WORDS];
-const contextLength = 320;
+const contextLength = 512;
 
 const escaped = WORDS.toSorted((a, b) => b.length - a.length || (a < b ? -1 : 1)).map((word) =>
   word.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&"),
@@ -80,7 +80,7 @@ const config = {
   max_position_embeddings: contextLength,
   rope_theta: 10000.0,
   rms_norm_eps: 1e-6,
-  initializer_range: 0.06,
+  initializer_range: 0.02,
   tie_word_embeddings: true,
   use_sliding_window: false,
   attention_dropout: 0.0,

@@ -7,7 +7,7 @@
 //   logprob_gather     logprob           overwritten with z[target] in the rows whose target lies in this piece
 //   logprob_finish     logprob           lse is subtracted
 //
-// Parallelisation: partial, a workgroup of 64 lanes for VOCAB_CHUNK columns of a row; the others, an invocation a row.
+// Parallelisation: partial, a workgroup of 32 lanes for VOCAB_CHUNK columns of a row; the others, an invocation a row.
 //
 // The sampler and the trainer run the same entry points on the same chunks of VOCAB_CHUNK columns, whether the logits lie
 // there chunk by chunk or whole, and every sum has one order: the same hidden state has the same bits of lse on both sides.
@@ -40,7 +40,7 @@ struct Partial {
 const VOCAB_CHUNK = 2048u; // as in src/kernels/logprob.ts
 const LOWEST = -3.4028234e38;
 
-const LANES = 64u;
+const LANES = 32u;
 var<workgroup> lane_largest: array<f32, LANES>;
 var<workgroup> lane_sums: array<vec2<f32>, LANES>;
 

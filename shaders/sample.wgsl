@@ -13,7 +13,9 @@
 //
 // Top-k keeps the tokens with at least the k-th largest z, all of them where several are equal to it. Top-p then keeps
 // the largest z of those until they have at least `top_p` of their probability, again with all that are equal to the
-// last. Both sets are "z >= threshold": the threshold is built bit by bit, highest first, in the order of floats.
+// last. Both sets are "z >= threshold", and the threshold is found by radix selection: a histogram over the highest 8 bits
+// of z tells which of them the threshold has, another over the next 8 bits of the tokens that share those, and so on.
+// Probabilities are summed as multiples of 2^-31, so that the order in which the lanes add them changes nothing.
 //
 // out_logprobs = z[token] - lse: of the token under the full distribution, without top-k and top-p, as the trainer's.
 //
@@ -53,7 +55,11 @@ struct Candidate {
 // ---- top-k and top-p -----------------------------------------------------------------------------------------------
 
 const THRESHOLD_LANES = 128u;
-var<workgroup> lane_weights: array<f32, THRESHOLD_LANES>;
+const BINS = 256u;
+const ONE = 0x1p31; // the whole probability
+var<workgroup> histogram: array<atomic<u32>, BINS>;
+var<workgroup> total: atomic<u32>;
+var<workgroup> selected: vec2<u32>; // the threshold so far, and what is wanted of the tokens that share it
 
 // The bits of a float, in an order that is that of the floats.
 fn ordered_bits(value: f32) -> u32 {
@@ -61,27 +67,54 @@ fn ordered_bits(value: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
 }
 
-// Over the tokens from `threshold` on, their number (exact: it is below 2^24) or their probability.
-fn weight_from(row: u32, lane: u32, threshold: u32, count: bool) -> f32 {
-  var weight = 0.0;
-  for (var i = lane; i < params.vocabulary; i += THRESHOLD_LANES) {
-    let z = logits[row * params.vocabulary + i];
-    if (ordered_bits(z) >= threshold) { weight += select(exp(z - lse[row]), 1.0, count); }
-  }
-  workgroupBarrier(); // the last call's sum has been read
-  lane_weights[lane] = weight;
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var i = 0u; i < THRESHOLD_LANES; i++) { sum += lane_weights[i]; }
-  return sum;
+fn probability(row: u32, z: f32) -> u32 {
+  return u32(round(exp(z - lse[row]) * ONE));
 }
 
-// The largest threshold, `lowest` or above, whose tokens weigh at least `wanted`. Weights fall as the threshold grows.
-fn largest_threshold(row: u32, lane: u32, lowest: u32, wanted: f32, count: bool) -> u32 {
+// The probability of the tokens from `threshold` on.
+fn probability_from(row: u32, lane: u32, threshold: u32) -> u32 {
+  var sum = 0u;
+  for (var i = lane; i < params.vocabulary; i += THRESHOLD_LANES) {
+    let z = logits[row * params.vocabulary + i];
+    if (ordered_bits(z) >= threshold) { sum += probability(row, z); }
+  }
+  atomicAdd(&total, sum); // once a workgroup: it was 0
+  workgroupBarrier();
+  return atomicLoad(&total);
+}
+
+// The largest threshold, `lowest` or above, from which on the tokens' number (if `count`) or probability is `wanted` or more.
+fn largest_threshold(row: u32, lane: u32, lowest: u32, wanted: u32, count: bool) -> u32 {
   var threshold = 0u;
-  for (var bit = 0x80000000u; bit > 0u; bit >>= 1u) {
-    let higher = threshold | bit;
-    if (weight_from(row, lane, max(higher, lowest), count) >= wanted) { threshold = higher; }
+  var left = wanted;
+  var known = 0u; // mask of the bits of `threshold` that are found
+  for (var shift = 32u; shift > 0u;) {
+    shift -= 8u;
+    for (var bin = lane; bin < BINS; bin += THRESHOLD_LANES) { atomicStore(&histogram[bin], 0u); }
+    workgroupBarrier();
+    for (var i = lane; i < params.vocabulary; i += THRESHOLD_LANES) {
+      let z = logits[row * params.vocabulary + i];
+      let bits = ordered_bits(z);
+      if (bits >= lowest && (bits & known) == threshold) {
+        var weight = 1u;
+        if (!count) { weight = probability(row, z); }
+        atomicAdd(&histogram[(bits >> shift) % BINS], weight);
+      }
+    }
+    workgroupBarrier();
+    if (lane == 0u) {
+      var bin = BINS - 1u;
+      for (; bin > 0u; bin--) {
+        let weight = atomicLoad(&histogram[bin]);
+        if (weight >= left) { break; }
+        left -= weight;
+      }
+      selected = vec2(threshold | (bin << shift), left);
+    }
+    workgroupBarrier();
+    threshold = selected.x;
+    left = selected.y;
+    known |= 0xffu << shift;
   }
   return max(threshold, lowest);
 }
@@ -95,9 +128,10 @@ fn sample_threshold(
   let row = linear_group(wid, groups);
   if (row >= params.rows) { return; }
   var threshold = 0u;
-  if (params.top_k > 0u) { threshold = largest_threshold(row, lane, 0u, f32(params.top_k), true); }
+  if (params.top_k > 0u) { threshold = largest_threshold(row, lane, 0u, params.top_k, true); }
   if (params.top_p < 1.0) {
-    let wanted = params.top_p * weight_from(row, lane, threshold, false);
+    let kept = probability_from(row, lane, threshold);
+    let wanted = clamp(u32(params.top_p * f32(kept)), 1u, max(kept, 1u));
     threshold = largest_threshold(row, lane, threshold, wanted, false);
   }
   if (lane == 0u) { thresholds[row] = threshold; }

@@ -27,7 +27,12 @@ const rowGroups = (rows: number) => [Math.ceil(rows / 64)] as const;
  */
 export function logitSums(
   rec: Recorder,
-  { logits, column0, temperature, partials }: { logits: Tensor; column0: number; temperature: number; partials: Tensor },
+  {
+    logits,
+    column0,
+    temperature,
+    partials,
+  }: { logits: Tensor; column0: number; temperature: number; partials: Tensor },
 ): void {
   const [rows = 0, columns = 0] = logits.shape;
   const [, chunks = 0] = partials.shape;
@@ -37,7 +42,10 @@ export function logitSums(
     hasShape(partials, rows, chunks, 3) &&
     column0 % VOCAB_CHUNK === 0 &&
     column0 / VOCAB_CHUNK + pieces <= chunks;
-  check(ok, "logprob_partial", `logits [T, N] of columns from ${column0} on, partials [T, chunks, 3]`, { logits, partials });
+  check(ok, "logprob_partial", `logits [T, N] of columns from ${column0} on, partials [T, chunks, 3]`, {
+    logits,
+    partials,
+  });
   rec.dispatch(logprobKernel, "logprob_partial", {
     params: { rows, columns, column0, chunks, inverse_temperature: 1 / temperature },
     buffers: { logits, partials },
@@ -46,7 +54,10 @@ export function logitSums(
 }
 
 /** lse and entropy (nats), f32 [T], from the partials f32 [T, chunks, 3] of all chunks. Overwrites both. */
-export function logSumExp(rec: Recorder, { partials, lse, entropy }: { partials: Tensor; lse: Tensor; entropy: Tensor }): void {
+export function logSumExp(
+  rec: Recorder,
+  { partials, lse, entropy }: { partials: Tensor; lse: Tensor; entropy: Tensor },
+): void {
   const [rows = 0, chunks = 0] = partials.shape;
   const ok = hasShape(partials, rows, chunks, 3) && hasShape(lse, rows) && hasShape(entropy, rows);
   check(ok, "logprob_normalize", "partials [T, chunks, 3], lse [T], entropy [T]", { partials, lse, entropy });

@@ -42,7 +42,13 @@ export function decodeLogits(
  */
 export function sampleThresholds(
   rec: Recorder,
-  { logits, lse, topK, topP, thresholds }: { logits: Tensor; lse: Tensor; topK: number; topP: number; thresholds: Tensor },
+  {
+    logits,
+    lse,
+    topK,
+    topP,
+    thresholds,
+  }: { logits: Tensor; lse: Tensor; topK: number; topP: number; thresholds: Tensor },
 ): void {
   const [rows = 0, vocabulary = 0] = logits.shape;
   const ok = hasShape(logits, rows, vocabulary) && hasShape(lse, rows) && hasShape(thresholds, rows);
@@ -110,9 +116,13 @@ export function sampleTokens(
     [outTokens, outLogprobs].every((tensor) => hasShape(tensor, steps, rows)) &&
     step >= 0 &&
     step < steps;
-  check(ok, "sample", `logits [R, V], keys [R, 4], stops [K], out [steps > ${step}, R], all others [R]`, {
-    ...{ logits, lse, keys, limits, stops, tokens, positions, done, outTokens, outLogprobs },
-  });
+  const tensors = { logits, lse, keys, limits, stops, tokens, positions, done, outTokens, outLogprobs };
+  check(
+    ok,
+    "sample",
+    `logits [R, V], keys [R, 4], stops [K], outTokens and outLogprobs [steps > ${step}, R], all others [R]`,
+    tensors,
+  );
 
   const { gpu } = rec;
   const greedy = temperature === 0;

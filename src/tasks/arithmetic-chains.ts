@@ -27,8 +27,8 @@ export const LARGEST_VALUE = 99;
 const HABITS = {
   /** Chance of a slip in a step without and with a carry, for a chain of one step; each further step adds `perStep` of it. */
   slip: { plain: 0.006, carry: 0.07, perStep: 0.3 },
-  /** Chance that a step with a carry slips by forgetting it (result off by 10) rather than by one. */
-  forgetsCarry: 0.5,
+  /** A slip is off by this much, up or down: never by ten, so that comparing last digits finds it. */
+  slipSizes: [1, 2],
   /** Chance that a pass is written on one line, `7+8=15-5=10`, rather than a line for each step; the first and later ones. */
   oneLine: { first: 0.2, check: 0.5 },
   /** Chance of answering without a check, after a check that agrees, and after one that does not. */
@@ -118,9 +118,9 @@ function attempt({ start, steps }: Chain, random: Random): number[] {
     const carries = Math.floor(right / 10) !== Math.floor(value / 10);
     const slips = random() < factor * (carries ? HABITS.slip.carry : HABITS.slip.plain);
     if (slips) {
-      const byTen = carries && random() < HABITS.forgetsCarry;
-      const by = byTen ? (step.operator === "+" ? -10 : 10) : random() < 0.5 ? 1 : -1;
-      if (staysInRange(right + by, steps.slice(i + 1))) return (value = right + by);
+      const size = HABITS.slipSizes[random() < 0.5 ? 0 : 1];
+      const wrong = right + (random() < 0.5 ? size : -size);
+      if (staysInRange(wrong, steps.slice(i + 1))) return (value = wrong);
     }
     return (value = right);
   });

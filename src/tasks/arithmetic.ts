@@ -3,43 +3,50 @@ import { randomAt } from "../core/rng.ts";
 import { gradeAnswer } from "../grader/grade.ts";
 import { chainValues, formatChain, parseChain, staysInRange, writeDemonstration } from "./arithmetic-chains.ts";
 import type { Chain, Random, Step } from "./arithmetic-chains.ts";
-import type { Problem, Task, TemplateTokenizer } from "./task.ts";
+import type { Problem, Task } from "./task.ts";
 
 /** Difficulty of a problem = its number of steps, 1 (trivial) to 5 (hard for the bundled reasoner). */
 export const DIFFICULTIES = [1, 2, 3, 4, 5] as const;
 
-export interface ArithmeticOptions {
-  seed?: number;
-  num_train?: number;
-  num_test?: number;
-}
-
 /** One problem in this many, by its own text, is held out: no seed or size can leak a test problem into training. */
 const HELD_OUT_ONE_IN = 8;
 
-/** As many test problems as there are distinct one-step ones for, at equal shares. */
-const MOST_TEST_PROBLEMS = 1_000;
+/** There are just enough distinct held-out problems of one step for 1,000 at equal shares. */
+const OPTIONS = {
+  seed: { fallback: 0, most: Number.MAX_SAFE_INTEGER },
+  num_train: { fallback: 20_000, most: 1_000_000 },
+  num_test: { fallback: 1_000, most: 1_000 },
+} as const;
 
 /**
  * Sums like `7+8-5=?`, generated. Difficulties take turns, so that any first part of a list has them in equal shares.
  * Test problems are distinct; training problems are drawn with replacement (only about 1,400 have one step).
+ * Options: seed, num_train, num_test.
  */
-export function arithmeticTask({ seed = 0, num_train = 20_000, num_test = 1_000 }: ArithmeticOptions = {}): Task {
-  const limits = { seed: Number.MAX_SAFE_INTEGER, num_train: 10_000_000, num_test: MOST_TEST_PROBLEMS };
-  for (const [name, value] of Object.entries({ seed, num_train, num_test })) {
-    const most = limits[name as keyof typeof limits];
-    if (Number.isInteger(value) && value >= 0 && value <= most) continue;
-    throw new ConfigError(`task.options.${name}: expected a whole number from 0 to ${most}, got ${value}`);
+export function arithmeticTask(options: Readonly<Record<string, unknown>> = {}): Task {
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
+  if (unknown !== undefined) {
+    throw new ConfigError(`task.options.${unknown}: expected one of ${Object.keys(OPTIONS).join(", ")}`);
   }
+  const seed = readOption(options, "seed");
   return {
     name: "arithmetic",
-    train: generate(seed, num_train, "train"),
-    test: generate(seed, num_test, "test"),
+    train: generate(seed, readOption(options, "num_train"), "train"),
+    test: generate(seed, readOption(options, "num_test"), "test"),
     render: (problem, tokenizer) =>
       tokenizer.applyChatTemplate([{ role: "user", content: problem.prompt }], { addGenerationPrompt: true }),
     judge: (problem, response) => gradeAnswer(response, problem.answer),
     demonstration,
   };
+}
+
+function readOption(options: Readonly<Record<string, unknown>>, name: keyof typeof OPTIONS): number {
+  const { fallback, most } = OPTIONS[name];
+  const value = options[name] ?? fallback;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most) return value;
+  throw new ConfigError(
+    `task.options.${name}: expected a whole number from 0 to ${most}, got ${JSON.stringify(value)}`,
+  );
 }
 
 /** A chain of thought for `pith sft`; the end-of-turn token is the trainer's to add. Another seed, another response. */

@@ -1,4 +1,4 @@
-import { PithError } from "../errors.ts";
+import { FormatError, PithError } from "../errors.ts";
 import { byteLength, type Tensor } from "../gpu/tensor.ts";
 import { openSafetensors, writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
@@ -86,14 +86,17 @@ export class AdamW {
     await writeSafetensors(files, path, tensors, { step: String(this.step) });
   }
 
+  /** Reads what `save` wrote for a model of the same shape and dtype. */
   async load(files: Files, path: string): Promise<void> {
     const file = await openSafetensors(files, path);
+    const step = Number(file.metadata["step"]);
+    if (!Number.isSafeInteger(step)) throw new FormatError(`${path}: expected the number of steps in its metadata, got ${file.metadata["step"]}`);
     for (const [name, { master, m, v }] of this.#states) {
       for (const [kind, tensor] of Object.entries({ master, m, v })) {
         if (tensor) this.#model.gpu.write(tensor, await file.readF32(`${kind}.${name}`));
       }
     }
-    this.step = Number(file.metadata["step"]);
+    this.step = step;
   }
 
   /** Bytes on the device, the model's own weights left out. */

@@ -15,9 +15,11 @@ export interface SftMetrics {
   step: number;
   /** Mean cross-entropy of the completions' tokens, in nats. */
   loss: number;
+  /** Share of the completions' tokens with a probability above one half: the first choice whatever the others' are. */
   mean_token_accuracy: number;
   grad_norm: number;
   learning_rate: number;
+  /** Prompt and completion tokens of all steps so far. */
   num_tokens: number;
   /** Seconds. */
   step_time: number;
@@ -45,6 +47,7 @@ interface Example {
 function* examples(task: Task, tokenizer: Tokenizer, stopTokenId: number, seed: number): Generator<Example> {
   const { demonstration } = task;
   if (!demonstration) throw new ConfigError(`task ${task.name}: expected a task that writes demonstrations, such as arithmetic, got one that does not`);
+  if (task.train.length === 0) throw new ConfigError(`task ${task.name}: expected problems to train on, got none`);
   for (let epoch = 0; ; epoch++) {
     for (const index of shuffledIndices(task.train.length, seed, epoch)) {
       const problem = task.train[index]!;
@@ -57,7 +60,7 @@ function* examples(task: Task, tokenizer: Tokenizer, stopTokenId: number, seed: 
 
 /**
  * Trains on the task's demonstrations: the mean cross-entropy over the completions' tokens. Yields after every step; which
- * examples a step sees depends on (seed, step) alone, so training resumes by starting at `firstStep`.
+ * examples a step sees depends on (seed, step) alone, so training goes on from the optimizer's step.
  */
 export async function* trainSft(
   model: Model,
@@ -70,11 +73,13 @@ export async function* trainSft(
   const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } = options;
   const source = examples(task, tokenizer, stopTokenId, seed);
   let next = source.next().value as Example;
+  let numTokens = 0;
   const nextBatch = (): Example[] => {
     const batch: Example[] = [];
     for (let tokens = 0; batch.length === 0 || tokens + next.tokenIds.length <= tokensPerBatch; ) {
       batch.push(next);
       tokens += next.tokenIds.length;
+      numTokens += next.tokenIds.length;
       next = source.next().value as Example;
     }
     return batch;
@@ -107,7 +112,7 @@ export async function* trainSft(
       mean_token_accuracy: likely / completionLengths.reduce((a, b) => a + b, 0),
       grad_norm: norm,
       learning_rate: rate,
-      num_tokens: lengths.reduce((a, b) => a + b, 0),
+      num_tokens: numTokens,
       step_time: (performance.now() - start) / 1000,
     };
   }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
+import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
 import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
 import { crossEntropyGradient, policyGradient, type KlEstimator } from "../../src/kernels/policy-gradient.ts";
 import * as logprobTwin from "../../src/reference/logprob.ts";
 import * as twin from "../../src/reference/policy-gradient.ts";
-import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
 
 interface Case {
@@ -100,7 +100,13 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
       refLogprobs: f64(data.refLogprobs),
     };
     const want = twin.policyGradientLoss({ logprob: data.logprob, ...perToken, ...options, klEstimator });
-    const wantGrad = twin.headBackward({ ...shape, hidden, weight, targets: data.targets, coefficient: want.coefficient });
+    const wantGrad = twin.headBackward({
+      ...shape,
+      hidden,
+      weight,
+      targets: data.targets,
+      coefficient: want.coefficient,
+    });
 
     const { head, ratio, expectResults } = headOf(gpu, shape, data, storage);
     const upload = (values: Float32Array) => gpu.upload(values, [tokens], "f32");
@@ -135,7 +141,10 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
 });
 
 /** The per-token loss on given log-probabilities, through a head of two tokens. */
-async function lossOf(logprob: number[], rest: { weights: number[]; advantages: number[]; old: number[]; ref: number[] }) {
+async function lossOf(
+  logprob: number[],
+  rest: { weights: number[]; advantages: number[]; old: number[]; ref: number[] },
+) {
   const gpu = await testGpu();
   const tokens = logprob.length;
   const upload = (values: number[]) => gpu.upload(Float32Array.from(values), [tokens], "f32");
@@ -158,8 +167,14 @@ async function lossOf(logprob: number[], rest: { weights: number[]; advantages: 
     dweight: empty(2, 2),
   };
   policyGradient(gpu.recorder(), { ...tensors, epsilon: 0.2, beta: 0.5, klEstimator: "k3" });
-  const read = async (name: "loss" | "ratio" | "coefficient" | "dhidden") => Array.from(await gpu.readF32(tensors[name]));
-  return { loss: await read("loss"), ratio: await read("ratio"), coefficient: await read("coefficient"), dhidden: await read("dhidden") };
+  const read = async (name: "loss" | "ratio" | "coefficient" | "dhidden") =>
+    Array.from(await gpu.readF32(tensors[name]));
+  return {
+    loss: await read("loss"),
+    ratio: await read("ratio"),
+    coefficient: await read("coefficient"),
+    dhidden: await read("dhidden"),
+  };
 }
 
 test("an unchanged policy has ratio exactly 1, and no penalty against itself", async () => {
@@ -183,7 +198,7 @@ test("tokens of weight 0 count nothing, whatever their other inputs hold", async
     ref: [1e9, 0, NaN],
   });
   expect({ loss, ratio, coefficient }).toEqual({ loss: [0, 0, 0], ratio: [1, 1, 1], coefficient: [0, 0, 0] });
-  expect(dhidden).toEqual(new Array(6).fill(0));
+  expect(dhidden).toEqual([0, 0, 0, 0, 0, 0]);
 });
 
 test("shapes that do not fit are named", async () => {
@@ -193,5 +208,7 @@ test("shapes that do not fit are named", async () => {
   expect(() => crossEntropyGradient(gpu.recorder(), { ...head, weights: gpu.zeros([2], "f32") })).toThrow(
     /cross_entropy_gradient.*weights \[2\]/,
   );
-  expect(() => crossEntropyGradient(gpu.recorder(), { ...head, dweight: gpu.zeros([2, 2], "f32") })).toThrow(ShapeError);
+  expect(() => crossEntropyGradient(gpu.recorder(), { ...head, dweight: gpu.zeros([2, 2], "f32") })).toThrow(
+    ShapeError,
+  );
 });

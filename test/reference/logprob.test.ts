@@ -20,7 +20,8 @@ test("probabilities sum to 1, and the entropy is their mean -log p", () => {
   const [inputs, vocabulary] = [3, 11];
   const hidden = f64(randn(1, inputs));
   const weight = f64(randn(2, vocabulary * inputs));
-  const of = (target: number) => logprobForward({ hidden, weight, targets: [target], temperature: 0.7, inputs, vocabulary });
+  const of = (target: number) =>
+    logprobForward({ hidden, weight, targets: [target], temperature: 0.7, inputs, vocabulary });
   const logprobs = Array.from({ length: vocabulary }, (_, target) => of(target).logprob[0]!);
   expect(logprobs.reduce((sum, l) => sum + Math.exp(l), 0)).toBeCloseTo(1, 14);
   expect(of(0).entropy[0]).toBeCloseTo(

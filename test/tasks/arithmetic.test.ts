@@ -44,6 +44,7 @@ describe("arithmetic problems", () => {
   test("refuses sizes that it cannot make", () => {
     expect(() => arithmeticTask({ num_test: 1001 })).toThrow(ConfigError);
     expect(() => arithmeticTask({ num_train: -1 })).toThrow("num_train: expected a whole number");
+    expect(() => arithmeticTask({ size: 3 })).toThrow("task.options.size: expected one of seed, num_train, num_test");
     expect(() => demonstration({ ...task.train[0]!, prompt: "1*1=?" }, 0)).toThrow(FormatError);
   });
 });

@@ -1,0 +1,78 @@
+import { LLM } from "../engine/llm.ts";
+import { UsageError } from "../errors.ts";
+import { stopTokenIds } from "../hf/generation-config.ts";
+import { resolveModelDir } from "../hf/hub.ts";
+import { loadTokenizer, StreamDecoder } from "../hf/tokenizer.ts";
+import { Model, readModelConfig, type ModelDType } from "../model/model.ts";
+import { files, openGpu, print } from "./host.ts";
+import process from "node:process";
+
+export interface GenerateOptions {
+  dtype: ModelDType;
+  prompt?: string;
+  promptIds?: string;
+  n: number;
+  seed: number;
+  temperature: number;
+  topP: number;
+  topK: number;
+  maxTokens: number;
+  json: boolean;
+  /** Send the prompt as a user's message through the chat template. */
+  chat: boolean;
+  adapter?: string;
+}
+
+/** `pith generate DIR`: streams completions of one prompt; with --json, token ids and log-probabilities. */
+export async function generateCommand(name: string, options: GenerateOptions): Promise<void> {
+  if ((options.prompt === undefined) === (options.promptIds === undefined)) {
+    throw new UsageError("expected either --prompt TEXT or --prompt-ids 5,9,2");
+  }
+  const dir = await resolveModelDir(files, name, { token: process.env["HF_TOKEN"] });
+  const { eosTokenIds } = await readModelConfig(files, dir);
+  const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await loadTokenizer(files, dir) : null;
+  if (options.prompt !== undefined && !tokenizer) throw new UsageError(`${dir}: expected a tokenizer.json for --prompt, got none; use --prompt-ids`);
+  const promptTokenIds = options.promptIds !== undefined ? parseIds(options.promptIds) : encodePrompt();
+  function encodePrompt(): number[] {
+    const text = String(options.prompt);
+    return options.chat
+      ? tokenizer!.encode(tokenizer!.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true }), { addSpecialTokens: false })
+      : tokenizer!.encode(text, { addSpecialTokens: true });
+  }
+
+  const gpu = await openGpu(options.adapter);
+  const model = await Model.load(gpu, files, dir, { dtype: options.dtype });
+  const needed = Math.min(promptTokenIds.length + options.maxTokens, model.config.maxPositionEmbeddings);
+  const llm = new LLM(model, { maxNumSeqs: options.n, maxModelLen: Math.max(needed, 2) });
+  const stream = !options.json && options.n === 1 && tokenizer ? new StreamDecoder(tokenizer) : null;
+  const [result] = await llm.generate(
+    [{ promptId: 0, promptTokenIds }],
+    { ...options, stopTokenIds: await stopTokenIds(files, dir, eosTokenIds) },
+    stream ? { onTokens: ({ tokenIds, finished }) => void process.stdout.write(stream.push(tokenIds, finished)) } : {},
+  );
+  const text = (ids: readonly number[]) => tokenizer?.decode(ids, { skipSpecialTokens: true }) ?? null;
+  if (options.json) {
+    const outputs = result!.outputs.map(({ index, tokenIds, logprobs, finishReason }) => ({
+      index,
+      text: text(tokenIds),
+      token_ids: tokenIds,
+      logprobs,
+      finish_reason: finishReason,
+    }));
+    print(JSON.stringify({ prompt_token_ids: promptTokenIds, outputs }));
+  } else if (stream) {
+    print();
+  } else {
+    for (const { index, tokenIds } of result!.outputs) print(`[${index}] ${text(tokenIds) ?? tokenIds.join(",")}`);
+  }
+}
+
+function parseIds(list: string): number[] {
+  return String(list)
+    .split(",")
+    .map((part) => {
+      const id = Number(part);
+      if (part.trim() === "" || !Number.isInteger(id) || id < 0) throw new UsageError(`--prompt-ids: expected whole numbers such as 5,9,2, got ${list}`);
+      return id;
+    });
+}

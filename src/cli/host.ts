@@ -1,0 +1,75 @@
+import process from "node:process";
+import { GpuUnavailableError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
+import { stopTokenIds } from "../hf/generation-config.ts";
+import { resolveModelDir } from "../hf/hub.ts";
+import { readModelConfig } from "../model/model.ts";
+import type { Config } from "../run/config.ts";
+import { nodeFiles } from "../runtime/files-node.ts";
+import { loadTask } from "../tasks/load.ts";
+import type { Task } from "../tasks/task.ts";
+
+export const files = nodeFiles;
+
+/** Results go to standard output, everything else to standard error. */
+export const print = (line = ""): void => console.log(line);
+export const note = (line = ""): void => console.error(line);
+
+/** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for. */
+export async function openGpu(adapter: string | undefined): Promise<Gpu> {
+  // Imported late: the driver is loaded with it, and help, dry runs and usage errors need none.
+  const { openGpu: open } = await import("../runtime/node.ts");
+  try {
+    return await open(adapter);
+  } catch (error) {
+    if (error instanceof GpuUnavailableError) throw error;
+    throw new GpuUnavailableError(`the GPU driver failed: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** What a model's folder and the task say, without a GPU. */
+export interface Sources {
+  modelDir: string;
+  tokenizer: Tokenizer;
+  stopTokenIds: number[];
+  task: Task;
+}
+
+export async function openSources({ model, task }: Config): Promise<Sources> {
+  const modelDir = await resolveModelDir(files, model.path, { token: process.env["HF_TOKEN"] });
+  const { eosTokenIds } = await readModelConfig(files, modelDir);
+  const tokenizer = await loadTokenizer(files, modelDir);
+  return {
+    modelDir,
+    tokenizer,
+    stopTokenIds: await stopTokenIds(files, modelDir, eosTokenIds),
+    task: await loadTask(task.name, task, { files, importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href) }),
+  };
+}
+
+/** Aborts at the first Ctrl-C or SIGTERM; a second one ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => {
+      note("interrupted: saving a checkpoint (again to stop at once)");
+      controller.abort(new Interrupted());
+    });
+  }
+  return controller.signal;
+}
+
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+/** Seconds as 45s, 3m20s or 2h05m. */
+export function duration(seconds: number): string {
+  const s = Math.round(seconds);
+  if (s < 60) return `${s}s`;
+  const m = Math.floor(s / 60);
+  return m < 60 ? `${m}m${String(s % 60).padStart(2, "0")}s` : `${Math.floor(m / 60)}h${String(m % 60).padStart(2, "0")}m`;
+}
+
+export const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;

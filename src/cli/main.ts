@@ -1,0 +1,145 @@
+import process from "node:process";
+import { cac } from "cac";
+import { PithError, UsageError } from "../errors.ts";
+import { configKeys, loadConfig, type Config } from "../run/config.ts";
+import type { ModelDType } from "../model/model.ts";
+import { files, note, print } from "./host.ts";
+
+/** Flags of a command as cac parses them: dotted ones nest. */
+type Flags = Record<string, unknown>;
+
+const cli = cac("pith");
+
+/** A command that runs on a configuration: TOML files from left to right, then --section.key value. */
+function configCommand(name: string, description: string, run: (config: Config, flags: Flags) => Promise<number | void>, own: string[] = []): void {
+  const command = cli.command(`${name} [...configs]`, description).allowUnknownOptions();
+  for (const flag of own) command.option(flag, "");
+  command.action(async (configs: string[], flags: Flags) => {
+    const { "--": _rest, help: _help, ...sections } = flags;
+    const overrides = Object.fromEntries(Object.entries(sections).filter(([key]) => !own.some((flag) => camel(flag) === key)));
+    return exit(await run(await loadConfig(files, configs, overrides), flags));
+  });
+}
+
+const camel = (flag: string): string => flag.replace(/^--/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+const dtypeOf = (flags: Flags, fallback: ModelDType): ModelDType => {
+  const dtype = flags["dtype"] ?? fallback;
+  if (dtype !== "float32" && dtype !== "bfloat16") throw new UsageError(`--dtype: expected float32 or bfloat16, got ${String(dtype)}`);
+  return dtype;
+};
+
+const numberOf = (flags: Flags, name: string, fallback: number): number => {
+  const value = flags[name] ?? fallback;
+  if (typeof value !== "number") throw new UsageError(`--${name}: expected a number, got ${JSON.stringify(value)}`);
+  return value;
+};
+
+const adapterOf = (flags: Flags): { adapter?: string } => {
+  const adapter = (flags["device"] as Flags | undefined)?.["adapter"];
+  return adapter === undefined ? {} : { adapter: String(adapter) };
+};
+
+configCommand("start", "Train the bundled reasoner and compare it with what it was", async (config) => (await import("./start.ts")).startCommand(config));
+configCommand(
+  "train",
+  "Reinforcement learning with the length-aware reward",
+  async (config, flags) => (flags["dryRun"] ? (await import("./dry-run.ts")).dryRunCommand(config) : (await import("./train.ts")).trainCommand(config)),
+  ["--dry-run"],
+);
+configCommand("sft", "Supervised fine-tuning on a task's demonstrations", async (config) => (await import("./sft.ts")).sftCommand(config));
+configCommand(
+  "eval",
+  "Accuracy and tokens on a task's held-out problems",
+  async (config, flags) => (await import("./eval.ts")).evalCommand(config, { json: flags["json"] === true }),
+  ["--json"],
+);
+
+cli
+  .command("generate <model>", "Complete one prompt")
+  .option("--prompt <text>", "the prompt, as text")
+  .option("--prompt-ids <ids>", "the prompt, as token ids: 5,9,2", { type: [String] })
+  .option("--chat", "send the prompt as a user's message")
+  .option("--n <count>", "completions", { default: 1 })
+  .option("--seed <seed>", "", { default: 0 })
+  .option("--temperature <t>", "0 is greedy", { default: 1 })
+  .option("--top-p <p>", "1 keeps all", { default: 1 })
+  .option("--top-k <k>", "0 keeps all", { default: 0 })
+  .option("--max-tokens <count>", "", { default: 256 })
+  .option("--dtype <dtype>", "float32 or bfloat16", { default: "float32" })
+  .option("--json", "token ids and log-probabilities")
+  .option("--device.adapter <name>", "part of the adapter's name")
+  .action(async (model: string, flags: Flags) => {
+    const ids = flags["promptIds"] as string[] | undefined;
+    await (await import("./generate.ts")).generateCommand(model, {
+      dtype: dtypeOf(flags, "float32"),
+      ...(flags["prompt"] === undefined ? {} : { prompt: String(flags["prompt"]) }),
+      ...(ids === undefined ? {} : { promptIds: ids.join(",") }),
+      n: numberOf(flags, "n", 1),
+      seed: numberOf(flags, "seed", 0),
+      temperature: numberOf(flags, "temperature", 1),
+      topP: numberOf(flags, "topP", 1),
+      topK: numberOf(flags, "topK", 0),
+      maxTokens: numberOf(flags, "maxTokens", 256),
+      json: flags["json"] === true,
+      chat: flags["chat"] === true,
+      ...adapterOf(flags),
+    });
+    exit(0);
+  });
+
+cli.command("report <run>", "Write report.html from a run's folder").action(async (dir: string) => {
+  print(await (await import("./start.ts")).writeReport(dir.replace(/\/+$/, "")));
+  exit(0);
+});
+
+cli
+  .command("verify [...paths]", "Compare the engine with PyTorch's fixtures")
+  .option("--dtype <dtype>", "float32 or bfloat16", { default: "float32" })
+  .option("--json", "one JSON object a line")
+  .option("--device.adapter <name>", "part of the adapter's name")
+  .action(async (paths: string[], flags: Flags) => {
+    const { verifyCommand } = await import("./verify.ts");
+    exit(await verifyCommand(paths, { dtype: dtypeOf(flags, "float32"), json: flags["json"] === true, ...adapterOf(flags) }));
+  });
+
+cli
+  .command("doctor", "What this machine offers, and a self-test of every kernel on it")
+  .option("--device.adapter <name>", "part of the adapter's name")
+  .action(async (flags: Flags) => exit(await (await import("./doctor.ts")).doctorCommand(adapterOf(flags))));
+
+cli.help((sections) => {
+  if (!process.argv.slice(2).some((arg) => ["start", "train", "sft", "eval"].includes(arg))) return sections;
+  const keys = configKeys().map(({ key, default: value, description }) => `  --${key.padEnd(28)} ${description} (${value === undefined ? "unset" : JSON.stringify(value)})`);
+  return [...sections, { title: "Configuration", body: keys.join("\n") }];
+});
+cli.version("0.1.0");
+
+/** Dawn keeps the process alive, so it ends here. */
+function exit(code: number | void): never {
+  process.exit(code ?? 0);
+}
+
+function fail(error: unknown): never {
+  if (error instanceof PithError) {
+    note(`pith: ${error.message}`);
+    process.exit(error.exitCode);
+  }
+  if (error instanceof Error && error.name === "CACError") {
+    note(`pith: ${error.message}; see pith --help`);
+    process.exit(2);
+  }
+  note(`pith: ${error instanceof Error ? error.stack : String(error)}`);
+  process.exit(1);
+}
+
+process.on("unhandledRejection", fail);
+try {
+  const { args, options } = cli.parse(process.argv, { run: false });
+  if (cli.matchedCommand) await cli.runMatchedCommand();
+  else if (!options["help"] && !options["version"]) {
+    throw new UsageError(args[0] ? `unknown command ${args[0]}; see pith --help` : "expected a command; see pith --help");
+  }
+} catch (error) {
+  fail(error);
+}

@@ -1,0 +1,67 @@
+import type { EngineOptions } from "../engine/llm.ts";
+import type { Config } from "../run/config.ts";
+import type { EvaluateOptions } from "../train/evaluate.ts";
+import type { AdamWOptions } from "../train/optimizer.ts";
+import type { RlOptions } from "../train/rl.ts";
+import type { SftOptions } from "../train/sft.ts";
+
+/** From the configuration's snake_case sections to the options of engine and trainers. */
+
+export const engineOptions = ({ engine }: Config): EngineOptions => ({
+  blockSize: engine.block_size,
+  maxNumSeqs: engine.max_num_seqs,
+  ...(engine.kv_cache_bytes === undefined ? {} : { kvCacheBytes: engine.kv_cache_bytes }),
+  ...(engine.max_model_len === undefined ? {} : { maxModelLen: engine.max_model_len }),
+});
+
+export const adamwOptions = ({ optim }: Config): AdamWOptions => ({
+  beta1: optim.adam_beta1,
+  beta2: optim.adam_beta2,
+  eps: optim.adam_epsilon,
+  weightDecay: optim.weight_decay,
+  maxGradNorm: optim.max_grad_norm,
+});
+
+export const rlOptions = (config: Config): RlOptions => ({
+  alpha: config.rl.alpha,
+  numPrompts: config.rl.num_prompts,
+  numGenerations: config.rl.num_generations,
+  numSteps: config.rl.num_steps,
+  maxIterations: config.rl.max_iterations,
+  maxCompletionLength: config.rl.max_completion_length,
+  temperature: config.rl.temperature,
+  topK: config.rl.top_k,
+  topP: config.rl.top_p,
+  beta: config.rl.beta,
+  klEstimator: config.rl.kl_estimator,
+  epsilon: config.rl.epsilon,
+  scaleRewards: config.rl.scale_rewards,
+  lossAggregation: config.rl.loss_aggregation,
+  learningRate: config.optim.learning_rate,
+  scheduler: config.optim.lr_scheduler_type,
+  warmupSteps: config.optim.warmup_steps,
+  tokensPerMicroBatch: config.train.tokens_per_micro_batch,
+  recompute: config.model.recompute,
+  seed: config.train.seed,
+  engine: engineOptions(config),
+});
+
+export const sftOptions = (config: Config): SftOptions => ({
+  maxSteps: config.sft.max_steps,
+  tokensPerBatch: config.sft.tokens_per_batch,
+  tokensPerMicroBatch: config.train.tokens_per_micro_batch,
+  learningRate: config.optim.learning_rate,
+  scheduler: config.optim.lr_scheduler_type,
+  warmupSteps: config.optim.warmup_steps,
+  seed: config.train.seed,
+  recompute: config.model.recompute,
+});
+
+export const evaluateOptions = ({ eval: e }: Config): EvaluateOptions => ({
+  numSamples: e.num_samples,
+  temperature: e.temperature,
+  topK: e.top_k,
+  topP: e.top_p,
+  maxCompletionLength: e.max_completion_length,
+  seed: e.seed,
+});

@@ -1,0 +1,89 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import { Model } from "../model/model.ts";
+import type { Config } from "../run/config.ts";
+import { RunFolder } from "../run/run-folder.ts";
+import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
+import { AdamW } from "../train/optimizer.ts";
+import { trainRl, type RlMetrics } from "../train/rl.ts";
+import { duration, files, Interrupted, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { adamwOptions, rlOptions } from "./options.ts";
+
+/** Exit code of a run that was interrupted and has a checkpoint. */
+const INTERRUPTED = 130;
+
+/** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
+export async function trainCommand(config: Config): Promise<number> {
+  const sources = await openSources(config);
+  const folder = await RunFolder.open(files, config);
+  const gpu = await openGpu(config.device.adapter);
+  const { model, finished } = await runTraining(gpu, sources, folder);
+  model.dispose();
+  return finished ? 0 : INTERRUPTED;
+}
+
+/** The training run itself; leaves the trained model on the device. */
+export async function runTraining(gpu: Gpu, sources: Sources, folder: RunFolder): Promise<{ model: Model; finished: boolean }> {
+  const { config } = folder;
+  const { dtype } = config.model;
+  const options = rlOptions(config);
+  const checkpoint = await latestCheckpoint(files, folder.checkpoints);
+  const { model, optimizer, state } = checkpoint
+    ? await loadCheckpoint(gpu, files, checkpoint, { dtype, optimizer: adamwOptions(config) })
+    : await fresh(gpu, sources, config);
+  await folder.cutBack(state.step);
+  const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
+  note(
+    `${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | alpha ${options.alpha}, seed ${options.seed} | ` +
+      (checkpoint ? `goes on after iteration ${state.step}` : `${folder.dir}`),
+  );
+
+  const signal = interruptSignal();
+  const save = () => saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
+  const start = performance.now();
+  const firstIteration = state.step;
+  try {
+    const iterations = trainRl({ model, reference, optimizer, ...sources }, options, { firstIteration, signal });
+    for await (const { metrics, completions } of iterations) {
+      const { iteration, ...logged } = metrics;
+      state.step = iteration;
+      state.num_tokens += metrics.num_tokens;
+      await folder.log(iteration, logged);
+      await folder.logCompletions(iteration, completions);
+      const perIteration = (performance.now() - start) / 1000 / (iteration - firstIteration);
+      print(progressLine(metrics, options.maxIterations, perIteration));
+      if (iteration % config.train.save_every === 0 || iteration === options.maxIterations || signal.aborted) {
+        await save();
+        await folder.writeEvents();
+      }
+      signal.throwIfAborted();
+    }
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    note(`interrupted after iteration ${state.step}; the same command goes on from ${await save()}`);
+    return { model, finished: false };
+  } finally {
+    optimizer.dispose();
+    reference?.dispose();
+  }
+  return { model, finished: true };
+}
+
+async function fresh(gpu: Gpu, sources: Sources, config: Config) {
+  const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
+  return { model, optimizer: await AdamW.create(model, adamwOptions(config)), state: { step: 0, num_tokens: 0 } };
+}
+
+function progressLine(m: RlMetrics, total: number, secondsPerIteration: number): string {
+  return [
+    `iteration ${String(m.iteration).padStart(String(total).length)}/${total}`,
+    `reward ${m.reward.toFixed(3)}`,
+    `accuracy ${percent(m.accuracy)}`,
+    `tokens ${m["completions/mean_length"].toFixed(1)}`,
+    `cut off ${percent(m["completions/clipped_ratio"])}`,
+    `kl ${m.kl.toExponential(1)}`,
+    `grad ${m.grad_norm.toFixed(2)}`,
+    `|sampler - trainer| ${m["sampling/logp_difference_max"].toExponential(1)}`,
+    `${Math.round(m.num_tokens / m.step_time)} tok/s`,
+    `${duration(secondsPerIteration * (total - m.iteration))} left`,
+  ].join(" | ");
+}

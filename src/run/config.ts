@@ -1,0 +1,170 @@
+import { parse as parseToml } from "smol-toml";
+import { z } from "zod";
+import { LOSS_AGGREGATIONS } from "../core/aggregation.ts";
+import { SCALE_REWARDS } from "../core/advantage.ts";
+import { LR_SCHEDULERS } from "../core/schedule.ts";
+import { ConfigError } from "../errors.ts";
+import type { Files } from "../runtime/types.ts";
+
+const count = (least = 1) => z.int().min(least);
+const positive = () => z.number().positive();
+const fraction = () => z.number().min(0).max(1);
+
+/** The one source of keys, defaults, ranges, help and docs/configuration.md. */
+export const configSchema = z.strictObject({
+  model: z
+    .strictObject({
+      path: z.string().default("models/reasoner").describe("Hugging Face folder or hub id"),
+      dtype: z.enum(["bfloat16", "float32"]).default("bfloat16").describe("storage of weights, saved activations and KV cache"),
+      recompute: z.boolean().default(false).describe("run each layer again in the backward pass instead of keeping its activations"),
+    })
+    .prefault({}),
+  task: z
+    .strictObject({
+      name: z.string().default("arithmetic").describe("arithmetic, math, or the path of a module whose default export makes a task"),
+      path: z.string().optional().describe("training rows: .jsonl, .json or .parquet"),
+      test_path: z.string().optional().describe("held-out rows"),
+      options: z.record(z.string(), z.unknown()).default({}).describe("the task's own options"),
+    })
+    .prefault({}),
+  rl: z
+    .strictObject({
+      alpha: fraction().default(0.1).describe("weight of length in the reward: 0 pays for correctness alone"),
+      num_prompts: count().default(32).describe("prompts an iteration"),
+      num_generations: count().default(8).describe("responses to each prompt"),
+      num_steps: count().default(2).describe("optimizer steps an iteration"),
+      max_iterations: count().default(100).describe("iterations in all"),
+      max_completion_length: count().default(32000).describe("response tokens at most; a response cut off counts as wrong"),
+      temperature: positive().default(1).describe("sampling temperature"),
+      top_p: positive().max(1).default(1).describe("keep the most probable tokens that reach this probability; 1 keeps all"),
+      top_k: count(0).default(0).describe("keep the k most probable tokens; 0 keeps all"),
+      beta: z.number().min(0).default(0.001).describe("KL coefficient; 0 needs no reference model"),
+      kl_estimator: z.enum(["none", "k1", "k2", "k3"]).default("none").describe("none: KL in the reward (the paper's code); otherwise a term of the loss"),
+      epsilon: positive().max(1).default(0.2).describe("PPO's clip range"),
+      scale_rewards: z.enum(SCALE_REWARDS).default("none").describe("normalisation of advantages: none (the paper), batch (its released code), group (GRPO)"),
+      loss_aggregation: z.enum(LOSS_AGGREGATIONS).default("sequence").describe("mean over a response's tokens, then responses; or over all tokens"),
+    })
+    .prefault({}),
+  sft: z
+    .strictObject({
+      max_steps: count().default(1000).describe("optimizer steps"),
+      tokens_per_batch: count().default(2048).describe("tokens of a step's batch, prompts included"),
+      random_init: z.boolean().default(false).describe("start from random weights: the folder needs config.json and a tokenizer only"),
+    })
+    .prefault({}),
+  optim: z
+    .strictObject({
+      learning_rate: z.number().min(0).default(5e-6).describe("peak learning rate"),
+      adam_beta1: fraction().default(0.9).describe("decay of the first moment"),
+      adam_beta2: fraction().default(0.95).describe("decay of the second moment"),
+      adam_epsilon: positive().default(1e-8).describe("added to the root of the second moment"),
+      weight_decay: z.number().min(0).default(0).describe("decoupled weight decay"),
+      max_grad_norm: positive().default(1).describe("the gradient's global norm is clipped to this"),
+      lr_scheduler_type: z.enum(LR_SCHEDULERS).default("constant_with_warmup").describe("what follows the warm-up"),
+      warmup_steps: count(0).default(6).describe("optimizer steps of linear warm-up from 0"),
+    })
+    .prefault({}),
+  engine: z
+    .strictObject({
+      block_size: count().default(16).describe("positions in a block of the KV cache"),
+      kv_cache_bytes: count().optional().describe("memory for keys and values; default 1 GiB at most"),
+      max_num_seqs: count().default(256).describe("sequences that decode together"),
+      max_model_len: count().optional().describe("prompt and response together; default the model's context"),
+    })
+    .prefault({}),
+  train: z
+    .strictObject({
+      seed: count(0).default(42).describe("everything drawn depends on it"),
+      tokens_per_micro_batch: count().default(8192).describe("tokens that go through the model at once"),
+      save_every: count().default(10).describe("iterations (sft: steps) between checkpoints"),
+      output_dir: z.string().default("runs/run").describe("the run's folder; a run found there is resumed"),
+    })
+    .prefault({}),
+  eval: z
+    .strictObject({
+      num_problems: count().default(500).describe("held-out problems"),
+      num_samples: count().default(1).describe("responses to each"),
+      temperature: z.number().min(0).default(0.6).describe("0 is greedy"),
+      top_p: positive().max(1).default(1).describe("as rl.top_p"),
+      top_k: count(0).default(0).describe("as rl.top_k"),
+      max_completion_length: count().default(32768).describe("response tokens at most"),
+      seed: count(0).default(0).describe("seed of the evaluation's samples"),
+    })
+    .prefault({}),
+  device: z
+    .strictObject({
+      adapter: z.string().optional().describe("part of the adapter's name; default PITH_ADAPTER, else the host's choice"),
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof configSchema>;
+type Json = Record<string, unknown>;
+
+/** Defaults, then TOML files from left to right, then `overrides` (parsed flags). Anything unknown or out of range is a ConfigError. */
+export async function loadConfig(files: Files, paths: readonly string[], overrides: Json): Promise<Config> {
+  let merged: Json = {};
+  for (const path of paths) {
+    const text = await files.readText(path);
+    try {
+      merged = deepMerge(merged, parseToml(text) as Json);
+    } catch (error) {
+      throw new ConfigError(`${path}: ${(error as Error).message.split("\n")[0]}`, { cause: error });
+    }
+  }
+  return parseConfig(deepMerge(merged, overrides));
+}
+
+export function parseConfig(json: unknown): Config {
+  const result = configSchema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  if (issue.code === "unrecognized_keys") {
+    const key = [...issue.path, issue.keys[0]!].join(".");
+    throw new ConfigError(`unknown configuration key ${key}; did you mean ${nearestKey(key)}?`);
+  }
+  const path = issue.path.join(".");
+  const got = issue.path.reduce<unknown>((value, part) => (value as Json | undefined)?.[part as string], json);
+  throw new ConfigError(`${path}: got ${JSON.stringify(got)}; ${issue.message}`);
+}
+
+function deepMerge(base: Json, over: Json): Json {
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const before = merged[key];
+    merged[key] = isObject(before) && isObject(value) ? deepMerge(before, value) : value;
+  }
+  return merged;
+}
+
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Every key as `section.key`, with its default and description. */
+export function configKeys(): { key: string; description: string; default: unknown }[] {
+  const defaults = configSchema.parse({}) as Record<string, Json>;
+  return Object.entries(configSchema.shape).flatMap(([section, schema]) => {
+    const { shape } = schema.unwrap() as z.ZodObject;
+    return Object.entries(shape).map(([name, leaf]) => ({
+      key: `${section}.${name}`,
+      description: (leaf as z.ZodType).description ?? "",
+      default: defaults[section]![name],
+    }));
+  });
+}
+
+function nearestKey(wrong: string): string {
+  const keys = configKeys().map(({ key }) => key);
+  return keys.reduce((best, key) => (editDistance(wrong, key) < editDistance(wrong, best) ? key : best));
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,42 @@
+import { FormatError } from "../errors.ts";
+import type { Files } from "../runtime/types.ts";
+
+export type Row = Record<string, unknown>;
+
+/** Rows of a .jsonl, .json (an array of objects) or .parquet file. */
+export async function readRows(files: Files, path: string): Promise<Row[]> {
+  if (path.endsWith(".jsonl")) return parseLines(await files.readText(path), path);
+  if (path.endsWith(".json")) {
+    const json = parse(await files.readText(path), path);
+    if (!Array.isArray(json)) throw new FormatError(`${path}: expected a JSON array of objects; for one object a line, name it .jsonl`);
+    return json.map((row, i) => asRow(row, `${path}: row ${i}`));
+  }
+  if (path.endsWith(".parquet")) {
+    const { parquetReadObjects } = await import("hyparquet");
+    const byteLength = await files.size(path);
+    const slice = async (start: number, end = byteLength) => (await files.readRange(path, start, end)).slice().buffer;
+    try {
+      return await parquetReadObjects({ file: { byteLength, slice } });
+    } catch (error) {
+      throw new FormatError(`${path}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  throw new FormatError(`${path}: expected a .jsonl, .json or .parquet file`);
+}
+
+function parseLines(text: string, path: string): Row[] {
+  return text.split("\n").flatMap((line, i) => (line.trim() === "" ? [] : [asRow(parse(line, `${path}: line ${i + 1}`), `${path}: line ${i + 1}`)]));
+}
+
+function parse(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(`${where}: expected JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function asRow(value: unknown, where: string): Row {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new FormatError(`${where}: expected a JSON object`);
+  return value as Row;
+}

@@ -1,0 +1,97 @@
+import { FormatError, PithError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { Model, type ModelDType } from "../model/model.ts";
+import type { Files } from "../runtime/types.ts";
+import { AdamW, type AdamWOptions } from "./optimizer.ts";
+
+/**
+ * Where training stands, beside weights and optimizer. Everything else (prompts, random numbers, learning rate) is a function
+ * of the configuration and of this.
+ */
+export interface TrainerState {
+  /** RL iterations or SFT steps done. */
+  step: number;
+  /** Tokens trained on so far, prompts included. */
+  num_tokens: number;
+}
+
+const OPTIMIZER = "optimizer.safetensors";
+const STATE = "trainer_state.json";
+const NAME = /^step_(\d{6,})$/;
+/** Prefix of a checkpoint that is being written; one that is found later was never finished. */
+const UNFINISHED = ".unfinished_";
+
+const checkpointName = (step: number): string => `step_${String(step).padStart(6, "0")}`;
+
+/**
+ * Writes `dir`/step_000010: a Hugging Face folder with the optimizer's state in it. It is written aside and renamed, so that
+ * whatever happens at whatever moment, a folder of that name is whole. Tokenizer files are copied from `source`.
+ *
+ * @returns the checkpoint's path
+ */
+export async function saveCheckpoint(
+  files: Files,
+  dir: string,
+  { model, optimizer, state, source }: { model: Model; optimizer: AdamW; state: TrainerState; source?: string },
+): Promise<string> {
+  const name = checkpointName(state.step);
+  const path = `${dir}/${name}`;
+  if (await files.exists(path)) return path; // the same step of the same run: the same state
+  const aside = `${dir}/${UNFINISHED}${name}`;
+  try {
+    await files.mkdir(dir);
+    await removeUnfinished(files, dir);
+    await model.save(files, aside, source);
+    await optimizer.save(files, `${aside}/${OPTIMIZER}`);
+    await files.write(`${aside}/${STATE}`, `${JSON.stringify(state)}\n`);
+    await files.rename(aside, path);
+  } catch (error) {
+    await files.remove(aside).catch(() => {}); // the disk may be what failed: the error below says what happened
+    if (!(error instanceof PithError)) throw error;
+    const last = await latestCheckpoint(files, dir).catch(() => null);
+    throw new PithError(`no checkpoint of step ${state.step}: ${error.message}; ${last ? `the last good one is ${last}` : "there is no earlier one"}`, {
+      cause: error,
+    });
+  }
+  return path;
+}
+
+/** The path of the checkpoint of the most steps in `dir`, null if there is none. */
+export async function latestCheckpoint(files: Files, dir: string): Promise<string | null> {
+  if (!(await files.exists(dir))) return null;
+  const steps = (await files.list(dir)).flatMap((name) => NAME.exec(name)?.[1] ?? []);
+  return steps.length === 0 ? null : `${dir}/step_${steps.reduce((a, b) => (Number(a) > Number(b) ? a : b))}`;
+}
+
+/** Model, optimizer and state exactly as they were saved. */
+export async function loadCheckpoint(
+  gpu: Gpu,
+  files: Files,
+  path: string,
+  { dtype, optimizer: options }: { dtype: ModelDType; optimizer: AdamWOptions },
+): Promise<{ model: Model; optimizer: AdamW; state: TrainerState }> {
+  const state = await readState(files, `${path}/${STATE}`);
+  const model = await Model.load(gpu, files, path, { dtype });
+  const optimizer = await AdamW.create(model, options);
+  await optimizer.load(files, `${path}/${OPTIMIZER}`);
+  return { model, optimizer, state };
+}
+
+async function readState(files: Files, path: string): Promise<TrainerState> {
+  let state: Partial<TrainerState> | null = null;
+  const text = await files.readText(path);
+  try {
+    state = JSON.parse(text) as Partial<TrainerState> | null;
+  } catch {
+    // reported below, with what was found
+  }
+  const { step, num_tokens } = state ?? {};
+  if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens)) {
+    throw new FormatError(`${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`);
+  }
+  return { step: step!, num_tokens: num_tokens! };
+}
+
+async function removeUnfinished(files: Files, dir: string): Promise<void> {
+  for (const name of await files.list(dir)) if (name.startsWith(UNFINISHED)) await files.remove(`${dir}/${name}`);
+}

@@ -80,7 +80,7 @@ const config = {
   max_position_embeddings: contextLength,
   rope_theta: 10000.0,
   rms_norm_eps: 1e-6,
-  initializer_range: 0.02,
+  initializer_range: 0.06,
   tie_word_embeddings: true,
   use_sliding_window: false,
   attention_dropout: 0.0,

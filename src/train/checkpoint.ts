@@ -49,9 +49,12 @@ export async function saveCheckpoint(
     await files.remove(aside).catch(() => {}); // the disk may be what failed: the error below says what happened
     if (!(error instanceof PithError)) throw error;
     const last = await latestCheckpoint(files, dir).catch(() => null);
-    throw new PithError(`no checkpoint of step ${state.step}: ${error.message}; ${last ? `the last good one is ${last}` : "there is no earlier one"}`, {
-      cause: error,
-    });
+    throw new PithError(
+      `no checkpoint of step ${state.step}: ${error.message}; ${last ? `the last good one is ${last}` : "there is no earlier one"}`,
+      {
+        cause: error,
+      },
+    );
   }
   return path;
 }
@@ -87,7 +90,9 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
   }
   const { step, num_tokens } = state ?? {};
   if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens)) {
-    throw new FormatError(`${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`);
+    throw new FormatError(
+      `${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`,
+    );
   }
   return { step: step!, num_tokens: num_tokens! };
 }

@@ -56,7 +56,11 @@ export async function sampleAndJudge(
   const onTokens = ({ finished }: { finished: boolean }) => {
     if (finished) onProgress?.(++done, requests.length * n);
   };
-  const results = await llm.generate(requests, { n, temperature, topK, topP, maxTokens, seed, stopTokenIds }, { onTokens, signal });
+  const results = await llm.generate(
+    requests,
+    { n, temperature, topK, topP, maxTokens, seed, stopTokenIds },
+    { onTokens, signal },
+  );
   return results.map(({ promptTokenIds, outputs }, i) => ({
     promptTokenIds,
     outputs: outputs.map(({ tokenIds, logprobs, finishReason }) => ({
@@ -133,21 +137,27 @@ export async function evaluate(
   host: Omit<SampleHost, "firstPromptId">,
 ): Promise<Evaluation> {
   const sampling = { ...params, maxTokens: maxCompletionLength };
-  const judged = await sampleAndJudge(llm, tokenizer, task, problems, numSamples, sampling, { ...host, firstPromptId: 0 });
+  const judged = await sampleAndJudge(llm, tokenizer, task, problems, numSamples, sampling, {
+    ...host,
+    firstPromptId: 0,
+  });
   const groups = judged.map(({ outputs }) => outputs.map((output) => output.judged));
   const byDifficulty = Map.groupBy(groups, ([first]) => first!.difficulty);
   const collator = new Intl.Collator("en", { numeric: true });
   const difficulties = [...byDifficulty.keys()].sort((a, b) => collator.compare(String(a), String(b)));
   return {
     ...scores(groups),
-    by_difficulty: Object.fromEntries(difficulties.map((difficulty) => [difficulty, scores(byDifficulty.get(difficulty)!)])),
+    by_difficulty: Object.fromEntries(
+      difficulties.map((difficulty) => [difficulty, scores(byDifficulty.get(difficulty)!)]),
+    ),
     completions: groups.flat(),
   };
 }
 
 function scores(groups: readonly JudgedCompletion[][]): Scores {
   const responses = groups.flat();
-  const mean = (values: readonly number[]) => (values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length);
+  const mean = (values: readonly number[]) =>
+    values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
   return {
     num_problems: groups.length,
     num_samples: groups[0]?.length ?? 0,

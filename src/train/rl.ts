@@ -70,7 +70,7 @@ export interface RlMetrics {
   learning_rate: number;
   /** Largest |sampler's - trainer's log-probability| at unchanged weights, over the first optimizer step's tokens. */
   "sampling/logp_difference_max": number;
-  /** Prompt and response tokens of all iterations so far. */
+  /** Prompt and response tokens. */
   num_tokens: number;
   /** Seconds. */
   rollout_time: number;
@@ -120,7 +120,7 @@ interface Rollout {
 export async function* trainRl(
   setup: RlSetup,
   options: RlOptions,
-  { firstIteration = 0, numTokens = 0, signal }: { firstIteration?: number; numTokens?: number; signal?: AbortSignal } = {},
+  { firstIteration = 0, signal }: { firstIteration?: number; signal?: AbortSignal } = {},
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0) throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
   const llm = new LLM(setup.model, options.engine);
@@ -141,13 +141,11 @@ export async function* trainRl(
       if (setup.reference) await addReferenceLogprobs(setup.reference, rollouts, options);
       assignTokenAdvantages(rollouts, options);
       const update = await updatePolicy(setup, rollouts, iteration, options);
-      numTokens += rollouts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
       yield {
         metrics: {
           iteration: iteration + 1,
           ...rolloutMetrics(rollouts, options.numGenerations),
           ...update,
-          num_tokens: numTokens,
           rollout_time: rolloutTime,
           step_time: (performance.now() - start) / 1000,
         },
@@ -278,5 +276,6 @@ function rolloutMetrics(rollouts: readonly Rollout[], groupSize: number) {
     all_correct: share((group) => group.every(({ completion }) => completion.correct)),
     all_zero: share((group) => group.every(({ completion }) => !completion.correct)),
     kl: mean(rollouts.flatMap(({ oldLogprobs, refLogprobs }) => k1(oldLogprobs, refLogprobs))),
+    num_tokens: rollouts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
   };
 }

@@ -19,7 +19,7 @@ export interface SftMetrics {
   mean_token_accuracy: number;
   grad_norm: number;
   learning_rate: number;
-  /** Prompt and completion tokens of all steps so far. */
+  /** Prompt and completion tokens. */
   num_tokens: number;
   /** Seconds. */
   step_time: number;
@@ -73,13 +73,11 @@ export async function* trainSft(
   const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } = options;
   const source = examples(task, tokenizer, stopTokenId, seed);
   let next = source.next().value as Example;
-  let numTokens = 0;
   const nextBatch = (): Example[] => {
     const batch: Example[] = [];
     for (let tokens = 0; batch.length === 0 || tokens + next.tokenIds.length <= tokensPerBatch; ) {
       batch.push(next);
       tokens += next.tokenIds.length;
-      numTokens += next.tokenIds.length;
       next = source.next().value as Example;
     }
     return batch;
@@ -112,7 +110,7 @@ export async function* trainSft(
       mean_token_accuracy: likely / completionLengths.reduce((a, b) => a + b, 0),
       grad_norm: norm,
       learning_rate: rate,
-      num_tokens: numTokens,
+      num_tokens: lengths.reduce((a, b) => a + b, 0),
       step_time: (performance.now() - start) / 1000,
     };
   }

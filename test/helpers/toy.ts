@@ -15,7 +15,9 @@ export function toyTokenizer(): Tokenizer {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: [{ id: 0, content: "<end>", special: true, single_word: false, lstrip: false, rstrip: false, normalized: false }],
+    added_tokens: [
+      { id: 0, content: "<end>", special: true, single_word: false, lstrip: false, rstrip: false, normalized: false },
+    ],
     normalizer: null,
     pre_tokenizer: { type: "WhitespaceSplit" },
     post_processor: null,
@@ -27,7 +29,12 @@ export function toyTokenizer(): Tokenizer {
 
 /** "say red now" wants an answer that says red and ends by itself. */
 export function toyTask(): Task {
-  const problem = (color: string, i: number): Problem => ({ id: `${color}${i}`, prompt: `say ${color} now`, answer: color, difficulty: i % 3 });
+  const problem = (color: string, i: number): Problem => ({
+    id: `${color}${i}`,
+    prompt: `say ${color} now`,
+    answer: color,
+    difficulty: i % 3,
+  });
   const problems = ["red", "green", "blue", "one", "two"].map(problem);
   return {
     name: "toy",
@@ -36,7 +43,12 @@ export function toyTask(): Task {
     render: ({ prompt }) => prompt,
     judge: ({ answer }, response) => {
       const correct = response.split(" ").includes(answer);
-      return { correct, extracted: correct ? answer : "", gold: answer, reason: correct ? "says it" : "does not say it" };
+      return {
+        correct,
+        extracted: correct ? answer : "",
+        gold: answer,
+        reason: correct ? "says it" : "does not say it",
+      };
     },
     demonstration: ({ answer }, seed) => `${["a", "b", "c"][seed % 3]} ${answer}`,
   };

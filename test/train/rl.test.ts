@@ -18,7 +18,10 @@ async function run(options: RlOptions, dtype: (typeof DTYPES)[number] = "float32
 
 /** Everything but how long it took. */
 const timeless = (iterations: RlIteration[]) =>
-  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, completions }) => ({ metrics, completions }));
+  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, completions }) => ({
+    metrics,
+    completions,
+  }));
 
 test("an unchanged policy has the sampler's log-probabilities in the trainer, and the reference's", async () => {
   for (const dtype of DTYPES) {
@@ -53,7 +56,11 @@ test("records and metrics describe the same responses", async () => {
   for (let g = 0; g < 4; g++) {
     const group = completions.slice(6 * g, 6 * g + 6);
     expect(new Set(group.map(({ problem_id }) => problem_id)).size).toBe(1);
-    const completionsOf = group.map(({ length, finish_reason, correct }) => ({ length, finishReason: finish_reason, correct }));
+    const completionsOf = group.map(({ length, finish_reason, correct }) => ({
+      length,
+      finishReason: finish_reason,
+      correct,
+    }));
     expect(group.map(({ correct }) => correct)).toEqual(completionsOf.map(isCorrect));
     expect(group.map(({ reward }) => reward)).toEqual(lengthRewards(completionsOf, TOY_RL.alpha));
     expect(group.reduce((sum, { advantage }) => sum + advantage, 0)).toBeCloseTo(0, 9);
@@ -61,8 +68,16 @@ test("records and metrics describe the same responses", async () => {
 });
 
 test("prompts are a new permutation of the training set each time it is through", async () => {
-  const iterations = await run({ ...TOY_RL, numPrompts: 5, numGenerations: 2, maxIterations: 3, maxCompletionLength: 2 });
-  const orders = iterations.map(({ completions }) => completions.filter((_, i) => i % 2 === 0).map(({ problem_id }) => problem_id));
+  const iterations = await run({
+    ...TOY_RL,
+    numPrompts: 5,
+    numGenerations: 2,
+    maxIterations: 3,
+    maxCompletionLength: 2,
+  });
+  const orders = iterations.map(({ completions }) =>
+    completions.filter((_, i) => i % 2 === 0).map(({ problem_id }) => problem_id),
+  );
   for (const order of orders) expect(order.toSorted()).toEqual(["blue2", "green1", "one3", "red0", "two4"]);
   expect(new Set(orders.map((order) => order.join())).size).toBeGreaterThan(1);
 });
@@ -70,7 +85,11 @@ test("prompts are a new permutation of the training set each time it is through"
 test("micro-batches and recomputation change nothing but rounding", async () => {
   const options = { ...TOY_RL, maxIterations: 1, numSteps: 1 };
   const [whole] = await run({ ...options, tokensPerMicroBatch: 10_000 });
-  for (const change of [{ tokensPerMicroBatch: 30 }, { tokensPerMicroBatch: 1 }, { tokensPerMicroBatch: 10_000, recompute: true }]) {
+  for (const change of [
+    { tokensPerMicroBatch: 30 },
+    { tokensPerMicroBatch: 1 },
+    { tokensPerMicroBatch: 10_000, recompute: true },
+  ]) {
     const [split] = await run({ ...options, ...change });
     expect(split!.completions).toEqual(whole!.completions);
     expect(split!.metrics.loss).toBeCloseTo(whole!.metrics.loss, 6);
@@ -81,52 +100,69 @@ test("micro-batches and recomputation change nothing but rounding", async () => 
 test("advantages can be whitened over the batch or normalised by group, and the KL term can be part of the loss", async () => {
   const options = { ...TOY_RL, maxIterations: 2, learningRate: 0.01 };
   const base = await run(options);
-  for (const change of [{ scaleRewards: "batch" }, { scaleRewards: "group" }, { lossAggregation: "token" }, { klEstimator: "k3", beta: 0.5 }] as const) {
+  for (const change of [
+    { scaleRewards: "batch" },
+    { scaleRewards: "group" },
+    { lossAggregation: "token" },
+    { klEstimator: "k3", beta: 0.5 },
+  ] as const) {
     const other = await run({ ...options, ...change });
-    expect(other[0]!.completions.map(({ completion }) => completion)).toEqual(base[0]!.completions.map(({ completion }) => completion));
+    expect(other[0]!.completions.map(({ completion }) => completion)).toEqual(
+      base[0]!.completions.map(({ completion }) => completion),
+    );
     expect(other[1]!.metrics.loss).not.toBe(base[1]!.metrics.loss);
     expect(Number.isFinite(other[1]!.metrics.grad_norm)).toBe(true);
   }
 });
 
 test("the reward rises and responses get shorter", async () => {
-  const iterations = await run({ ...TOY_RL, maxIterations: 30, numPrompts: 5, numGenerations: 16, learningRate: 0.01 });
+  const setup = await toySetup("float32");
+  const task = { ...setup.task, train: setup.task.train.slice(0, 1) };
+  const options = { ...TOY_RL, maxIterations: 12, numGenerations: 16, learningRate: 0.01 };
+  const iterations = await Array.fromAsync(trainRl({ ...setup, task }, options));
   const mean = (part: RlIteration[], key: "reward" | "accuracy" | "completions/mean_length") =>
     part.reduce((sum, { metrics }) => sum + metrics[key], 0) / part.length;
-  const [first, last] = [iterations.slice(0, 3), iterations.slice(-3)];
+  const [first, last] = [iterations.slice(0, 2), iterations.slice(-2)];
   expect(mean(first, "accuracy")).toBeLessThan(0.3);
-  expect(mean(last, "accuracy")).toBeGreaterThan(0.8);
-  expect(mean(last, "reward")).toBeGreaterThan(mean(first, "reward") + 0.4);
+  expect(mean(last, "accuracy")).toBeGreaterThan(0.9);
+  expect(mean(last, "reward")).toBeGreaterThan(mean(first, "reward") + 0.5);
   expect(mean(last, "completions/mean_length")).toBeLessThan(mean(first, "completions/mean_length") / 2);
 });
 
-test.each(DTYPES)("a run resumed from a checkpoint equals one that was not interrupted, to the bit (%s)", async (dtype) => {
-  const options = { ...TOY_RL, maxIterations: 4, warmupSteps: 3, learningRate: 0.01, scheduler: "cosine" as const };
-  const setup = await toySetup(dtype);
-  const whole = await Array.fromAsync(trainRl(setup, options));
+test.each(DTYPES)(
+  "a run resumed from a checkpoint equals one that was not interrupted, to the bit (%s)",
+  async (dtype) => {
+    const options = { ...TOY_RL, maxIterations: 4, warmupSteps: 3, learningRate: 0.01, scheduler: "cosine" as const };
+    const setup = await toySetup(dtype);
+    const whole = await Array.fromAsync(trainRl(setup, options));
 
-  const dir = await mkdtemp(join(tmpdir(), "pith-rl-"));
-  try {
-    const before = await toySetup(dtype);
-    const parts: RlIteration[] = [];
-    for await (const iteration of trainRl(before, options)) {
-      parts.push(iteration);
-      if (parts.length < 2) continue;
-      const { iteration: step, num_tokens } = iteration.metrics;
-      await saveCheckpoint(nodeFiles, dir, { model: before.model, optimizer: before.optimizer, state: { step, num_tokens } });
-      break;
+    const dir = await mkdtemp(join(tmpdir(), "pith-rl-"));
+    try {
+      const before = await toySetup(dtype);
+      const parts: RlIteration[] = [];
+      for await (const iteration of trainRl(before, options)) {
+        parts.push(iteration);
+        if (parts.length < 2) continue;
+        const { iteration: step, num_tokens } = iteration.metrics;
+        await saveCheckpoint(nodeFiles, dir, {
+          model: before.model,
+          optimizer: before.optimizer,
+          state: { step, num_tokens },
+        });
+        break;
+      }
+      const path = await latestCheckpoint(nodeFiles, dir);
+      const { state, ...loaded } = await loadCheckpoint(await testGpu(), nodeFiles, path!, { dtype, optimizer: ADAMW });
+      const resumed = trainRl({ ...before, ...loaded }, options, { firstIteration: state.step });
+      parts.push(...(await Array.fromAsync(resumed)));
+
+      expect(timeless(parts)).toEqual(timeless(whole));
+      expect(await weightBytes(loaded.model)).toEqual(await weightBytes(setup.model));
+    } finally {
+      await rm(dir, { recursive: true });
     }
-    const path = await latestCheckpoint(nodeFiles, dir);
-    const { state, ...loaded } = await loadCheckpoint(await testGpu(), nodeFiles, path!, { dtype, optimizer: ADAMW });
-    const resumed = trainRl({ ...before, ...loaded }, options, { firstIteration: state.step, numTokens: state.num_tokens });
-    parts.push(...(await Array.fromAsync(resumed)));
-
-    expect(timeless(parts)).toEqual(timeless(whole));
-    expect(await weightBytes(loaded.model)).toEqual(await weightBytes(setup.model));
-  } finally {
-    await rm(dir, { recursive: true });
-  }
-});
+  },
+);
 
 test("an abort leaves model and optimizer as after the last iteration", async () => {
   const setup = await toySetup("float32");

@@ -1,0 +1,34 @@
+import process from "node:process";
+import { selfTest } from "../doctor/self-test.ts";
+import { openGpu, print } from "./host.ts";
+
+/** The limits that decide what fits. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/** `pith doctor`: host, adapter, limits, and every kernel against its twin; 1 if one fails. */
+export async function doctorCommand({ adapter }: { adapter?: string }): Promise<number> {
+  const gpu = await openGpu(adapter);
+  print(`host      Node ${process.versions.node} on ${process.platform} ${process.arch}`);
+  print(`adapter   ${gpu.name}`);
+  print(`driver    ${[gpu.info.vendor, gpu.info.architecture, gpu.info.device].filter(Boolean).join(", ") || "not named"}`);
+  print(`features  ${[...gpu.features].sort().join(", ") || "none"}`);
+  for (const name of LIMITS) print(`limit     ${name} ${gpu.limits[name]}`);
+  print(`tier      ${gpu.tier}`);
+  print(`memory    the adapter does not say how much is free`);
+  let failed = 0;
+  let total = 0;
+  for await (const { kernel, error, limit, pass } of selfTest(gpu)) {
+    total++;
+    if (!pass) failed++;
+    print(`${pass ? "pass" : "FAIL"}      ${kernel.padEnd(24)} error ${error.toExponential(1)}, limit ${limit.toExponential(1)}`);
+  }
+  print(`${total - failed} passed, ${failed} failed`);
+  return failed > 0 ? 1 : 0;
+}

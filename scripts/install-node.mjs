@@ -9,7 +9,9 @@ const { version } = JSON.parse(readFileSync("node_modules/node/package.json", "u
 const folder = mkdtempSync(join(tmpdir(), "pith-node-"));
 try {
   const name = `node-${process.platform}-${process.arch}`;
-  const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", `${name}@${version}`, "--json", "--pack-destination", folder], { encoding: "utf8" }));
+  const [{ filename }] = JSON.parse(
+    execFileSync("npm", ["pack", `${name}@${version}`, "--json", "--pack-destination", folder], { encoding: "utf8" }),
+  );
   execFileSync("tar", ["xzf", filename, "package/bin/node"], { cwd: folder });
   rmSync("node_modules/.bin/node", { force: true });
   copyFileSync(join(folder, "package/bin/node"), "node_modules/.bin/node");

@@ -17,7 +17,9 @@ export async function doctorCommand({ adapter }: { adapter?: string }): Promise<
   const gpu = await openGpu(adapter);
   print(`host      Node ${process.versions.node} on ${process.platform} ${process.arch}`);
   print(`adapter   ${gpu.name}`);
-  print(`driver    ${[gpu.info.vendor, gpu.info.architecture, gpu.info.device].filter(Boolean).join(", ") || "not named"}`);
+  print(
+    `driver    ${[gpu.info.vendor, gpu.info.architecture, gpu.info.device].filter(Boolean).join(", ") || "not named"}`,
+  );
   print(`features  ${[...gpu.features].sort().join(", ") || "none"}`);
   for (const name of LIMITS) print(`limit     ${name} ${gpu.limits[name]}`);
   print(`tier      ${gpu.tier}`);
@@ -27,7 +29,9 @@ export async function doctorCommand({ adapter }: { adapter?: string }): Promise<
   for await (const { kernel, error, limit, pass } of selfTest(gpu)) {
     total++;
     if (!pass) failed++;
-    print(`${pass ? "pass" : "FAIL"}      ${kernel.padEnd(24)} error ${error.toExponential(1)}, limit ${limit.toExponential(1)}`);
+    print(
+      `${pass ? "pass" : "FAIL"}      ${kernel.padEnd(24)} error ${error.toExponential(1)}, limit ${limit.toExponential(1)}`,
+    );
   }
   print(`${total - failed} passed, ${failed} failed`);
   return failed > 0 ? 1 : 0;

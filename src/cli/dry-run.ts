@@ -9,8 +9,12 @@ export async function dryRunCommand(config: Config): Promise<void> {
   print();
   print(`task ${task.name}: ${task.train.length} training problems, ${task.test.length} held out`);
   const dropped = Object.entries(task.dropped ?? {});
-  print(`rows left out: ${dropped.length === 0 ? "none" : dropped.map(([reason, count]) => `${count} (${reason})`).join(", ")}`);
-  print(`an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps`);
+  print(
+    `rows left out: ${dropped.length === 0 ? "none" : dropped.map(([reason, count]) => `${count} (${reason})`).join(", ")}`,
+  );
+  print(
+    `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps`,
+  );
   print(`in all: ${rl.max_iterations} iterations, ${rl.max_iterations * rl.num_steps} optimizer steps`);
   const first = task.train[0] ?? task.test[0];
   if (!first) return;

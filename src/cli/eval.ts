@@ -20,7 +20,9 @@ export async function evaluateModel(model: Model, sources: Sources, config: Conf
         if (share < shown + 0.2 && done < total) return;
         shown = share;
         const seconds = (performance.now() - start) / 1000;
-        note(`eval ${what} ${done}/${total} | ${(done / seconds).toFixed(1)} responses/s | ${duration((seconds * (total - done)) / done)} left`);
+        note(
+          `eval ${what} ${done}/${total} | ${(done / seconds).toFixed(1)} responses/s | ${duration((seconds * (total - done)) / done)} left`,
+        );
       },
     });
   } finally {
@@ -35,7 +37,9 @@ export async function evalCommand(config: Config, { json }: { json: boolean }): 
   const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
   const result = await evaluateModel(model, sources, config, sources.task.name);
   if (json) return print(JSON.stringify(result));
-  print(`${"difficulty".padEnd(12)} ${"problems".padStart(8)} ${"accuracy".padStart(9)} ${"tokens".padStart(8)} ${"cut off".padStart(8)}`);
+  print(
+    `${"difficulty".padEnd(12)} ${"problems".padStart(8)} ${"accuracy".padStart(9)} ${"tokens".padStart(8)} ${"cut off".padStart(8)}`,
+  );
   for (const [name, scores] of [...Object.entries(result.by_difficulty), ["all", result] as const]) {
     print(
       `${name.padEnd(12)} ${String(scores.num_problems).padStart(8)} ${percent(scores.accuracy).padStart(9)} ` +

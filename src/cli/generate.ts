@@ -31,12 +31,16 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   const dir = await resolveModelDir(files, name, { token: process.env["HF_TOKEN"] });
   const { eosTokenIds } = await readModelConfig(files, dir);
   const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await loadTokenizer(files, dir) : null;
-  if (options.prompt !== undefined && !tokenizer) throw new UsageError(`${dir}: expected a tokenizer.json for --prompt, got none; use --prompt-ids`);
+  if (options.prompt !== undefined && !tokenizer)
+    throw new UsageError(`${dir}: expected a tokenizer.json for --prompt, got none; use --prompt-ids`);
   const promptTokenIds = options.promptIds !== undefined ? parseIds(options.promptIds) : encodePrompt();
   function encodePrompt(): number[] {
     const text = String(options.prompt);
     return options.chat
-      ? tokenizer!.encode(tokenizer!.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true }), { addSpecialTokens: false })
+      ? tokenizer!.encode(
+          tokenizer!.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true }),
+          { addSpecialTokens: false },
+        )
       : tokenizer!.encode(text, { addSpecialTokens: true });
   }
 
@@ -72,7 +76,8 @@ function parseIds(list: string): number[] {
     .split(",")
     .map((part) => {
       const id = Number(part);
-      if (part.trim() === "" || !Number.isInteger(id) || id < 0) throw new UsageError(`--prompt-ids: expected whole numbers such as 5,9,2, got ${list}`);
+      if (part.trim() === "" || !Number.isInteger(id) || id < 0)
+        throw new UsageError(`--prompt-ids: expected whole numbers such as 5,9,2, got ${list}`);
       return id;
     });
 }

@@ -44,7 +44,10 @@ export async function openSources({ model, task }: Config): Promise<Sources> {
     modelDir,
     tokenizer,
     stopTokenIds: await stopTokenIds(files, modelDir, eosTokenIds),
-    task: await loadTask(task.name, task, { files, importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href) }),
+    task: await loadTask(task.name, task, {
+      files,
+      importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href),
+    }),
   };
 }
 
@@ -69,7 +72,9 @@ export function duration(seconds: number): string {
   const s = Math.round(seconds);
   if (s < 60) return `${s}s`;
   const m = Math.floor(s / 60);
-  return m < 60 ? `${m}m${String(s % 60).padStart(2, "0")}s` : `${Math.floor(m / 60)}h${String(m % 60).padStart(2, "0")}m`;
+  return m < 60
+    ? `${m}m${String(s % 60).padStart(2, "0")}s`
+    : `${Math.floor(m / 60)}h${String(m % 60).padStart(2, "0")}m`;
 }
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;

@@ -11,21 +11,30 @@ type Flags = Record<string, unknown>;
 const cli = cac("pith");
 
 /** A command that runs on a configuration: TOML files from left to right, then --section.key value. */
-function configCommand(name: string, description: string, run: (config: Config, flags: Flags) => Promise<number | void>, own: string[] = []): void {
+function configCommand(
+  name: string,
+  description: string,
+  run: (config: Config, flags: Flags) => Promise<number | void>,
+  own: string[] = [],
+): void {
   const command = cli.command(`${name} [...configs]`, description).allowUnknownOptions();
   for (const flag of own) command.option(flag, "");
   command.action(async (configs: string[], flags: Flags) => {
     const { "--": _rest, help: _help, ...sections } = flags;
-    const overrides = Object.fromEntries(Object.entries(sections).filter(([key]) => !own.some((flag) => camel(flag) === key)));
+    const overrides = Object.fromEntries(
+      Object.entries(sections).filter(([key]) => !own.some((flag) => camel(flag) === key)),
+    );
     return exit(await run(await loadConfig(files, configs, overrides), flags));
   });
 }
 
-const camel = (flag: string): string => flag.replace(/^--/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+const camel = (flag: string): string =>
+  flag.replace(/^--/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 const dtypeOf = (flags: Flags, fallback: ModelDType): ModelDType => {
   const dtype = flags["dtype"] ?? fallback;
-  if (dtype !== "float32" && dtype !== "bfloat16") throw new UsageError(`--dtype: expected float32 or bfloat16, got ${String(dtype)}`);
+  if (dtype !== "float32" && dtype !== "bfloat16")
+    throw new UsageError(`--dtype: expected float32 or bfloat16, got ${String(dtype)}`);
   return dtype;
 };
 
@@ -40,14 +49,21 @@ const adapterOf = (flags: Flags): { adapter?: string } => {
   return adapter === undefined ? {} : { adapter: String(adapter) };
 };
 
-configCommand("start", "Train the bundled reasoner and compare it with what it was", async (config) => (await import("./start.ts")).startCommand(config));
+configCommand("start", "Train the bundled reasoner and compare it with what it was", async (config) =>
+  (await import("./start.ts")).startCommand(config),
+);
 configCommand(
   "train",
   "Reinforcement learning with the length-aware reward",
-  async (config, flags) => (flags["dryRun"] ? (await import("./dry-run.ts")).dryRunCommand(config) : (await import("./train.ts")).trainCommand(config)),
+  async (config, flags) =>
+    flags["dryRun"]
+      ? (await import("./dry-run.ts")).dryRunCommand(config)
+      : (await import("./train.ts")).trainCommand(config),
   ["--dry-run"],
 );
-configCommand("sft", "Supervised fine-tuning on a task's demonstrations", async (config) => (await import("./sft.ts")).sftCommand(config));
+configCommand("sft", "Supervised fine-tuning on a task's demonstrations", async (config) =>
+  (await import("./sft.ts")).sftCommand(config),
+);
 configCommand(
   "eval",
   "Accuracy and tokens on a task's held-out problems",
@@ -71,7 +87,9 @@ cli
   .option("--device.adapter <name>", "part of the adapter's name")
   .action(async (model: string, flags: Flags) => {
     const ids = flags["promptIds"] as string[] | undefined;
-    await (await import("./generate.ts")).generateCommand(model, {
+    await (
+      await import("./generate.ts")
+    ).generateCommand(model, {
       dtype: dtypeOf(flags, "float32"),
       ...(flags["prompt"] === undefined ? {} : { prompt: String(flags["prompt"]) }),
       ...(ids === undefined ? {} : { promptIds: ids.join(",") }),
@@ -100,7 +118,13 @@ cli
   .option("--device.adapter <name>", "part of the adapter's name")
   .action(async (paths: string[], flags: Flags) => {
     const { verifyCommand } = await import("./verify.ts");
-    exit(await verifyCommand(paths, { dtype: dtypeOf(flags, "float32"), json: flags["json"] === true, ...adapterOf(flags) }));
+    exit(
+      await verifyCommand(paths, {
+        dtype: dtypeOf(flags, "float32"),
+        json: flags["json"] === true,
+        ...adapterOf(flags),
+      }),
+    );
   });
 
 cli
@@ -110,7 +134,10 @@ cli
 
 cli.help((sections) => {
   if (!process.argv.slice(2).some((arg) => ["start", "train", "sft", "eval"].includes(arg))) return sections;
-  const keys = configKeys().map(({ key, default: value, description }) => `  --${key.padEnd(28)} ${description} (${value === undefined ? "unset" : JSON.stringify(value)})`);
+  const keys = configKeys().map(
+    ({ key, default: value, description }) =>
+      `  --${key.padEnd(28)} ${description} (${value === undefined ? "unset" : JSON.stringify(value)})`,
+  );
   return [...sections, { title: "Configuration", body: keys.join("\n") }];
 });
 cli.version("0.1.0");
@@ -138,7 +165,9 @@ try {
   const { args, options } = cli.parse(process.argv, { run: false });
   if (cli.matchedCommand) await cli.runMatchedCommand();
   else if (!options["help"] && !options["version"]) {
-    throw new UsageError(args[0] ? `unknown command ${args[0]}; see pith --help` : "expected a command; see pith --help");
+    throw new UsageError(
+      args[0] ? `unknown command ${args[0]}; see pith --help` : "expected a command; see pith --help",
+    );
   }
 } catch (error) {
   fail(error);

@@ -15,7 +15,8 @@ export async function sftCommand(config: Config): Promise<number> {
   const gpu = await openGpu(config.device.adapter);
   const { dtype } = config.model;
   const [stopTokenId] = sources.stopTokenIds;
-  if (stopTokenId === undefined) throw new ConfigError(`${sources.modelDir}: expected an eos_token_id to end demonstrations with, got none`);
+  if (stopTokenId === undefined)
+    throw new ConfigError(`${sources.modelDir}: expected an eos_token_id to end demonstrations with, got none`);
 
   const checkpoint = await latestCheckpoint(files, folder.checkpoints);
   const fresh = async () => {
@@ -34,7 +35,8 @@ export async function sftCommand(config: Config): Promise<number> {
   const signal = interruptSignal();
   const start = performance.now();
   const firstStep = state.step;
-  const save = () => saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
+  const save = () =>
+    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
   for await (const metrics of trainSft(model, optimizer, sources.task, sources.tokenizer, stopTokenId, options)) {
     const { step, ...logged } = metrics;
     state.step = step;

@@ -35,7 +35,9 @@ export async function writeReport(dir: string, config?: Config): Promise<string>
   const resolved = config ?? (JSON.parse(await files.readText(`${dir}/config.json`)) as Config);
   const folder = RunFolder.at(files, dir, resolved);
   const path = `${dir}/evaluation.json`;
-  const evaluation = (await files.exists(path)) ? (JSON.parse(await files.readText(path)) as { before: Evaluation; after: Evaluation }) : null;
+  const evaluation = (await files.exists(path))
+    ? (JSON.parse(await files.readText(path)) as { before: Evaluation; after: Evaluation })
+    : null;
   const html = renderReport({
     title: `Pith: ${resolved.task.name}, alpha ${resolved.rl.alpha}`,
     facts: {
@@ -55,12 +57,21 @@ export async function writeReport(dir: string, config?: Config): Promise<string>
 }
 
 function printComparison(before: Evaluation, after: Evaluation): void {
-  const line = (name: string, ...cells: string[]) => print(`${name.padEnd(14)}${cells.map((cell) => cell.padStart(12)).join("")}`);
+  const line = (name: string, ...cells: string[]) =>
+    print(`${name.padEnd(14)}${cells.map((cell) => cell.padStart(12)).join("")}`);
   print();
   line("difficulty", "problems", "accuracy", "after", "tokens", "after", "change");
   for (const [name, a] of [...Object.entries(before.by_difficulty), ["all", before] as const]) {
     const b = name === "all" ? after : after.by_difficulty[name]!;
     const change = percent(b.mean_length / a.mean_length - 1);
-    line(name, String(a.num_problems), percent(a.accuracy), percent(b.accuracy), a.mean_length.toFixed(1), b.mean_length.toFixed(1), change);
+    line(
+      name,
+      String(a.num_problems),
+      percent(a.accuracy),
+      percent(b.accuracy),
+      a.mean_length.toFixed(1),
+      b.mean_length.toFixed(1),
+      change,
+    );
   }
 }

@@ -5,7 +5,18 @@ import { RunFolder } from "../run/run-folder.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
 import { AdamW } from "../train/optimizer.ts";
 import { trainRl, type RlMetrics } from "../train/rl.ts";
-import { duration, files, Interrupted, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import {
+  duration,
+  files,
+  Interrupted,
+  interruptSignal,
+  note,
+  openGpu,
+  openSources,
+  percent,
+  print,
+  type Sources,
+} from "./host.ts";
 import { adamwOptions, rlOptions } from "./options.ts";
 
 /** Exit code of a run that was interrupted and has a checkpoint. */
@@ -22,7 +33,11 @@ export async function trainCommand(config: Config): Promise<number> {
 }
 
 /** The training run itself; leaves the trained model on the device. */
-export async function runTraining(gpu: Gpu, sources: Sources, folder: RunFolder): Promise<{ model: Model; finished: boolean }> {
+export async function runTraining(
+  gpu: Gpu,
+  sources: Sources,
+  folder: RunFolder,
+): Promise<{ model: Model; finished: boolean }> {
   const { config } = folder;
   const { dtype } = config.model;
   const options = rlOptions(config);
@@ -38,7 +53,8 @@ export async function runTraining(gpu: Gpu, sources: Sources, folder: RunFolder)
   );
 
   const signal = interruptSignal();
-  const save = () => saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
+  const save = () =>
+    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
   const start = performance.now();
   const firstIteration = state.step;
   try {

@@ -15,7 +15,10 @@ function multiplyHigh(a: number, b: number): number {
 }
 
 /** Four random words from a counter of four and a key of two. */
-export function philox(counter: readonly [number, number, number, number], key: readonly [number, number]): [number, number, number, number] {
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
   let [c0, c1, c2, c3] = counter.map((word) => word >>> 0) as [number, number, number, number];
   let [k0, k1] = [key[0] >>> 0, key[1] >>> 0];
   for (let round = 0; round < ROUNDS; round++) {

@@ -6,7 +6,13 @@ import { attentionBackward, attentionForward, attentionPaged } from "../kernels/
 import { embeddingBackward, embeddingForward, linkOccurrences } from "../kernels/embedding.ts";
 import { globalNorm, partialSums } from "../kernels/grad-norm.ts";
 import { kvCacheWrite } from "../kernels/kv-cache.ts";
-import { linearBackwardBias, linearBackwardInput, linearBackwardWeight, linearForward, linearForwardResidual } from "../kernels/linear.ts";
+import {
+  linearBackwardBias,
+  linearBackwardInput,
+  linearBackwardWeight,
+  linearForward,
+  linearForwardResidual,
+} from "../kernels/linear.ts";
 import { logprobForward } from "../kernels/logprob.ts";
 import { crossEntropyGradient, policyGradient } from "../kernels/policy-gradient.ts";
 import { headNormBackward, headNormForward, rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
@@ -118,34 +124,72 @@ const TESTS: Record<string, (bench: Bench) => void> = {
     rmsnormForward(b.gpu.recorder(), { ...tensors, y, eps: 1e-6 });
     rmsnormBackward(b.gpu.recorder(), { ...tensors, dy: dy.tensor, dx, dweight });
     const want = rmsnormTwin.rmsnormForward({ x: x.values, weight: weight.values, eps: 1e-6 });
-    const gradients = rmsnormTwin.rmsnormBackward({ x: x.values, weight: weight.values, rstd: want.rstd, dy: dy.values });
-    for (const [tensor, values] of [[y, want.y], [rstd, want.rstd], [dx, gradients.dx], [dweight, gradients.dweight]] as const) b.expect(tensor, values);
+    const gradients = rmsnormTwin.rmsnormBackward({
+      x: x.values,
+      weight: weight.values,
+      rstd: want.rstd,
+      dy: dy.values,
+    });
+    for (const [tensor, values] of [
+      [y, want.y],
+      [rstd, want.rstd],
+      [dx, gradients.dx],
+      [dweight, gradients.dweight],
+    ] as const)
+      b.expect(tensor, values);
   },
 
   "head norm"(b) {
     const shape = [5, 3, 8];
     const [x, weight, dy] = [b.input(shape), b.input([8]), b.input(shape, "f32")];
-    const [y, rstd, dx, dweight] = [b.output(shape), b.output([5, 3], "f32"), b.output(shape, "f32"), b.output([8], "f32")];
+    const [y, rstd, dx, dweight] = [
+      b.output(shape),
+      b.output([5, 3], "f32"),
+      b.output(shape, "f32"),
+      b.output([8], "f32"),
+    ];
     const tensors = { x: x.tensor, weight: weight.tensor, rstd };
     headNormForward(b.gpu.recorder(), { ...tensors, y, eps: 1e-6 });
     headNormBackward(b.gpu.recorder(), { ...tensors, dy: dy.tensor, dx, dweight });
     const want = rmsnormTwin.headNormForward({ x: x.values, weight: weight.values, eps: 1e-6 });
-    const gradients = rmsnormTwin.headNormBackward({ x: x.values, weight: weight.values, rstd: want.rstd, dy: dy.values });
-    for (const [tensor, values] of [[y, want.y], [dx, gradients.dx], [dweight, gradients.dweight]] as const) b.expect(tensor, values);
+    const gradients = rmsnormTwin.headNormBackward({
+      x: x.values,
+      weight: weight.values,
+      rstd: want.rstd,
+      dy: dy.values,
+    });
+    for (const [tensor, values] of [
+      [y, want.y],
+      [dx, gradients.dx],
+      [dweight, gradients.dweight],
+    ] as const)
+      b.expect(tensor, values);
   },
 
   linear(b) {
     const [inputs, outputs] = [WIDTH, 38];
-    const [x, weight, bias, dy] = [b.input([ROWS, inputs]), b.input([outputs, inputs]), b.input([outputs]), b.input([ROWS, outputs], "f32")];
+    const [x, weight, bias, dy] = [
+      b.input([ROWS, inputs]),
+      b.input([outputs, inputs]),
+      b.input([outputs]),
+      b.input([ROWS, outputs], "f32"),
+    ];
     const [y, residual] = [b.output([ROWS, outputs]), b.output([ROWS, outputs], "f32")];
-    const [dx, dweight, dbias] = [b.output([ROWS, inputs], "f32"), b.output([outputs, inputs], "f32"), b.output([outputs], "f32")];
+    const [dx, dweight, dbias] = [
+      b.output([ROWS, inputs], "f32"),
+      b.output([outputs, inputs], "f32"),
+      b.output([outputs], "f32"),
+    ];
     const rec = b.gpu.recorder();
     linearForward(rec, { x: x.tensor, weight: weight.tensor, bias: bias.tensor, y });
     linearForwardResidual(rec, { x: x.tensor, weight: weight.tensor, y: residual });
     linearBackwardInput(rec, { dy: dy.tensor, weight: weight.tensor, dx, accumulate: false });
     linearBackwardWeight(rec, { x: x.tensor, dy: dy.tensor, dweight });
     linearBackwardBias(rec, { dy: dy.tensor, dbias });
-    const [v, size] = [{ x: x.values, weight: weight.values, dy: dy.values }, { inputs, outputs }];
+    const [v, size] = [
+      { x: x.values, weight: weight.values, dy: dy.values },
+      { inputs, outputs },
+    ];
     b.expect(y, linearTwin.linearForward({ ...v, bias: bias.values, ...size }));
     b.expect(residual, linearTwin.linearForward({ ...v, ...size }));
     b.expect(dx, linearTwin.linearBackwardInput({ ...v, ...size }));
@@ -174,7 +218,8 @@ const TESTS: Record<string, (bench: Bench) => void> = {
   "policy gradient"(b) {
     const { head, values } = headInputs(b);
     const { logprob } = logprobTwin.logprobForward(values);
-    const vector = (value: (t: number) => number) => Float64Array.from({ length: ROWS }, (_, t) => Math.fround(value(t)));
+    const vector = (value: (t: number) => number) =>
+      Float64Array.from({ length: ROWS }, (_, t) => Math.fround(value(t)));
     const loss = {
       weights: vector((t) => (t % 4 === 0 ? 0 : 0.1)),
       advantages: vector((t) => Math.sin(3 * t)),
@@ -182,7 +227,10 @@ const TESTS: Record<string, (bench: Bench) => void> = {
       refLogprobs: vector((t) => logprob[t]! + 0.2 * Math.sin(t)),
     };
     const upload = (data: Float64Array) => b.keep(b.gpu.upload(Float32Array.from(data), [ROWS], "f32"));
-    const tensors = Object.fromEntries(Object.entries(loss).map(([name, data]) => [name, upload(data)])) as Record<keyof typeof loss, Tensor>;
+    const tensors = Object.fromEntries(Object.entries(loss).map(([name, data]) => [name, upload(data)])) as Record<
+      keyof typeof loss,
+      Tensor
+    >;
     const outputs = headOutputs(b);
     const ratio = b.output([ROWS], "f32");
     const options = { epsilon: 0.2, beta: 0.1, klEstimator: "k3" as const };
@@ -190,7 +238,13 @@ const TESTS: Record<string, (bench: Bench) => void> = {
     policyGradient(b.gpu.recorder(), { ...head, ...tensors, ...outputs, ...options, ratio });
     const want = policyTwin.policyGradientLoss({ logprob, ...loss, ...options });
     const gradients = policyTwin.headBackward({ ...values, coefficient: want.coefficient });
-    for (const [tensor, data] of [[outputs.loss, want.loss], [ratio, want.ratio], [outputs.dhidden, gradients.dhidden], [outputs.dweight, gradients.dweight]] as const) b.expect(tensor, data);
+    for (const [tensor, data] of [
+      [outputs.loss, want.loss],
+      [ratio, want.ratio],
+      [outputs.dhidden, gradients.dhidden],
+      [outputs.dweight, gradients.dweight],
+    ] as const)
+      b.expect(tensor, data);
   },
 
   "cross-entropy"(b) {
@@ -198,19 +252,38 @@ const TESTS: Record<string, (bench: Bench) => void> = {
     const weights = Float64Array.from({ length: ROWS }, (_, t) => Math.fround(t % 3 === 0 ? 0 : 0.1));
     const outputs = headOutputs(b);
     logprobForward(b.gpu.recorder(), head);
-    crossEntropyGradient(b.gpu.recorder(), { ...head, ...outputs, weights: b.keep(b.gpu.upload(Float32Array.from(weights), [ROWS], "f32")) });
+    crossEntropyGradient(b.gpu.recorder(), {
+      ...head,
+      ...outputs,
+      weights: b.keep(b.gpu.upload(Float32Array.from(weights), [ROWS], "f32")),
+    });
     const { logprob } = logprobTwin.logprobForward(values);
     const want = policyTwin.crossEntropyLoss({ logprob, weights });
     const gradients = policyTwin.headBackward({ ...values, coefficient: want.coefficient });
-    for (const [tensor, data] of [[outputs.loss, want.loss], [outputs.dhidden, gradients.dhidden], [outputs.dweight, gradients.dweight]] as const) b.expect(tensor, data);
+    for (const [tensor, data] of [
+      [outputs.loss, want.loss],
+      [outputs.dhidden, gradients.dhidden],
+      [outputs.dweight, gradients.dweight],
+    ] as const)
+      b.expect(tensor, data);
   },
 
   adamw(b) {
     const size = 102;
     const [param, grad, m] = [b.input([size]), b.input([size], "f32"), b.input([size], "f32")];
     const master = b.keep(b.gpu.upload(Float32Array.from(param.values), [size], "f32"));
-    const v = b.keep(b.gpu.upload(Float32Array.from(m.values, (x) => x * x), [size], "f32"));
-    const want = { master: param.values.slice(), m: m.values.slice(), v: Float64Array.from(m.values, (x) => Math.fround(x * x)) };
+    const v = b.keep(
+      b.gpu.upload(
+        Float32Array.from(m.values, (x) => x * x),
+        [size],
+        "f32",
+      ),
+    );
+    const want = {
+      master: param.values.slice(),
+      m: m.values.slice(),
+      v: Float64Array.from(m.values, (x) => Math.fround(x * x)),
+    };
     const options = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, step: 3 };
     const bf16 = b.storage === "bf16";
     adamwStep(b.gpu.recorder(), {
@@ -252,7 +325,11 @@ const TESTS: Record<string, (bench: Bench) => void> = {
     const { q, k, v, starts, ends, scale, want } = attentionInputs(b);
     const [out, lse, delta] = [b.output(q.tensor.shape.slice()), b.output([ROWS, 4], "f32"), b.scratch([ROWS, 4])];
     const dout = b.input(q.tensor.shape.slice(), "f32");
-    const [dq, dk, dv] = [b.output(q.tensor.shape.slice(), "f32"), b.output(k.tensor.shape.slice(), "f32"), b.output(k.tensor.shape.slice(), "f32")];
+    const [dq, dk, dv] = [
+      b.output(q.tensor.shape.slice(), "f32"),
+      b.output(k.tensor.shape.slice(), "f32"),
+      b.output(k.tensor.shape.slice(), "f32"),
+    ];
     const tensors = { q: q.tensor, k: k.tensor, v: v.tensor, starts, scale };
     attentionForward(b.gpu.recorder(), { ...tensors, out, lse });
     attentionBackward(b.gpu.recorder(), { ...tensors, out, dout: dout.tensor, lse, ends, delta, dq, dk, dv });
@@ -285,15 +362,35 @@ const TESTS: Record<string, (bench: Bench) => void> = {
     const vocabulary = values.vocabulary;
     const steps = { outTokens: b.scratch([1, ROWS], "u32"), outLogprobs: b.output([1, ROWS], "f32") };
     const keys = Array.from({ length: ROWS }, (_, r) => [7, 0, 100 + r, r % 3]);
-    const logits = decodeLogits(b.gpu.recorder(), { hidden: head.hidden, weight: head.weight, temperature: head.temperature });
+    const logits = decodeLogits(b.gpu.recorder(), {
+      hidden: head.hidden,
+      weight: head.weight,
+      temperature: head.temperature,
+    });
     b.keep(logits.logits);
     b.keep(logits.lse);
     const row = (value: number) => b.indices(Array<number>(ROWS).fill(value));
     const state = { tokens: row(0), positions: row(4), done: row(0), limits: row(100), stops: b.indices([0xffffffff]) };
-    sampleTokens(b.gpu.recorder(), { ...logits, ...state, ...steps, keys: b.indices(keys.flat(), [ROWS, 4]), temperature: head.temperature, topK: 0, topP: 1, step: 0 });
-    const z = linearTwin.linearForward({ x: values.hidden, weight: values.weight, inputs: values.inputs, outputs: vocabulary }).map((logit) => logit / head.temperature);
+    sampleTokens(b.gpu.recorder(), {
+      ...logits,
+      ...state,
+      ...steps,
+      keys: b.indices(keys.flat(), [ROWS, 4]),
+      temperature: head.temperature,
+      topK: 0,
+      topP: 1,
+      step: 0,
+    });
+    const z = linearTwin
+      .linearForward({ x: values.hidden, weight: values.weight, inputs: values.inputs, outputs: vocabulary })
+      .map((logit) => logit / head.temperature);
     const want = keys.map((key, r) => {
-      const scores = sampleTwin.scores({ z: z.subarray(r * vocabulary, (r + 1) * vocabulary), greedy: false, key, position: 4 });
+      const scores = sampleTwin.scores({
+        z: z.subarray(r * vocabulary, (r + 1) * vocabulary),
+        greedy: false,
+        key,
+        position: 4,
+      });
       return sampleTwin.pickToken(scores, Array<boolean>(vocabulary).fill(true));
     });
     b.expect(steps.outTokens, want);
@@ -308,7 +405,15 @@ function headInputs(b: Bench) {
   const targets = Array.from({ length: ROWS }, (_, t) => (5 * t) % vocabulary);
   const [logprob, lse, entropy] = [b.output([ROWS], "f32"), b.output([ROWS], "f32"), b.output([ROWS], "f32")];
   return {
-    head: { hidden: hidden.tensor, weight: weight.tensor, targets: b.indices(targets), temperature, logprob, lse, entropy },
+    head: {
+      hidden: hidden.tensor,
+      weight: weight.tensor,
+      targets: b.indices(targets),
+      temperature,
+      logprob,
+      lse,
+      entropy,
+    },
     values: { hidden: hidden.values, weight: weight.values, targets, temperature, inputs, vocabulary },
   };
 }
@@ -322,7 +427,11 @@ const headOutputs = (b: Bench) => ({
 
 function attentionInputs(b: Bench) {
   const [heads, kvHeads, headDim] = [4, 2, 8];
-  const [q, k, v] = [b.input([ROWS, heads, headDim]), b.input([ROWS, kvHeads, headDim]), b.input([ROWS, kvHeads, headDim])];
+  const [q, k, v] = [
+    b.input([ROWS, heads, headDim]),
+    b.input([ROWS, kvHeads, headDim]),
+    b.input([ROWS, kvHeads, headDim]),
+  ];
   const cuSeqlens = [0, 6, ROWS];
   const scale = 1 / Math.sqrt(headDim);
   return {

@@ -65,7 +65,11 @@ export class LLM {
 
     const blockBytes = byteLength([blockSize, numKvHeads, headDim], model.storage);
     const { maxBufferSize, maxStorageBufferBindingSize } = model.gpu.limits;
-    const perLayer = Math.min((options.kvCacheBytes ?? DEFAULT_KV_CACHE_BYTES) / (2 * numLayers), maxBufferSize, maxStorageBufferBindingSize);
+    const perLayer = Math.min(
+      (options.kvCacheBytes ?? DEFAULT_KV_CACHE_BYTES) / (2 * numLayers),
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+    );
     const wanted = this.#maxNumSeqs * Math.ceil(this.maxModelLen / blockSize);
     const numBlocks = Math.min(wanted, Math.floor(perLayer / blockBytes));
     if (numBlocks * blockSize < this.maxModelLen) {
@@ -93,7 +97,9 @@ export class LLM {
   ): Promise<RequestOutput[]> {
     checkSamplingParams(params);
     const groups = requests.map(({ promptId, promptTokenIds }) => this.#sequences(promptId, promptTokenIds, params));
-    const requestOf = new Map(groups.flatMap((group, request) => group.map((sequence) => [sequence, request] as const)));
+    const requestOf = new Map(
+      groups.flatMap((group, request) => group.map((sequence) => [sequence, request] as const)),
+    );
     const stops = new Set(params.stopTokenIds);
     const scheduler = new Scheduler(groups.flat(), this.#blocks, this.#maxNumSeqs);
     try {
@@ -123,7 +129,12 @@ export class LLM {
     return groups.map((group, request) => ({
       promptId: requests[request]!.promptId,
       promptTokenIds: requests[request]!.promptTokenIds,
-      outputs: group.map(({ sample, tokenIds, logprobs, finishReason }) => ({ index: sample, tokenIds, logprobs, finishReason: finishReason! })),
+      outputs: group.map(({ sample, tokenIds, logprobs, finishReason }) => ({
+        index: sample,
+        tokenIds,
+        logprobs,
+        finishReason: finishReason!,
+      })),
     }));
   }
 
@@ -135,10 +146,13 @@ export class LLM {
     const { vocabSize } = this.model.config;
     if (tokenIds.length === 0) throw new ConfigError("a prompt: expected at least one token, got none");
     if (tokenIds.length >= this.maxModelLen) {
-      throw new ConfigError(`a prompt: expected fewer than ${this.maxModelLen} tokens, the context's length, got ${tokenIds.length}`);
+      throw new ConfigError(
+        `a prompt: expected fewer than ${this.maxModelLen} tokens, the context's length, got ${tokenIds.length}`,
+      );
     }
     const outside = tokenIds.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (outside !== undefined) throw new ConfigError(`a prompt: expected token ids from 0 to ${vocabSize - 1}, got ${outside}`);
+    if (outside !== undefined)
+      throw new ConfigError(`a prompt: expected token ids from 0 to ${vocabSize - 1}, got ${outside}`);
     const prompt: Prompt = { promptId, tokenIds, sharedBlocks: [], holders: 0 };
     const maxLength = Math.min(tokenIds.length + maxTokens, this.maxModelLen);
     return Array.from({ length: n }, (_, sample) => new Sequence(prompt, sample, maxLength));

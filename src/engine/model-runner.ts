@@ -33,7 +33,10 @@ export class ModelRunner {
   /** Per layer, elem [numBlocks * blockSize, G, D]. */
   readonly #caches: { kCache: Tensor; vCache: Tensor }[];
 
-  constructor(model: Model, { numBlocks, blockSize, maxLength }: { numBlocks: number; blockSize: number; maxLength: number }) {
+  constructor(
+    model: Model,
+    { numBlocks, blockSize, maxLength }: { numBlocks: number; blockSize: number; maxLength: number },
+  ) {
     this.model = model;
     this.blockSize = blockSize;
     this.#gpu = model.gpu;
@@ -103,7 +106,16 @@ export class ModelRunner {
         weight: this.model.parameter(this.model.headName),
         temperature: temperature === 0 ? 1 : temperature,
       });
-      sampleTokens(rec, { ...logits, ...state, tokens: rows.tokens, positions: rows.positions, temperature, topK, topP, step });
+      sampleTokens(rec, {
+        ...logits,
+        ...state,
+        tokens: rows.tokens,
+        positions: rows.positions,
+        temperature,
+        topK,
+        topP,
+        step,
+      });
       gpu.release(hidden, ...Object.values(logits));
     }
     const tokenIds = await gpu.readU32(state.outTokens);

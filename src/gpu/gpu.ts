@@ -1,4 +1,11 @@
-import { DeviceLostError, GpuUnavailableError, KernelCompileError, OutOfMemoryError, PithError, ShapeError } from "../errors.ts";
+import {
+  DeviceLostError,
+  GpuUnavailableError,
+  KernelCompileError,
+  OutOfMemoryError,
+  PithError,
+  ShapeError,
+} from "../errors.ts";
 import { packBf16, unpackBf16 } from "./bf16.ts";
 import { compileErrors, compileModule, createPipeline, type Kernel, type Module, type Pipeline } from "./kernel.ts";
 import { Pool } from "./pool.ts";
@@ -41,7 +48,11 @@ export class Gpu {
     this.#recorder = new Recorder(this);
     this.#failed = device.lost.then(({ reason, message }) => {
       if (this.#disposed) return new Promise<never>(() => {});
-      this.#fail(new DeviceLostError(`the GPU device was lost (${reason}): ${message}; run again to resume from the last checkpoint`));
+      this.#fail(
+        new DeviceLostError(
+          `the GPU device was lost (${reason}): ${message}; run again to resume from the last checkpoint`,
+        ),
+      );
       throw this.#error!;
     });
     this.#failed.catch(() => {}); // whoever waits races against it and sees the error there
@@ -51,7 +62,9 @@ export class Gpu {
       const outOfMemory = typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError;
       this.#fail(
         outOfMemory
-          ? new OutOfMemoryError(`the GPU is out of memory (${this.pool.allocatedBytes} bytes in buffers): ${error.message}; use fewer tokens per micro-batch or a smaller KV cache`)
+          ? new OutOfMemoryError(
+              `the GPU is out of memory (${this.pool.allocatedBytes} bytes in buffers): ${error.message}; use fewer tokens per micro-batch or a smaller KV cache`,
+            )
           : new PithError(`the GPU refused a command: ${error.message}`),
       );
     });
@@ -60,7 +73,9 @@ export class Gpu {
   /** Opens a device on `adapter` with every limit that it offers. */
   static async open(adapter: GPUAdapter | null): Promise<Gpu> {
     if (!adapter) {
-      throw new GpuUnavailableError("expected a WebGPU adapter, got none; install a GPU driver or Mesa's lavapipe, and see `pith doctor`");
+      throw new GpuUnavailableError(
+        "expected a WebGPU adapter, got none; install a GPU driver or Mesa's lavapipe, and see `pith doctor`",
+      );
     }
     const requiredLimits: Record<string, number> = {};
     for (const name in adapter.limits) {
@@ -120,7 +135,8 @@ export class Gpu {
       bytes = new Uint16Array(Math.ceil(packed.length / 2) * 2);
       bytes.set(packed);
     }
-    if (bytes.byteLength > 0) this.device.queue.writeBuffer(tensor.buffer, 0, bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (bytes.byteLength > 0)
+      this.device.queue.writeBuffer(tensor.buffer, 0, bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   async readF32(tensor: Tensor): Promise<Float32Array> {
@@ -191,7 +207,8 @@ export class Gpu {
     }
     const pipelines = this.#pipelines.get(module)!;
     const names = Object.keys(constants);
-    const key = names.length === 0 ? entryPoint : entryPoint + names.map((name) => `,${name}=${constants[name]}`).join("");
+    const key =
+      names.length === 0 ? entryPoint : entryPoint + names.map((name) => `,${name}=${constants[name]}`).join("");
     let pipeline = pipelines.get(key);
     if (!pipeline) pipelines.set(key, (pipeline = createPipeline(this.device, kernel, module, entryPoint, constants)));
     return pipeline;
@@ -201,7 +218,8 @@ export class Gpu {
     const check = compileErrors(kernel, storage, module).then((errors) => {
       this.#compiling.delete(check);
       // A bad module makes everything after it fail too: its own message is the one that helps.
-      if (errors.length > 0) this.#error = new KernelCompileError(`kernel ${kernel.name} (${storage}): ${errors.join("; ")}`);
+      if (errors.length > 0)
+        this.#error = new KernelCompileError(`kernel ${kernel.name} (${storage}): ${errors.join("; ")}`);
     });
     this.#compiling.add(check);
   }

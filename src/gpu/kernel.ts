@@ -36,7 +36,8 @@ fn pack(v: vec2<f32>) -> pair {
 };
 
 /** What the host puts in front of a kernel's own text: the storage of elem tensors, then the includes. */
-export const preamble = (kernel: Kernel, storage: Storage): string => `${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
+export const preamble = (kernel: Kernel, storage: Storage): string =>
+  `${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
 
 /** A kernel compiled for one storage: its module and what the WGSL says of its variables. */
 export interface Module {
@@ -79,7 +80,11 @@ export function createPipeline(
   const uniform = resources.find((r) => r.name === "params");
   const variables = resources
     .filter((r) => r !== uniform)
-    .map((r) => ({ name: r.name, binding: r.entry.binding, writable: (r.entry as GPUBindGroupLayoutEntry).buffer?.type === "storage" }));
+    .map((r) => ({
+      name: r.name,
+      binding: r.entry.binding,
+      writable: (r.entry as GPUBindGroupLayoutEntry).buffer?.type === "storage",
+    }));
   const entries: GPUBindGroupLayoutEntry[] = variables.map(({ binding, writable }) => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,
@@ -116,7 +121,8 @@ export async function compileErrors(kernel: Kernel, storage: Storage, module: GP
     .filter((m) => m.type === "error")
     .map((m) => {
       const line = m.lineNum - before;
-      const place = line > 0 ? `shaders/${kernel.name}.wgsl:${line}:${m.linePos}` : `${kernel.name}, includes, line ${m.lineNum}`;
+      const place =
+        line > 0 ? `shaders/${kernel.name}.wgsl:${line}:${m.linePos}` : `${kernel.name}, includes, line ${m.lineNum}`;
       return `${place} ${m.message}`;
     });
 }

@@ -47,7 +47,13 @@ export class Pool {
       return reused;
     }
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const allocation = { id: this.#nextId++, buffer: this.#device.createBuffer({ size, usage }), size, epoch: -1, free: false };
+    const allocation = {
+      id: this.#nextId++,
+      buffer: this.#device.createBuffer({ size, usage }),
+      size,
+      epoch: -1,
+      free: false,
+    };
     this.#all.add(allocation);
     this.allocatedBytes += size;
     return allocation;

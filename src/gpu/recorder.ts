@@ -93,7 +93,8 @@ export class Recorder {
     if (!this.#encoder) return;
     this.#endPass();
     this.gpu.timer?.resolve(this.#encoder);
-    if (this.#slots > 0) this.gpu.device.queue.writeBuffer(this.#paramsBuffer, 0, this.#params, 0, this.#slots * PARAMS_STRIDE);
+    if (this.#slots > 0)
+      this.gpu.device.queue.writeBuffer(this.#paramsBuffer, 0, this.#params, 0, this.#slots * PARAMS_STRIDE);
     this.gpu.device.queue.submit([this.#encoder.finish()]);
     this.#encoder = null;
     this.#slots = 0;
@@ -115,13 +116,16 @@ export class Recorder {
     let key = `${pipeline.id}`;
     for (const { name } of pipeline.variables) {
       const tensor = buffers[name];
-      if (!tensor) throw new ShapeError(`${label}: expected a tensor for ${name}, got ${Object.keys(buffers).join(", ")}`);
+      if (!tensor)
+        throw new ShapeError(`${label}: expected a tensor for ${name}, got ${Object.keys(buffers).join(", ")}`);
       if (tensor.allocation.free) throw new ShapeError(`${label}: ${name} was released before its use`);
       key += `,${tensor.allocation.id}`;
     }
     const names = Object.keys(buffers);
     if (names.length !== pipeline.variables.length) {
-      throw new ShapeError(`${label}: expected only ${pipeline.variables.map((v) => v.name).join(", ")}, got ${names.join(", ")}`);
+      throw new ShapeError(
+        `${label}: expected only ${pipeline.variables.map((v) => v.name).join(", ")}, got ${names.join(", ")}`,
+      );
     }
     const known = this.#bindGroups.get(key);
     if (known) return known;
@@ -165,7 +169,8 @@ function storageOf(kernel: Kernel, buffers: Record<string, Tensor>, label: strin
       throw new ShapeError(`${label}: ${name} cannot be ${dtype}`);
     }
     if (!isPair) continue;
-    if (storage && storage !== dtype) throw new ShapeError(`${label}: expected ${name} as ${storage} like the others, got ${dtype}`);
+    if (storage && storage !== dtype)
+      throw new ShapeError(`${label}: expected ${name} as ${storage} like the others, got ${dtype}`);
     storage = dtype as Storage;
   }
   return storage ?? "f32";

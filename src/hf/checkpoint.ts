@@ -47,11 +47,14 @@ async function openShards(files: Files, dir: string): Promise<Map<string, Safete
   const owner = new Map<string, SafetensorsFile>();
   for (const [name, shard] of Object.entries(map as Record<string, unknown>)) {
     if (typeof shard !== "string" || !/^[\w.-]+\.safetensors$/.test(shard)) {
-      throw new FormatError(`${dir}/${INDEX}: expected a .safetensors file beside it for ${name}, got ${JSON.stringify(shard)}`);
+      throw new FormatError(
+        `${dir}/${INDEX}: expected a .safetensors file beside it for ${name}, got ${JSON.stringify(shard)}`,
+      );
     }
     let file = shards.get(shard);
     if (!file) shards.set(shard, (file = await openSafetensors(files, `${dir}/${shard}`)));
-    if (!file.tensors.has(name)) throw new FormatError(`${dir}/${shard}: expected a tensor ${name} as the index says, got none of that name`);
+    if (!file.tensors.has(name))
+      throw new FormatError(`${dir}/${shard}: expected a tensor ${name} as the index says, got none of that name`);
     owner.set(name, file);
   }
   return owner;

@@ -3,7 +3,21 @@ import type { Files } from "../runtime/types.ts";
 
 /** Bytes of an element of each dtype of the format. */
 const DTYPE_BYTES: Record<string, number> = {
-  BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, I16: 2, U16: 2, F16: 2, BF16: 2, I32: 4, U32: 4, F32: 4, I64: 8, U64: 8, F64: 8,
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  I64: 8,
+  U64: 8,
+  F64: 8,
 };
 
 /** The format's own limit on its JSON header. */
@@ -38,12 +52,21 @@ export async function openSafetensors(files: Files, path: string): Promise<Safet
   const lengthBytes = await files.readRange(path, 0, 8);
   const headerLength = Number(new DataView(lengthBytes.buffer, lengthBytes.byteOffset).getBigUint64(0, true));
   if (headerLength > MAX_HEADER_BYTES) {
-    throw new FormatError(`${path}: expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${headerLength}; not a safetensors file`);
+    throw new FormatError(
+      `${path}: expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${headerLength}; not a safetensors file`,
+    );
   }
   if (8 + headerLength > size) {
-    throw new FormatError(`${path}: expected a header of ${headerLength} bytes, got ${size - 8} in the file; it is cut short`);
+    throw new FormatError(
+      `${path}: expected a header of ${headerLength} bytes, got ${size - 8} in the file; it is cut short`,
+    );
   }
-  const { metadata, tensors } = parseHeader(path, await files.readRange(path, 8, 8 + headerLength), 8 + headerLength, size);
+  const { metadata, tensors } = parseHeader(
+    path,
+    await files.readRange(path, 8, 8 + headerLength),
+    8 + headerLength,
+    size,
+  );
 
   const entry = (name: string): TensorEntry => {
     const found = tensors.get(name);
@@ -63,7 +86,8 @@ export async function openSafetensors(files: Files, path: string): Promise<Safet
     readF32,
     async readU32(name) {
       const { dtype } = entry(name);
-      if (dtype !== "I32" && dtype !== "U32") throw new FormatError(`${path}: expected ${name} as I32 or U32, got ${dtype}`);
+      if (dtype !== "I32" && dtype !== "U32")
+        throw new FormatError(`${path}: expected ${name} as I32 or U32, got ${dtype}`);
       return new Uint32Array((await readBytes(name)).slice().buffer);
     },
     async readWeights(name) {
@@ -85,7 +109,8 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
   } catch (error) {
     return fail(`expected a JSON header: ${(error as Error).message}`);
   }
-  if (typeof header !== "object" || header === null || Array.isArray(header)) return fail("expected the header to be a JSON object");
+  if (typeof header !== "object" || header === null || Array.isArray(header))
+    return fail("expected the header to be a JSON object");
 
   let metadata: Record<string, string> = {};
   const tensors = new Map<string, TensorEntry>();
@@ -94,23 +119,43 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
       metadata = value as Record<string, string>;
       continue;
     }
-    const { dtype, shape, data_offsets: offsets } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-    const elementBytes = typeof dtype === "string" && Object.hasOwn(DTYPE_BYTES, dtype) ? DTYPE_BYTES[dtype]! : fail(`${name}: unknown dtype ${JSON.stringify(dtype)}`);
+    const {
+      dtype,
+      shape,
+      data_offsets: offsets,
+    } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    const elementBytes =
+      typeof dtype === "string" && Object.hasOwn(DTYPE_BYTES, dtype)
+        ? DTYPE_BYTES[dtype]!
+        : fail(`${name}: unknown dtype ${JSON.stringify(dtype)}`);
     const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
-    if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`${name}: expected a shape of whole numbers, got ${JSON.stringify(shape)}`);
+    if (!Array.isArray(shape) || !shape.every(isSize))
+      return fail(`${name}: expected a shape of whole numbers, got ${JSON.stringify(shape)}`);
     if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
       return fail(`${name}: expected two data_offsets, got ${JSON.stringify(offsets)}`);
     }
     const [begin, end] = offsets as [number, number];
     const expected = shape.reduce((a: number, b: number) => a * b, 1) * elementBytes;
-    if (end - begin !== expected) return fail(`${name}: expected ${expected} bytes for ${String(dtype)} [${shape}], got offsets ${begin} to ${end}`);
-    if (bodyStart + end > fileSize) return fail(`${name}: expected data up to byte ${bodyStart + end}, got a file of ${fileSize}; it is cut short`);
-    tensors.set(name, { dtype: dtype as string, shape: shape as number[], begin: bodyStart + begin, end: bodyStart + end });
+    if (end - begin !== expected)
+      return fail(
+        `${name}: expected ${expected} bytes for ${String(dtype)} [${shape}], got offsets ${begin} to ${end}`,
+      );
+    if (bodyStart + end > fileSize)
+      return fail(`${name}: expected data up to byte ${bodyStart + end}, got a file of ${fileSize}; it is cut short`);
+    tensors.set(name, {
+      dtype: dtype as string,
+      shape: shape as number[],
+      begin: bodyStart + begin,
+      end: bodyStart + end,
+    });
   }
   let covered = bodyStart;
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin < covered) return fail(`${name}: its data overlaps another tensor's (byte ${begin - bodyStart})`);
-    if (begin > covered) return fail(`${name}: expected its data at byte ${covered - bodyStart}, got ${begin - bodyStart}; there is a hole before it`);
+    if (begin > covered)
+      return fail(
+        `${name}: expected its data at byte ${covered - bodyStart}, got ${begin - bodyStart}; there is a hole before it`,
+      );
     covered = end;
   }
   if (covered !== fileSize) return fail(`expected ${covered} bytes as the header says, got ${fileSize}`);
@@ -169,7 +214,8 @@ export async function writeSafetensors(
       for (const tensor of tensors) {
         const [begin, end] = (header[tensor.name] as { data_offsets: [number, number] }).data_offsets;
         const bytes = await tensor.data();
-        if (bytes.length !== end - begin) throw new FormatError(`${path}: expected ${end - begin} bytes for ${tensor.name}, got ${bytes.length}`);
+        if (bytes.length !== end - begin)
+          throw new FormatError(`${path}: expected ${end - begin} bytes for ${tensor.name}, got ${bytes.length}`);
         yield bytes;
       }
     })(),

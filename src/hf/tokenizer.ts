@@ -29,7 +29,10 @@ export class Tokenizer {
 
   decode(ids: readonly number[], { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
     if (ids.length === 0) return "";
-    return this.#tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+    return this.#tokenizer.decode([...ids], {
+      skip_special_tokens: skipSpecialTokens,
+      clean_up_tokenization_spaces: false,
+    });
   }
 
   tokenId(token: string): number | undefined {
@@ -42,9 +45,14 @@ export class Tokenizer {
     return token === undefined ? undefined : this.tokenId(token);
   }
 
-  applyChatTemplate(messages: readonly ChatMessage[], { addGenerationPrompt }: { addGenerationPrompt: boolean }): string {
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    { addGenerationPrompt }: { addGenerationPrompt: boolean },
+  ): string {
     if (this.#chatTemplate === null) {
-      throw new FormatError("expected a chat template in tokenizer_config.json or chat_template.jinja, got none; use a task with a prompt of its own");
+      throw new FormatError(
+        "expected a chat template in tokenizer_config.json or chat_template.jinja, got none; use a task with a prompt of its own",
+      );
     }
     return new Template(this.#chatTemplate).render({
       messages,
@@ -66,7 +74,8 @@ export async function loadTokenizer(files: Files, dir: string): Promise<Tokenize
     try {
       return JSON.parse(await files.readText(`${dir}/${name}`)) as Json;
     } catch (error) {
-      if (error instanceof SyntaxError) throw new FormatError(`${dir}/${name}: expected JSON: ${error.message}`, { cause: error });
+      if (error instanceof SyntaxError)
+        throw new FormatError(`${dir}/${name}: expected JSON: ${error.message}`, { cause: error });
       throw error;
     }
   };

@@ -38,7 +38,15 @@ function queryShape(op: string, q: Tensor, tensors: Record<string, Tensor>): Hea
  */
 export function attentionForward(
   rec: Recorder,
-  { q, k, v, starts, out, lse, scale }: { q: Tensor; k: Tensor; v: Tensor; starts: Tensor; out: Tensor; lse: Tensor; scale: number },
+  {
+    q,
+    k,
+    v,
+    starts,
+    out,
+    lse,
+    scale,
+  }: { q: Tensor; k: Tensor; v: Tensor; starts: Tensor; out: Tensor; lse: Tensor; scale: number },
 ): void {
   const { rows, heads, headDim } = queryShape("attention_forward", q, { q, k, v, out });
   const kvHeads = k.shape[1] ?? 0;
@@ -49,7 +57,14 @@ export function attentionForward(
     hasShape(out, rows, heads, headDim) &&
     hasShape(starts, rows) &&
     hasShape(lse, rows, heads);
-  check(ok, "attention_forward", "q, out [T, H, D], k, v [T, G, D], starts [T], lse [T, H]", { q, k, v, starts, out, lse });
+  check(ok, "attention_forward", "q, out [T, H, D], k, v [T, G, D], starts [T], lse [T, H]", {
+    q,
+    k,
+    v,
+    starts,
+    out,
+    lse,
+  });
   rec.dispatch(attention(headDim), "attention_forward", {
     params: { rows, heads, kv_heads: kvHeads, scale },
     buffers: { q, k, v, starts, out, lse },
@@ -74,7 +89,17 @@ export function attentionPaged(
     out,
     blockSize,
     scale,
-  }: { q: Tensor; kCache: Tensor; vCache: Tensor; tables: Tensor; slots: Tensor; positions: Tensor; out: Tensor; blockSize: number; scale: number },
+  }: {
+    q: Tensor;
+    kCache: Tensor;
+    vCache: Tensor;
+    tables: Tensor;
+    slots: Tensor;
+    positions: Tensor;
+    out: Tensor;
+    blockSize: number;
+    scale: number;
+  },
 ): void {
   const { rows, heads, headDim } = queryShape("attention_paged", q, { q, kCache, vCache, out });
   const [cacheRows = 0, kvHeads = 0] = kCache.shape;
@@ -85,7 +110,14 @@ export function attentionPaged(
     hasShape(out, rows, heads, headDim) &&
     hasShape(slots, rows) &&
     hasShape(positions, rows);
-  check(ok, "attention_paged", "q, out [R, H, D], caches [N, G, D], slots, positions [R]", { q, kCache, vCache, out, slots, positions });
+  check(ok, "attention_paged", "q, out [R, H, D], caches [N, G, D], slots, positions [R]", {
+    q,
+    kCache,
+    vCache,
+    out,
+    slots,
+    positions,
+  });
   rec.dispatch(attention(headDim), "attention_paged", {
     params: { rows, heads, kv_heads: kvHeads, scale, block_size: blockSize, max_blocks: tables.shape[1]! },
     buffers: { q, k: kCache, v: vCache, tables, slots, positions, out },
@@ -138,11 +170,20 @@ export function attentionBackward(
     [k, v, dk, dv].every((tensor) => hasShape(tensor, rows, kvHeads, headDim)) &&
     [lse, delta].every((tensor) => hasShape(tensor, rows, heads)) &&
     [starts, ends].every((tensor) => hasShape(tensor, rows));
-  check(ok, "attention_backward", "q, out, dout, dq [T, H, D], k, v, dk, dv [T, G, D], lse, delta [T, H], starts, ends [T]", tensors);
+  check(
+    ok,
+    "attention_backward",
+    "q, out, dout, dq [T, H, D], k, v, dk, dv [T, G, D], lse, delta [T, H], starts, ends [T]",
+    tensors,
+  );
   const kernel = attention(headDim);
   const params = { rows, heads, kv_heads: kvHeads, scale };
   const groups = Math.ceil(rows / GROUP_ROWS);
-  rec.dispatch(kernel, "attention_delta", { params, buffers: { saved_out: out, dout, delta }, workgroups: [groups, heads] });
+  rec.dispatch(kernel, "attention_delta", {
+    params,
+    buffers: { saved_out: out, dout, delta },
+    workgroups: [groups, heads],
+  });
   rec.dispatch(kernel, "attention_dq", {
     params,
     buffers: { q, k, v, dout, saved_lse: lse, saved_delta: delta, starts, dq },

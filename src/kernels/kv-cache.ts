@@ -24,7 +24,16 @@ export function kvCacheWrite(
     kCache,
     vCache,
     blockSize,
-  }: { k: Tensor; v: Tensor; positions: Tensor; slots: Tensor; tables: Tensor; kCache: Tensor; vCache: Tensor; blockSize: number },
+  }: {
+    k: Tensor;
+    v: Tensor;
+    positions: Tensor;
+    slots: Tensor;
+    tables: Tensor;
+    kCache: Tensor;
+    vCache: Tensor;
+    blockSize: number;
+  },
 ): void {
   const [rows = 0, kvHeads = 0, headDim = 0] = k.shape;
   const ok =
@@ -33,7 +42,14 @@ export function kvCacheWrite(
     hasShape(slots, rows) &&
     hasShape(kCache, kCache.shape[0]!, kvHeads, headDim) &&
     hasShape(vCache, kCache.shape[0]!, kvHeads, headDim);
-  check(ok, "kv_cache_write", "k, v [R, G, D], positions, slots [R], caches [N, G, D]", { k, v, positions, slots, kCache, vCache });
+  check(ok, "kv_cache_write", "k, v [R, G, D], positions, slots [R], caches [N, G, D]", {
+    k,
+    v,
+    positions,
+    slots,
+    kCache,
+    vCache,
+  });
   const pairs = (kvHeads * headDim) / 2;
   rec.dispatch(kvCache, "kv_cache_write", {
     params: { rows, pairs, block_size: blockSize, max_blocks: tables.shape[1]! },

@@ -11,13 +11,20 @@ const GROUP = 64;
 
 function ropeParams(op: string, x: Tensor, positions: Tensor, table: Tensor) {
   const [tokens = 0, perToken = 0, headDim = 0] = x.shape;
-  const ok = x.shape.length === 3 && headDim % 2 === 0 && hasShape(positions, tokens) && hasShape(table, table.shape[0]!, headDim);
+  const ok =
+    x.shape.length === 3 &&
+    headDim % 2 === 0 &&
+    hasShape(positions, tokens) &&
+    hasShape(table, table.shape[0]!, headDim);
   check(ok, op, "x [T, H, D] with even D, positions [T], table [P, D]", { x, positions, table });
   return { heads: tokens * perToken, per_token: perToken, half: headDim / 2 };
 }
 
 /** Rotates x elem [T, H, D] in place by positions u32 [T]; `table` f32 [P, D] is ropeTable(), P above every position. */
-export function ropeForward(rec: Recorder, { x, positions, table }: { x: Tensor; positions: Tensor; table: Tensor }): void {
+export function ropeForward(
+  rec: Recorder,
+  { x, positions, table }: { x: Tensor; positions: Tensor; table: Tensor },
+): void {
   const params = ropeParams("rope_forward", x, positions, table);
   const even = params.half % 2 === 0;
   const invocations = even ? (params.heads * params.half) / 2 : params.heads;
@@ -29,7 +36,10 @@ export function ropeForward(rec: Recorder, { x, positions, table }: { x: Tensor;
 }
 
 /** Turns the gradient dx f32 [T, H, D] with respect to ropeForward's output, in place, into that with respect to its input. */
-export function ropeBackward(rec: Recorder, { dx, positions, table }: { dx: Tensor; positions: Tensor; table: Tensor }): void {
+export function ropeBackward(
+  rec: Recorder,
+  { dx, positions, table }: { dx: Tensor; positions: Tensor; table: Tensor },
+): void {
   const params = ropeParams("rope_backward", dx, positions, table);
   rec.dispatch(rope, "rope_backward", {
     params,

@@ -50,7 +50,14 @@ export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch): Dev
     }
   }
   const upload = (data: Uint32Array) => gpu.upload(data, [rows], "u32");
-  return { ids: upload(tokenIds), positions: upload(positions), starts: upload(starts), ends: upload(ends), targets: upload(targets), maxLength };
+  return {
+    ids: upload(tokenIds),
+    positions: upload(positions),
+    starts: upload(starts),
+    ends: upload(ends),
+    targets: upload(targets),
+    maxLength,
+  };
 }
 
 export function releaseBatch(gpu: Gpu, { ids, positions, starts, ends, targets }: DeviceBatch): void {

@@ -47,7 +47,8 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
   const raw = json as Json;
 
   const modelType = MODEL_TYPES.find((type) => type === raw["model_type"]);
-  if (!modelType) return fail(`expected model_type to be one of ${MODEL_TYPES.join(", ")}, got ${JSON.stringify(raw["model_type"])}`);
+  if (!modelType)
+    return fail(`expected model_type to be one of ${MODEL_TYPES.join(", ")}, got ${JSON.stringify(raw["model_type"])}`);
 
   const size = (key: string, fallback?: number): number => {
     const value = raw[key] ?? fallback;

@@ -65,7 +65,8 @@ export function layerForward(
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const bias = (name: string) => model.parameters.get(layerName(layer, `${name}.bias`));
-  const project = (x: Tensor, name: string, y: Tensor) => linearForward(rec, { x, weight: weight(name), bias: bias(name), y });
+  const project = (x: Tensor, name: string, y: Tensor) =>
+    linearForward(rec, { x, weight: weight(name), bias: bias(name), y });
 
   const attentionNorm = elem(hiddenSize);
   const attentionRstd = f32();
@@ -149,7 +150,13 @@ export function layerBackward(
   rec: Recorder,
   model: Model,
   layer: number,
-  { saved, dx, batch, rope, grads }: { saved: LayerActivations; dx: Tensor; batch: DeviceBatch; rope: Tensor; grads: ReadonlyMap<string, Tensor> },
+  {
+    saved,
+    dx,
+    batch,
+    rope,
+    grads,
+  }: { saved: LayerActivations; dx: Tensor; batch: DeviceBatch; rope: Tensor; grads: ReadonlyMap<string, Tensor> },
 ): void {
   const { gpu } = rec;
   const { numHeads, numKvHeads, headDim, hiddenSize, intermediateSize } = model.config;
@@ -210,7 +217,14 @@ export function layerBackward(
   ropeBackward(rec, { dx: dk, positions: batch.positions, table: rope });
   const headNorm = (name: string, x: Tensor, rstd: Tensor, dy: Tensor) => {
     const dRaw = f32(dy.shape[1]!, headDim);
-    headNormBackward(rec, { x, weight: weight(`self_attn.${name}`), rstd, dy, dx: dRaw, dweight: gradient(`self_attn.${name}.weight`) });
+    headNormBackward(rec, {
+      x,
+      weight: weight(`self_attn.${name}`),
+      rstd,
+      dy,
+      dx: dRaw,
+      dweight: gradient(`self_attn.${name}.weight`),
+    });
     gpu.release(dy);
     return dRaw;
   };

@@ -29,7 +29,13 @@ export function embed(rec: Recorder, model: Model, ids: Tensor): Tensor {
 export function finalNorm(rec: Recorder, model: Model, x: Tensor): { hidden: Tensor; rstd: Tensor } {
   const hidden = rec.gpu.empty(x.shape, model.storage);
   const rstd = rec.gpu.empty([x.shape[0]!], "f32");
-  rmsnormForward(rec, { x, weight: model.parameter("model.norm.weight"), y: hidden, rstd, eps: model.config.rmsNormEps });
+  rmsnormForward(rec, {
+    x,
+    weight: model.parameter("model.norm.weight"),
+    y: hidden,
+    rstd,
+    eps: model.config.rmsNormEps,
+  });
   return { hidden, rstd };
 }
 
@@ -47,7 +53,12 @@ export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor
   const rope = model.rope(batch.maxLength);
   let x = embed(rec, model, batch.ids);
   for (let layer = 0; layer < model.config.numLayers; layer++) {
-    const { output, activations } = layerForward(rec, model, layer, { input: x, positions: batch.positions, rope, attend });
+    const { output, activations } = layerForward(rec, model, layer, {
+      input: x,
+      positions: batch.positions,
+      rope,
+      attend,
+    });
     releaseActivations(rec, activations);
     x = output;
   }
@@ -57,13 +68,23 @@ export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor
 }
 
 /** The same, with what backward needs; `recompute` keeps one tensor a layer and runs each layer a second time in backward. */
-export function forwardWithTrace(rec: Recorder, model: Model, batch: DeviceBatch, { recompute }: { recompute: boolean }): Trace {
+export function forwardWithTrace(
+  rec: Recorder,
+  model: Model,
+  batch: DeviceBatch,
+  { recompute }: { recompute: boolean },
+): Trace {
   const attend = packedAttention(rec, model, batch.starts);
   const rope = model.rope(batch.maxLength);
   const layers: Trace["layers"] = [];
   let x = embed(rec, model, batch.ids);
   for (let layer = 0; layer < model.config.numLayers; layer++) {
-    const { output, activations } = layerForward(rec, model, layer, { input: x, positions: batch.positions, rope, attend });
+    const { output, activations } = layerForward(rec, model, layer, {
+      input: x,
+      positions: batch.positions,
+      rope,
+      attend,
+    });
     if (recompute) {
       const { input, ...rest } = activations;
       rec.gpu.release(...Object.values(rest));
@@ -120,7 +141,12 @@ function recomputed(
 ): LayerActivations {
   if ("input" in kept) return kept;
   const attend = packedAttention(rec, model, batch.starts);
-  const { output, activations } = layerForward(rec, model, layer, { input: kept, positions: batch.positions, rope, attend });
+  const { output, activations } = layerForward(rec, model, layer, {
+    input: kept,
+    positions: batch.positions,
+    rope,
+    attend,
+  });
   rec.gpu.release(output);
   return activations;
 }

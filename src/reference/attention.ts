@@ -22,7 +22,10 @@ function forEachPair(
     for (let i = cuSeqlens[s]!; i < cuSeqlens[s + 1]!; i++) {
       for (let head = 0; head < heads; head++) {
         const query = (i * heads + head) * headDim;
-        const keys = Array.from({ length: i - cuSeqlens[s]! + 1 }, (_, n) => ((cuSeqlens[s]! + n) * kvHeads + Math.floor((head * kvHeads) / heads)) * headDim);
+        const keys = Array.from(
+          { length: i - cuSeqlens[s]! + 1 },
+          (_, n) => ((cuSeqlens[s]! + n) * kvHeads + Math.floor((head * kvHeads) / heads)) * headDim,
+        );
         const scores = keys.map((key) => scale * dot(q, query, k, key, headDim));
         const largest = Math.max(...scores);
         const total = largest + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - largest), 0));

@@ -15,13 +15,22 @@ export const configSchema = z.strictObject({
   model: z
     .strictObject({
       path: z.string().default("models/reasoner").describe("Hugging Face folder or hub id"),
-      dtype: z.enum(["bfloat16", "float32"]).default("bfloat16").describe("storage of weights, saved activations and KV cache"),
-      recompute: z.boolean().default(false).describe("run each layer again in the backward pass instead of keeping its activations"),
+      dtype: z
+        .enum(["bfloat16", "float32"])
+        .default("bfloat16")
+        .describe("storage of weights, saved activations and KV cache"),
+      recompute: z
+        .boolean()
+        .default(false)
+        .describe("run each layer again in the backward pass instead of keeping its activations"),
     })
     .prefault({}),
   task: z
     .strictObject({
-      name: z.string().default("arithmetic").describe("arithmetic, math, or the path of a module whose default export makes a task"),
+      name: z
+        .string()
+        .default("arithmetic")
+        .describe("arithmetic, math, or the path of a module whose default export makes a task"),
       path: z.string().optional().describe("training rows: .jsonl, .json or .parquet"),
       test_path: z.string().optional().describe("held-out rows"),
       options: z.record(z.string(), z.unknown()).default({}).describe("the task's own options"),
@@ -34,22 +43,39 @@ export const configSchema = z.strictObject({
       num_generations: count().default(8).describe("responses to each prompt"),
       num_steps: count().default(2).describe("optimizer steps an iteration"),
       max_iterations: count().default(100).describe("iterations in all"),
-      max_completion_length: count().default(32000).describe("response tokens at most; a response cut off counts as wrong"),
+      max_completion_length: count()
+        .default(32000)
+        .describe("response tokens at most; a response cut off counts as wrong"),
       temperature: positive().default(1).describe("sampling temperature"),
-      top_p: positive().max(1).default(1).describe("keep the most probable tokens that reach this probability; 1 keeps all"),
+      top_p: positive()
+        .max(1)
+        .default(1)
+        .describe("keep the most probable tokens that reach this probability; 1 keeps all"),
       top_k: count(0).default(0).describe("keep the k most probable tokens; 0 keeps all"),
       beta: z.number().min(0).default(0.001).describe("KL coefficient; 0 needs no reference model"),
-      kl_estimator: z.enum(["none", "k1", "k2", "k3"]).default("none").describe("none: KL in the reward (the paper's code); otherwise a term of the loss"),
+      kl_estimator: z
+        .enum(["none", "k1", "k2", "k3"])
+        .default("none")
+        .describe("none: KL in the reward (the paper's code); otherwise a term of the loss"),
       epsilon: positive().max(1).default(0.2).describe("PPO's clip range"),
-      scale_rewards: z.enum(SCALE_REWARDS).default("none").describe("normalisation of advantages: none (the paper), batch (its released code), group (GRPO)"),
-      loss_aggregation: z.enum(LOSS_AGGREGATIONS).default("sequence").describe("mean over a response's tokens, then responses; or over all tokens"),
+      scale_rewards: z
+        .enum(SCALE_REWARDS)
+        .default("none")
+        .describe("normalisation of advantages: none (the paper), batch (its released code), group (GRPO)"),
+      loss_aggregation: z
+        .enum(LOSS_AGGREGATIONS)
+        .default("sequence")
+        .describe("mean over a response's tokens, then responses; or over all tokens"),
     })
     .prefault({}),
   sft: z
     .strictObject({
       max_steps: count().default(1000).describe("optimizer steps"),
       tokens_per_batch: count().default(2048).describe("tokens of a step's batch, prompts included"),
-      random_init: z.boolean().default(false).describe("start from random weights: the folder needs config.json and a tokenizer only"),
+      random_init: z
+        .boolean()
+        .default(false)
+        .describe("start from random weights: the folder needs config.json and a tokenizer only"),
     })
     .prefault({}),
   optim: z
@@ -93,7 +119,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   device: z
     .strictObject({
-      adapter: z.string().optional().describe("part of the adapter's name; default PITH_ADAPTER, else the host's choice"),
+      adapter: z
+        .string()
+        .optional()
+        .describe("part of the adapter's name; default PITH_ADAPTER, else the host's choice"),
     })
     .prefault({}),
 });
@@ -137,7 +166,8 @@ function deepMerge(base: Json, over: Json): Json {
   return merged;
 }
 
-const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Every key as `section.key`, with its default and description. */
 export function configKeys(): { key: string; description: string; default: unknown }[] {

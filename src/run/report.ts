@@ -17,7 +17,15 @@ export interface ReportScores {
 
 export interface ReportEvaluation extends ReportScores {
   by_difficulty: Readonly<Record<string, ReportScores>>;
-  completions: readonly { problem_id: string; difficulty: string | number; prompt: string; completion: string; answer: string; correct: boolean; length: number }[];
+  completions: readonly {
+    problem_id: string;
+    difficulty: string | number;
+    prompt: string;
+    completion: string;
+    answer: string;
+    correct: boolean;
+    length: number;
+  }[];
 }
 
 /** The charts: title, key in metrics.jsonl, and how a value is written. */
@@ -98,7 +106,8 @@ function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: Rep
   const px = (x: number) => MARGIN.left + ((x - x0) / (x1 - x0 || 1)) * (WIDTH - MARGIN.left - MARGIN.right);
   const py = (y: number) => HEIGHT - MARGIN.bottom - ((y - y0) / (y1 - y0)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const path = points.map(({ x, y }, i) => `${i ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
-  const label = (y: number) => `<text x="${MARGIN.left - 6}" y="${(py(y) + 4).toFixed(1)}" text-anchor="end">${escape(format(y))}</text>`;
+  const label = (y: number) =>
+    `<text x="${MARGIN.left - 6}" y="${(py(y) + 4).toFixed(1)}" text-anchor="end">${escape(format(y))}</text>`;
   const first = ys[0]!;
   const last = ys.at(-1)!;
   return `<figure><figcaption>${escape(title)}: ${escape(format(first))} to ${escape(format(last))}</figcaption>
@@ -112,12 +121,17 @@ ${label(low)}${high > low ? label(high) : ""}
 function sideBySide(before: ReportEvaluation, after: ReportEvaluation): string {
   const later = new Map(after.completions.map((completion) => [completion.problem_id, completion]));
   const seen = new Set<string>();
-  const pairs = before.completions.filter(({ problem_id }) => later.has(problem_id) && !seen.has(problem_id) && seen.add(problem_id));
+  const pairs = before.completions.filter(
+    ({ problem_id }) => later.has(problem_id) && !seen.has(problem_id) && seen.add(problem_id),
+  );
   const cell = ({ completion, correct, length }: ReportEvaluation["completions"][number]) =>
     `<td><p class="verdict">${correct ? "✓ right" : "✗ wrong"}, ${length} tokens</p><pre>${escape(completion)}</pre></td>`;
-  const rows = pairs.slice(0, EXAMPLES).map(
-    (pair) => `<tr><th scope="row"><pre>${escape(pair.prompt)}</pre>gold: ${escape(pair.answer)}</th>${cell(pair)}${cell(later.get(pair.problem_id)!)}</tr>`,
-  );
+  const rows = pairs
+    .slice(0, EXAMPLES)
+    .map(
+      (pair) =>
+        `<tr><th scope="row"><pre>${escape(pair.prompt)}</pre>gold: ${escape(pair.answer)}</th>${cell(pair)}${cell(later.get(pair.problem_id)!)}</tr>`,
+    );
   return `<table class="examples"><caption>The same problems, before and after</caption>
 <thead><tr><th>problem</th><th>before</th><th>after</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }

@@ -37,7 +37,9 @@ export class RunFolder {
       const before = JSON.parse(await files.readText(path)) as Config;
       const difference = firstDifference(comparable(before), comparable(config));
       if (difference) {
-        throw new ConfigError(`${dir} holds a run with another ${difference}; choose another train.output_dir, or remove it`);
+        throw new ConfigError(
+          `${dir} holds a run with another ${difference}; choose another train.output_dir, or remove it`,
+        );
       }
     }
     await files.mkdir(dir);
@@ -47,7 +49,8 @@ export class RunFolder {
 
   /** Drops what was logged after `step`, the step that the run resumes from. */
   async cutBack(step: number): Promise<void> {
-    for (const name of ["metrics.jsonl", "completions.jsonl"]) await truncateLines(this.#files, `${this.dir}/${name}`, step);
+    for (const name of ["metrics.jsonl", "completions.jsonl"])
+      await truncateLines(this.#files, `${this.dir}/${name}`, step);
   }
 
   async log(step: number, metrics: Readonly<Record<string, number>>): Promise<void> {
@@ -55,12 +58,19 @@ export class RunFolder {
   }
 
   async logCompletions(step: number, completions: readonly object[]): Promise<void> {
-    await this.#append("completions.jsonl", completions.map((completion) => ({ step, ...completion })));
+    await this.#append(
+      "completions.jsonl",
+      completions.map((completion) => ({ step, ...completion })),
+    );
   }
 
   /** Writes the metrics so far as a TensorBoard event file, in one piece: what a kill can leave behind is whole. */
   async writeEvents(): Promise<void> {
-    const rows = (await this.readMetrics()).map(({ step, time, ...values }) => ({ step: Number(step), wallTime: Number(time), values: values as Record<string, number> }));
+    const rows = (await this.readMetrics()).map(({ step, time, ...values }) => ({
+      step: Number(step),
+      wallTime: Number(time),
+      values: values as Record<string, number>,
+    }));
     if (rows.length > 0) await this.#files.write(`${this.dir}/events.out.tfevents.pith`, eventFile(rows));
   }
 
@@ -84,7 +94,13 @@ export async function readJsonLines(files: Files, path: string): Promise<Row[]> 
 }
 
 /** What must agree for a run to be the same run: how often it saves, how far it goes and where it runs may change. */
-function comparable({ train: { save_every: _s, ...train }, rl: { max_iterations: _i, ...rl }, device: _d, eval: _e, ...rest }: Config): object {
+function comparable({
+  train: { save_every: _s, ...train },
+  rl: { max_iterations: _i, ...rl },
+  device: _d,
+  eval: _e,
+  ...rest
+}: Config): object {
   return { ...rest, train, rl };
 }
 

@@ -33,23 +33,38 @@ function varint(value: number): number[] {
 }
 
 /** Fields of a message: number and wire type, then the value. */
-const lengthDelimited = (field: number, data: ArrayLike<number>): number[] => [(field << 3) | 2, ...varint(data.length), ...Array.from(data)];
-const double = (field: number, value: number): number[] => [(field << 3) | 1, ...new Uint8Array(new Float64Array([value]).buffer)];
-const float = (field: number, value: number): number[] => [(field << 3) | 5, ...new Uint8Array(new Float32Array([value]).buffer)];
+const lengthDelimited = (field: number, data: ArrayLike<number>): number[] => [
+  (field << 3) | 2,
+  ...varint(data.length),
+  ...Array.from(data),
+];
+const double = (field: number, value: number): number[] => [
+  (field << 3) | 1,
+  ...new Uint8Array(new Float64Array([value]).buffer),
+];
+const float = (field: number, value: number): number[] => [
+  (field << 3) | 5,
+  ...new Uint8Array(new Float32Array([value]).buffer),
+];
 const integer = (field: number, value: number): number[] => [field << 3, ...varint(value)];
 const text = (field: number, value: string): number[] => lengthDelimited(field, new TextEncoder().encode(value));
 
 /** The record that opens a file. `wallTime` in seconds since 1970. */
-export const fileHeader = (wallTime: number): Uint8Array => record(Uint8Array.from([...double(1, wallTime), ...text(3, "brain.Event:2")]));
+export const fileHeader = (wallTime: number): Uint8Array =>
+  record(Uint8Array.from([...double(1, wallTime), ...text(3, "brain.Event:2")]));
 
 /** One step's scalars. */
 export function scalars(wallTime: number, step: number, values: Readonly<Record<string, number>>): Uint8Array {
-  const summary = Object.entries(values).flatMap(([tag, value]) => lengthDelimited(1, [...text(1, tag), ...float(2, value)]));
+  const summary = Object.entries(values).flatMap(([tag, value]) =>
+    lengthDelimited(1, [...text(1, tag), ...float(2, value)]),
+  );
   return record(Uint8Array.from([...double(1, wallTime), ...integer(2, step), ...lengthDelimited(5, summary)]));
 }
 
 /** A whole event file of the metrics that a run has logged. */
-export function eventFile(rows: readonly { step: number; wallTime: number; values: Readonly<Record<string, number>> }[]): Uint8Array {
+export function eventFile(
+  rows: readonly { step: number; wallTime: number; values: Readonly<Record<string, number>> }[],
+): Uint8Array {
   const parts = [fileHeader(rows[0]?.wallTime ?? 0), ...rows.map((row) => scalars(row.wallTime, row.step, row.values))];
   const bytes = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;

@@ -31,10 +31,12 @@ export const nodeFiles: Files = {
       const file = await open(path, "r");
       try {
         const bytes = new Uint8Array(end - start);
-        for (let done = 0; done < bytes.length; ) {
+        for (let done = 0; done < bytes.length;) {
           const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
           if (bytesRead === 0) {
-            throw new FormatError(`${path}: expected bytes ${start} to ${end}, got ${start + done} in all; the file is cut short`);
+            throw new FormatError(
+              `${path}: expected bytes ${start} to ${end}, got ${start + done} in all; the file is cut short`,
+            );
           }
           done += bytesRead;
         }

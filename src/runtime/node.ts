@@ -23,7 +23,10 @@ export const nodeGpu: GpuHost = {
       return await instance.requestAdapter({ powerPreference: "high-performance" });
     } catch (error) {
       // Dawn throws, with the list of adapters, where a browser returns null.
-      throw new GpuUnavailableError(`expected an adapter${name ? ` whose name contains "${name}"` : ""}: ${(error as Error).message.replaceAll(/\s+/g, " ")}`, { cause: error });
+      throw new GpuUnavailableError(
+        `expected an adapter${name ? ` whose name contains "${name}"` : ""}: ${(error as Error).message.replaceAll(/\s+/g, " ")}`,
+        { cause: error },
+      );
     }
   },
 };

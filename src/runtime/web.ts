@@ -6,11 +6,19 @@ import type { GpuHost } from "./types.ts";
 export const webGpu: GpuHost = {
   async requestAdapter({ name } = {}) {
     if (!navigator.gpu) {
-      throw new GpuUnavailableError("expected WebGPU (navigator.gpu), got none; use a browser that has it, over https or localhost");
+      throw new GpuUnavailableError(
+        "expected WebGPU (navigator.gpu), got none; use a browser that has it, over https or localhost",
+      );
     }
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-    if (adapter && name && !`${adapter.info.description} ${adapter.info.device} ${adapter.info.vendor}`.includes(name)) {
-      throw new GpuUnavailableError(`expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`);
+    if (
+      adapter &&
+      name &&
+      !`${adapter.info.description} ${adapter.info.device} ${adapter.info.vendor}`.includes(name)
+    ) {
+      throw new GpuUnavailableError(
+        `expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`,
+      );
     }
     return adapter;
   },

@@ -17,13 +17,17 @@ export async function loadTask(
 ): Promise<Task> {
   const known = TASKS[name];
   if (known) return known(options, { files });
-  if (!/[./]/.test(name)) throw new ConfigError(`task.name: expected ${Object.keys(TASKS).join(", ")} or a module's path such as ./task.ts, got ${name}`);
+  if (!/[./]/.test(name))
+    throw new ConfigError(
+      `task.name: expected ${Object.keys(TASKS).join(", ")} or a module's path such as ./task.ts, got ${name}`,
+    );
   let module: { default?: unknown };
   try {
     module = (await importModule(name)) as { default?: unknown };
   } catch (error) {
     throw new ConfigError(`task.name: cannot load ${name}: ${(error as Error).message}`, { cause: error });
   }
-  if (typeof module.default !== "function") throw new ConfigError(`${name}: expected its default export to be a function that makes a task`);
+  if (typeof module.default !== "function")
+    throw new ConfigError(`${name}: expected its default export to be a function that makes a task`);
   return (module.default as TaskFactory)(options, { files });
 }

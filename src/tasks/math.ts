@@ -30,10 +30,14 @@ export async function mathTask({ path, test_path, options }: TaskOptions, { file
   const known = ["problem_column", "answer_column", "prompt_template"];
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown) throw new ConfigError(`task.options.${unknown}: expected one of ${known.join(", ")}`);
-  if (!path && !test_path) throw new ConfigError("task.path or task.test_path: expected a .jsonl, .json or .parquet file for task math, got neither");
+  if (!path && !test_path)
+    throw new ConfigError(
+      "task.path or task.test_path: expected a .jsonl, .json or .parquet file for task math, got neither",
+    );
   const settings = options as MathOptions;
   const template = settings.prompt_template ?? PAPER_TEMPLATE;
-  if (!template.includes("{problem}")) throw new ConfigError("task.options.prompt_template: expected a text with {problem} in it");
+  if (!template.includes("{problem}"))
+    throw new ConfigError("task.options.prompt_template: expected a text with {problem} in it");
 
   const train = path ? await loadMath(files, path, settings) : { problems: [], dropped: {} };
   const test = test_path ? await loadMath(files, test_path, settings) : { problems: [], dropped: {} };
@@ -58,7 +62,10 @@ export async function loadMath(
   if (!first) throw new FormatError(`${path}: expected rows, got an empty file`);
   const column = (wanted: string | undefined, candidates: string[]) => {
     const found = [...(wanted ? [wanted] : candidates)].find((name) => name in first);
-    if (!found) throw new FormatError(`${path}: expected a column ${wanted ?? candidates.join(" or ")}, got ${Object.keys(first).join(", ")}`);
+    if (!found)
+      throw new FormatError(
+        `${path}: expected a column ${wanted ?? candidates.join(" or ")}, got ${Object.keys(first).join(", ")}`,
+      );
     return found;
   };
   const problemColumn = column(problem_column, PROBLEM_COLUMNS);
@@ -90,7 +97,8 @@ function dropReason(prompt: string, answer: string, seen: ReadonlySet<string>): 
   return seen.has(prompt) ? "duplicate problem" : null;
 }
 
-const textOf = (row: Row, column: string): string => (row[column] === undefined || row[column] === null ? "" : String(row[column]).trim());
+const textOf = (row: Row, column: string): string =>
+  row[column] === undefined || row[column] === null ? "" : String(row[column]).trim();
 
 /** A gold answer as it stands, or the one that a worked solution ends with. */
 const goldOf = (text: string): string => extractAnswer(text) || (/\\boxed|####/.test(text) ? "" : text);

@@ -8,7 +8,8 @@ export async function readRows(files: Files, path: string): Promise<Row[]> {
   if (path.endsWith(".jsonl")) return parseLines(await files.readText(path), path);
   if (path.endsWith(".json")) {
     const json = parse(await files.readText(path), path);
-    if (!Array.isArray(json)) throw new FormatError(`${path}: expected a JSON array of objects; for one object a line, name it .jsonl`);
+    if (!Array.isArray(json))
+      throw new FormatError(`${path}: expected a JSON array of objects; for one object a line, name it .jsonl`);
     return json.map((row, i) => asRow(row, `${path}: row ${i}`));
   }
   if (path.endsWith(".parquet")) {
@@ -25,7 +26,11 @@ export async function readRows(files: Files, path: string): Promise<Row[]> {
 }
 
 function parseLines(text: string, path: string): Row[] {
-  return text.split("\n").flatMap((line, i) => (line.trim() === "" ? [] : [asRow(parse(line, `${path}: line ${i + 1}`), `${path}: line ${i + 1}`)]));
+  return text
+    .split("\n")
+    .flatMap((line, i) =>
+      line.trim() === "" ? [] : [asRow(parse(line, `${path}: line ${i + 1}`), `${path}: line ${i + 1}`)],
+    );
 }
 
 function parse(text: string, where: string): unknown {
@@ -37,6 +42,7 @@ function parse(text: string, where: string): unknown {
 }
 
 function asRow(value: unknown, where: string): Row {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new FormatError(`${where}: expected a JSON object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new FormatError(`${where}: expected a JSON object`);
   return value as Row;
 }

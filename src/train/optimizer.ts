@@ -61,10 +61,17 @@ export class AdamW {
     const { gpu } = this.#model;
     const rec = gpu.recorder();
     const { maxGradNorm, ...options } = this.#options;
-    globalNorm(rec, { grads: [...this.gradients.values()], partials: this.#partials, out: this.#clip, maxNorm: maxGradNorm });
+    globalNorm(rec, {
+      grads: [...this.gradients.values()],
+      partials: this.#partials,
+      out: this.#clip,
+      maxNorm: maxGradNorm,
+    });
     const [norm] = await gpu.readF32(this.#clip);
     if (!Number.isFinite(norm)) {
-      throw new PithError(`expected a finite gradient, got norm ${norm} at optimizer step ${this.step + 1}; lower the learning rate and resume from the last checkpoint`);
+      throw new PithError(
+        `expected a finite gradient, got norm ${norm} at optimizer step ${this.step + 1}; lower the learning rate and resume from the last checkpoint`,
+      );
     }
     this.step++;
     for (const state of this.#states.values()) {
@@ -80,7 +87,13 @@ export class AdamW {
     const tensors: TensorSource[] = [];
     for (const [name, { master, m, v }] of this.#states) {
       for (const [kind, tensor] of Object.entries({ master, m, v })) {
-        if (tensor) tensors.push({ name: `${kind}.${name}`, dtype: "F32", shape: [...tensor.shape], data: () => gpu.readBytes(tensor) });
+        if (tensor)
+          tensors.push({
+            name: `${kind}.${name}`,
+            dtype: "F32",
+            shape: [...tensor.shape],
+            data: () => gpu.readBytes(tensor),
+          });
       }
     }
     await writeSafetensors(files, path, tensors, { step: String(this.step) });
@@ -90,7 +103,8 @@ export class AdamW {
   async load(files: Files, path: string): Promise<void> {
     const file = await openSafetensors(files, path);
     const step = Number(file.metadata["step"]);
-    if (!Number.isSafeInteger(step)) throw new FormatError(`${path}: expected the number of steps in its metadata, got ${file.metadata["step"]}`);
+    if (!Number.isSafeInteger(step))
+      throw new FormatError(`${path}: expected the number of steps in its metadata, got ${file.metadata["step"]}`);
     for (const [name, { master, m, v }] of this.#states) {
       for (const [kind, tensor] of Object.entries({ master, m, v })) {
         if (tensor) this.#model.gpu.write(tensor, await file.readF32(`${kind}.${name}`));

@@ -2,7 +2,11 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { linkOccurrences } from "../kernels/embedding.ts";
 import { logprobForward } from "../kernels/logprob.ts";
-import { crossEntropyGradient, policyGradient as policyGradientKernel, type KlEstimator } from "../kernels/policy-gradient.ts";
+import {
+  crossEntropyGradient,
+  policyGradient as policyGradientKernel,
+  type KlEstimator,
+} from "../kernels/policy-gradient.ts";
 import { releaseBatch, toRows, toTokens, uploadBatch, type PackedBatch } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import { backward, forward, forwardWithTrace } from "../model/transformer.ts";
@@ -40,7 +44,11 @@ export interface TokenLogprobs {
 }
 
 /** log p(token t | its own sequence's prefix) at `temperature`. */
-export async function tokenLogprobs(model: Model, packed: PackedBatch, { temperature }: { temperature: number }): Promise<TokenLogprobs> {
+export async function tokenLogprobs(
+  model: Model,
+  packed: PackedBatch,
+  { temperature }: { temperature: number },
+): Promise<TokenLogprobs> {
   const { gpu } = model;
   const rec = gpu.recorder();
   const batch = uploadBatch(gpu, packed);
@@ -144,7 +152,11 @@ async function headGradient(
   });
   backward(rec, model, batch, trace, dhidden, grads, links);
   const tokens = async (tensor: Tensor) => toTokens(await gpu.readF32(tensor), packed.cuSeqlens);
-  const results = { logprobs: await tokens(head.logprob), entropy: await tokens(head.entropy), loss: await tokens(loss) };
+  const results = {
+    logprobs: await tokens(head.logprob),
+    entropy: await tokens(head.entropy),
+    loss: await tokens(loss),
+  };
   gpu.release(head.logprob, head.lse, head.entropy, loss, coefficient, links);
   releaseBatch(gpu, batch);
   return results;

@@ -122,7 +122,8 @@ export async function* trainRl(
   options: RlOptions,
   { firstIteration = 0, signal }: { firstIteration?: number; signal?: AbortSignal } = {},
 ): AsyncGenerator<RlIteration> {
-  if (setup.task.train.length === 0) throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
+  if (setup.task.train.length === 0)
+    throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
   const llm = new LLM(setup.model, options.engine);
   try {
     for (let iteration = firstIteration; iteration < options.maxIterations; iteration++) {
@@ -169,7 +170,11 @@ function problemsOf(train: readonly Problem[], iteration: number, { numPrompts, 
 }
 
 /** Rewards and advantages of one prompt's responses. */
-function rewardGroup({ promptTokenIds, outputs }: Judged, iteration: number, { alpha, scaleRewards }: RlOptions): Rollout[] {
+function rewardGroup(
+  { promptTokenIds, outputs }: Judged,
+  iteration: number,
+  { alpha, scaleRewards }: RlOptions,
+): Rollout[] {
   const rewards = lengthRewards(
     outputs.map(({ judged, finishReason }) => ({ length: judged.length, finishReason, correct: judged.correct })),
     alpha,
@@ -187,14 +192,20 @@ function rewardGroup({ promptTokenIds, outputs }: Judged, iteration: number, { a
   }));
 }
 
-async function addReferenceLogprobs(reference: Model, rollouts: Rollout[], { temperature, tokensPerMicroBatch }: RlOptions): Promise<void> {
+async function addReferenceLogprobs(
+  reference: Model,
+  rollouts: Rollout[],
+  { temperature, tokensPerMicroBatch }: RlOptions,
+): Promise<void> {
   const lengths = rollouts.map((rollout) => rollout.tokenIds.length);
   for (const micro of microBatches([...rollouts.keys()], lengths, tokensPerMicroBatch)) {
     const packed = packSequences(micro.map((i) => rollouts[i]!.tokenIds));
     const { logprobs } = await tokenLogprobs(reference, packed, { temperature });
     micro.forEach((i, s) => {
       const rollout = rollouts[i]!;
-      rollout.refLogprobs = Array.from(logprobs.subarray(packed.cuSeqlens[s]! + rollout.promptLength, packed.cuSeqlens[s + 1]));
+      rollout.refLogprobs = Array.from(
+        logprobs.subarray(packed.cuSeqlens[s]! + rollout.promptLength, packed.cuSeqlens[s + 1]),
+      );
     });
   }
 }
@@ -202,23 +213,48 @@ async function addReferenceLogprobs(reference: Model, rollouts: Rollout[], { tem
 /** Per-token advantages: the response's, less the KL penalty still to come; whitened over all tokens on demand. */
 function assignTokenAdvantages(rollouts: Rollout[], { beta, klEstimator, scaleRewards }: RlOptions): void {
   const inReward = klEstimator === "none" ? beta : 0;
-  const returns = rollouts.map(({ advantage, oldLogprobs, refLogprobs }) => rewardToGo(advantage, k1(oldLogprobs, refLogprobs), inReward));
+  const returns = rollouts.map(({ advantage, oldLogprobs, refLogprobs }) =>
+    rewardToGo(advantage, k1(oldLogprobs, refLogprobs), inReward),
+  );
   const scaled = scaleRewards === "batch" ? whiten(returns) : returns;
   rollouts.forEach((rollout, i) => (rollout.tokenAdvantages = scaled[i]!));
 }
 
-type UpdateMetrics = Pick<RlMetrics, "loss" | "clip_ratio" | "entropy" | "grad_norm" | "learning_rate" | "sampling/logp_difference_max">;
+type UpdateMetrics = Pick<
+  RlMetrics,
+  "loss" | "clip_ratio" | "entropy" | "grad_norm" | "learning_rate" | "sampling/logp_difference_max"
+>;
 
 /** The iteration's optimizer steps. */
-async function updatePolicy({ model, optimizer }: RlSetup, rollouts: Rollout[], iteration: number, options: RlOptions): Promise<UpdateMetrics> {
-  const { numSteps, maxIterations, seed, lossAggregation, tokensPerMicroBatch, epsilon, klEstimator, temperature, recompute } = options;
+async function updatePolicy(
+  { model, optimizer }: RlSetup,
+  rollouts: Rollout[],
+  iteration: number,
+  options: RlOptions,
+): Promise<UpdateMetrics> {
+  const {
+    numSteps,
+    maxIterations,
+    seed,
+    lossAggregation,
+    tokensPerMicroBatch,
+    epsilon,
+    klEstimator,
+    temperature,
+    recompute,
+  } = options;
   const lossOptions = { epsilon, klEstimator, temperature, recompute, beta: klEstimator === "none" ? 0 : options.beta };
   const lengths = rollouts.map((rollout) => rollout.tokenIds.length);
   const total = { loss: 0, entropy: 0, clipped: 0, tokens: 0, gradNorm: 0, learningRate: 0 };
   let difference = 0;
   const steps = miniBatches(rollouts.length, numSteps, seed, iteration);
   for (const [step, batch] of steps.entries()) {
-    const weightOf = new Map(tokenWeights(batch.map((i) => rollouts[i]!.oldLogprobs.length), lossAggregation).map((weight, b) => [batch[b]!, weight]));
+    const weightOf = new Map(
+      tokenWeights(
+        batch.map((i) => rollouts[i]!.oldLogprobs.length),
+        lossAggregation,
+      ).map((weight, b) => [batch[b]!, weight]),
+    );
     for (const micro of microBatches(batch, lengths, tokensPerMicroBatch)) {
       const packed = packSequences(micro.map((i) => rollouts[i]!.tokenIds));
       const perToken = () => new Float32Array(packed.tokenIds.length);
@@ -231,7 +267,13 @@ async function updatePolicy({ model, optimizer }: RlSetup, rollouts: Rollout[], 
         targets.oldLogprobs.set(oldLogprobs, first);
         targets.refLogprobs.set(refLogprobs, first);
       });
-      const { logprobs, entropy, ratio, loss } = await policyGradient(model, optimizer.gradients, packed, targets, lossOptions);
+      const { logprobs, entropy, ratio, loss } = await policyGradient(
+        model,
+        optimizer.gradients,
+        packed,
+        targets,
+        lossOptions,
+      );
       targets.weights.forEach((weight, t) => {
         if (weight === 0) return;
         if (step === 0) difference = Math.max(difference, Math.abs(logprobs[t]! - targets.oldLogprobs[t]!));
@@ -242,7 +284,10 @@ async function updatePolicy({ model, optimizer }: RlSetup, rollouts: Rollout[], 
         total.tokens++;
       });
     }
-    const factor = learningRateFactor(options.scheduler, optimizer.step, { warmupSteps: options.warmupSteps, totalSteps: maxIterations * numSteps });
+    const factor = learningRateFactor(options.scheduler, optimizer.step, {
+      warmupSteps: options.warmupSteps,
+      totalSteps: maxIterations * numSteps,
+    });
     total.learningRate = options.learningRate * factor;
     total.gradNorm += (await optimizer.update(total.learningRate)) / steps.length;
   }
@@ -257,11 +302,14 @@ async function updatePolicy({ model, optimizer }: RlSetup, rollouts: Rollout[], 
 }
 
 function rolloutMetrics(rollouts: readonly Rollout[], groupSize: number) {
-  const mean = (values: readonly number[]) => (values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length);
+  const mean = (values: readonly number[]) =>
+    values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
   const rewards = rollouts.map((rollout) => rollout.reward);
   const lengths = rollouts.map((rollout) => rollout.oldLogprobs.length);
   const terminated = rollouts.filter(({ completion }) => completion.finish_reason === "stop");
-  const groups = Array.from({ length: rollouts.length / groupSize }, (_, g) => rollouts.slice(g * groupSize, (g + 1) * groupSize));
+  const groups = Array.from({ length: rollouts.length / groupSize }, (_, g) =>
+    rollouts.slice(g * groupSize, (g + 1) * groupSize),
+  );
   const share = (holds: (group: readonly Rollout[]) => boolean) => mean(groups.map((group) => Number(holds(group))));
   const reward = mean(rewards);
   return {

@@ -46,13 +46,18 @@ interface Example {
 /** The examples of a task's demonstrations in the order in which they are seen; a second pass draws new demonstrations. */
 function* examples(task: Task, tokenizer: Tokenizer, stopTokenId: number, seed: number): Generator<Example> {
   const { demonstration } = task;
-  if (!demonstration) throw new ConfigError(`task ${task.name}: expected a task that writes demonstrations, such as arithmetic, got one that does not`);
+  if (!demonstration)
+    throw new ConfigError(
+      `task ${task.name}: expected a task that writes demonstrations, such as arithmetic, got one that does not`,
+    );
   if (task.train.length === 0) throw new ConfigError(`task ${task.name}: expected problems to train on, got none`);
   for (let epoch = 0; ; epoch++) {
     for (const index of shuffledIndices(task.train.length, seed, epoch)) {
       const problem = task.train[index]!;
       const prompt = tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false });
-      const completion = tokenizer.encode(demonstration(problem, seed + epoch * task.train.length + index), { addSpecialTokens: false });
+      const completion = tokenizer.encode(demonstration(problem, seed + epoch * task.train.length + index), {
+        addSpecialTokens: false,
+      });
       yield { tokenIds: [...prompt, ...completion, stopTokenId], promptLength: prompt.length };
     }
   }
@@ -70,12 +75,13 @@ export async function* trainSft(
   stopTokenId: number,
   options: SftOptions,
 ): AsyncGenerator<SftMetrics> {
-  const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } = options;
+  const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } =
+    options;
   const source = examples(task, tokenizer, stopTokenId, seed);
   let next = source.next().value as Example;
   const nextBatch = (): Example[] => {
     const batch: Example[] = [];
-    for (let tokens = 0; batch.length === 0 || tokens + next.tokenIds.length <= tokensPerBatch; ) {
+    for (let tokens = 0; batch.length === 0 || tokens + next.tokenIds.length <= tokensPerBatch;) {
       batch.push(next);
       tokens += next.tokenIds.length;
       next = source.next().value as Example;
@@ -94,7 +100,9 @@ export async function* trainSft(
     for (const micro of microBatches([...batch.keys()], lengths, tokensPerMicroBatch)) {
       const packed = packSequences(micro.map((i) => batch[i]!.tokenIds));
       const weights = new Float32Array(packed.tokenIds.length);
-      micro.forEach((i, s) => weights.fill(weightOf[i]!, packed.cuSeqlens[s]! + batch[i]!.promptLength, packed.cuSeqlens[s + 1]!));
+      micro.forEach((i, s) =>
+        weights.fill(weightOf[i]!, packed.cuSeqlens[s]! + batch[i]!.promptLength, packed.cuSeqlens[s + 1]!),
+      );
       const result = await supervisedGradient(model, optimizer.gradients, packed, weights, { recompute });
       weights.forEach((weight, t) => {
         if (weight === 0) return;

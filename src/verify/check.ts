@@ -6,7 +6,12 @@ export interface Check {
   pass: boolean;
 }
 
-export const check = (name: string, error: number, limit: number): Check => ({ name, error, limit, pass: error <= limit });
+export const check = (name: string, error: number, limit: number): Check => ({
+  name,
+  error,
+  limit,
+  pass: error <= limit,
+});
 
 /** |got - want| / |want| in the Euclidean norm; 0 / 0 is 0. NaN anywhere makes it NaN, which passes no limit. */
 export function relativeL2(got: ArrayLike<number>, want: ArrayLike<number>): number {

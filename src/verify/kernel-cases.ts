@@ -52,7 +52,8 @@ export async function* verifyAttention(gpu: Gpu, files: Files, path: string, dty
   for (const id of cases) {
     const shapeOf = (name: string) => reference.tensors.get(`${id}.${name}`)!.shape;
     const [rows, heads, headDim] = shapeOf("q") as [number, number, number];
-    const load = async (name: string, as: "f32" | "bf16") => gpu.upload(await reference.readF32(`${id}.${name}`), shapeOf(name), as);
+    const load = async (name: string, as: "f32" | "bf16") =>
+      gpu.upload(await reference.readF32(`${id}.${name}`), shapeOf(name), as);
     const [q, k, v] = [await load("q", storage), await load("k", storage), await load("v", storage)];
     const dout = await load("dout", "f32");
     const cuSeqlens = await reference.readU32(`${id}.cu_seqlens`);
@@ -71,7 +72,11 @@ export async function* verifyAttention(gpu: Gpu, files: Files, path: string, dty
     attentionForward(gpu.recorder(), { q, k, v, starts, out, lse, scale });
     attentionBackward(gpu.recorder(), { q, k, v, out, dout, lse, starts, ends, delta, dq, dk, dv, scale });
     for (const [name, tensor] of Object.entries({ out, dq, dk, dv })) {
-      yield check(`attention ${id} ${name}`, relativeL2(await gpu.readF32(tensor), await reference.readF32(`${id}.${name}`)), limit);
+      yield check(
+        `attention ${id} ${name}`,
+        relativeL2(await gpu.readF32(tensor), await reference.readF32(`${id}.${name}`)),
+        limit,
+      );
     }
     gpu.release(q, k, v, dout, starts, ends, out, lse, delta, dq, dk, dv);
   }

@@ -13,9 +13,18 @@ import { policyGradient, tokenLogprobs } from "../train/policy.ts";
 import { check, cosine, maxAbs, meanAbs, relativeL2, type Check } from "./check.ts";
 
 /** A folder with a model and what PyTorch computes with it (case.safetensors, ppo_*.safetensors). */
-export async function* verifyModel(gpu: Gpu, files: Files, dir: string, name: string, dtype: ModelDType): AsyncGenerator<Check> {
+export async function* verifyModel(
+  gpu: Gpu,
+  files: Files,
+  dir: string,
+  name: string,
+  dtype: ModelDType,
+): AsyncGenerator<Check> {
   const reference = await openSafetensors(files, `${dir}/case.safetensors`);
-  const batch: PackedBatch = { tokenIds: await reference.readU32("input_ids"), cuSeqlens: await reference.readU32("cu_seqlens") };
+  const batch: PackedBatch = {
+    tokenIds: await reference.readU32("input_ids"),
+    cuSeqlens: await reference.readU32("cu_seqlens"),
+  };
   const model = await Model.load(gpu, files, dir, { dtype });
   const exact = dtype === "float32";
   try {
@@ -31,7 +40,12 @@ export async function* verifyModel(gpu: Gpu, files: Files, dir: string, name: st
     if (exact) yield await greedyCheck(model, reference, name);
 
     for (const file of (await files.list(dir)).filter((f) => /^ppo_.*\.safetensors$/.test(f))) {
-      yield* verifyLoss(model, batch, await openSafetensors(files, `${dir}/${file}`), `${name} ${file.replace(".safetensors", "")}`);
+      yield* verifyLoss(
+        model,
+        batch,
+        await openSafetensors(files, `${dir}/${file}`),
+        `${name} ${file.replace(".safetensors", "")}`,
+      );
     }
   } finally {
     model.dispose();
@@ -68,11 +82,18 @@ async function greedyCheck(model: Model, reference: SafetensorsFile, name: strin
   }
 }
 
-async function* verifyLoss(model: Model, batch: PackedBatch, reference: SafetensorsFile, name: string): AsyncGenerator<Check> {
+async function* verifyLoss(
+  model: Model,
+  batch: PackedBatch,
+  reference: SafetensorsFile,
+  name: string,
+): AsyncGenerator<Check> {
   const { gpu } = model;
   const { aggregate, clip, kl, kl_estimator: klEstimator } = reference.metadata;
   const mask = await reference.readF32("mask");
-  const grads = new Map<string, Tensor>(Array.from(model.parameters, ([parameter, { shape }]) => [parameter, gpu.zeros(shape, "f32")]));
+  const grads = new Map<string, Tensor>(
+    Array.from(model.parameters, ([parameter, { shape }]) => [parameter, gpu.zeros(shape, "f32")]),
+  );
   try {
     const { loss } = await policyGradient(
       model,
@@ -84,7 +105,13 @@ async function* verifyLoss(model: Model, batch: PackedBatch, reference: Safetens
         oldLogprobs: await reference.readF32("old_logprobs"),
         refLogprobs: await reference.readF32("ref_logprobs"),
       },
-      { epsilon: Number(clip), beta: Number(kl), klEstimator: klEstimator as KlEstimator, temperature: 1, recompute: false },
+      {
+        epsilon: Number(clip),
+        beta: Number(kl),
+        klEstimator: klEstimator as KlEstimator,
+        temperature: 1,
+        recompute: false,
+      },
     );
     const want = (await reference.readF32("loss"))[0]!;
     const got = loss.reduce((sum, l) => sum + l, 0);
@@ -113,7 +140,8 @@ async function* verifyLoss(model: Model, batch: PackedBatch, reference: Safetens
 function aggregationWeights(mask: Float32Array, cuSeqlens: Uint32Array, aggregate: string): Float32Array {
   const total = mask.reduce((sum, m) => sum + m, 0);
   if (aggregate === "token") return mask.map((m) => m / total);
-  if (aggregate !== "sequence") throw new FormatError(`expected the loss's aggregate to be token or sequence, got ${aggregate}`);
+  if (aggregate !== "sequence")
+    throw new FormatError(`expected the loss's aggregate to be token or sequence, got ${aggregate}`);
   const weights = new Float32Array(mask.length);
   const sequences = cuSeqlens.length - 1;
   for (let s = 0; s < sequences; s++) {

@@ -10,7 +10,12 @@ import { verifyModel } from "./model-case.ts";
  * Compares this engine on this adapter with reference computations. A path is a model case (a Hugging Face folder with
  * case.safetensors), a folder of such cases, or adamw.safetensors or attention.safetensors; other files are passed over.
  */
-export async function* runVerify(gpu: Gpu, files: Files, paths: readonly string[], { dtype }: { dtype: ModelDType }): AsyncGenerator<Check> {
+export async function* runVerify(
+  gpu: Gpu,
+  files: Files,
+  paths: readonly string[],
+  { dtype }: { dtype: ModelDType },
+): AsyncGenerator<Check> {
   let found = 0;
   for (const path of paths) {
     for await (const check of verifyPath(gpu, files, path.replace(/\/+$/, ""), dtype, true)) {
@@ -19,11 +24,19 @@ export async function* runVerify(gpu: Gpu, files: Files, paths: readonly string[
     }
   }
   if (found === 0) {
-    throw new FormatError(`expected a folder with case.safetensors, or a folder of such folders, got ${paths.join(" ") || "nothing"}`);
+    throw new FormatError(
+      `expected a folder with case.safetensors, or a folder of such folders, got ${paths.join(" ") || "nothing"}`,
+    );
   }
 }
 
-async function* verifyPath(gpu: Gpu, files: Files, path: string, dtype: ModelDType, descend: boolean): AsyncGenerator<Check> {
+async function* verifyPath(
+  gpu: Gpu,
+  files: Files,
+  path: string,
+  dtype: ModelDType,
+  descend: boolean,
+): AsyncGenerator<Check> {
   const name = path.split("/").at(-1)!;
   if (name === "adamw.safetensors") yield* verifyAdamw(gpu, files, path, dtype);
   else if (name === "attention.safetensors") yield* verifyAttention(gpu, files, path, dtype);

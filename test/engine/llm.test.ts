@@ -21,7 +21,10 @@ async function model(dtype: ModelDType): Promise<Model> {
   // At its initial scale the model's distribution is nearly uniform, and a wrong one would look like it.
   for (const [name, tensor] of random.parameters) {
     if (name.endsWith("norm.weight")) continue;
-    random.gpu.write(tensor, (await random.gpu.readF32(tensor)).map((w) => w * 8));
+    random.gpu.write(
+      tensor,
+      (await random.gpu.readF32(tensor)).map((w) => w * 8),
+    );
   }
   return random;
 }
@@ -60,14 +63,19 @@ describe.each(["float32", "bfloat16"] as const)("LLM in %s", (dtype) => {
     const position = numLayers * 2 * numKvHeads * headDim * (dtype === "float32" ? 4 : 2);
     expect(await generate(m, { blockSize: 8, kvCacheBytes: 144 * position })).toEqual(all);
     expect(await generate(m, {}, [requests[2]!])).toEqual([all[2]]);
-    expect(await generate(m, {}, requests, { ...params, n: 1 })).toEqual(all.map((r) => ({ ...r, outputs: r.outputs.slice(0, 1) })));
+    expect(await generate(m, {}, requests, { ...params, n: 1 })).toEqual(
+      all.map((r) => ({ ...r, outputs: r.outputs.slice(0, 1) })),
+    );
     m.dispose();
   });
 
   test("greedy decoding takes the most probable token, and ends for the reason it says", async () => {
     const m = await model(dtype);
     const outputs = await generate(m, {}, requests, { ...params, n: 1, temperature: 0 });
-    for (const { promptTokenIds, outputs: [c] } of outputs) {
+    for (const {
+      promptTokenIds,
+      outputs: [c],
+    } of outputs) {
       const last = c!.tokenIds.at(-1)!;
       expect(c!.finishReason).toBe(params.stopTokenIds.includes(last) ? "stop" : "length");
       expect(c!.tokenIds.slice(0, -1).some((id) => params.stopTokenIds.includes(id))).toBe(false);
@@ -107,7 +115,10 @@ describe("LLM", () => {
     const m = await model("float32");
     const llm = new LLM(m, { maxModelLen: 128 });
     const controller = new AbortController();
-    const aborted = llm.generate(requests, params, { signal: controller.signal, onTokens: () => controller.abort(new Error("enough")) });
+    const aborted = llm.generate(requests, params, {
+      signal: controller.signal,
+      onTokens: () => controller.abort(new Error("enough")),
+    });
     await expect(aborted).rejects.toThrow("enough");
     expect(await llm.generate(requests, params)).toEqual(await generate(m, {}));
     llm.dispose();

@@ -5,7 +5,12 @@ import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Sequence, type Prompt } from "../../src/engine/sequence.ts";
 
 const STOP = 99;
-const prompt = (length: number, promptId = 0): Prompt => ({ promptId, tokenIds: Array.from({ length }, (_, i) => i), sharedBlocks: [], holders: 0 });
+const prompt = (length: number, promptId = 0): Prompt => ({
+  promptId,
+  tokenIds: Array.from({ length }, (_, i) => i),
+  sharedBlocks: [],
+  holders: 0,
+});
 
 /** Lets every running sequence decode `steps` tokens; `lengths` says after how many tokens a sample stops. */
 function decode(scheduler: Scheduler, steps: number, lengths: Map<Sequence, number>): void {
@@ -67,7 +72,11 @@ describe("Scheduler", () => {
   });
 
   test("whatever the sizes: every sequence finishes, blocks cover what is touched, are never shared by accident, and all come back", () => {
-    const request = fc.record({ promptLength: fc.integer({ min: 1, max: 30 }), n: fc.integer({ min: 1, max: 4 }), stopAfter: fc.integer({ min: 1, max: 40 }) });
+    const request = fc.record({
+      promptLength: fc.integer({ min: 1, max: 30 }),
+      n: fc.integer({ min: 1, max: 4 }),
+      stopAfter: fc.integer({ min: 1, max: 40 }),
+    });
     fc.assert(
       fc.property(
         fc.array(request, { minLength: 1, maxLength: 6 }),
@@ -81,7 +90,8 @@ describe("Scheduler", () => {
           const lengths = new Map<Sequence, number>();
           for (const [id, { promptLength, n, stopAfter }] of requests.entries()) {
             const p = prompt(promptLength, id);
-            for (let sample = 0; sample < n; sample++) lengths.set(new Sequence(p, sample, maxLength), stopAfter + sample);
+            for (let sample = 0; sample < n; sample++)
+              lengths.set(new Sequence(p, sample, maxLength), stopAfter + sample);
           }
           const scheduler = new Scheduler([...lengths.keys()], blocks, maxNumSeqs);
           for (let round = 0; ; round++) {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { DeviceLostError, GpuUnavailableError, KernelCompileError, OutOfMemoryError, ShapeError } from "../../src/errors.ts";
+import {
+  DeviceLostError,
+  GpuUnavailableError,
+  KernelCompileError,
+  OutOfMemoryError,
+  ShapeError,
+} from "../../src/errors.ts";
 import { defineKernel } from "../../src/gpu/kernel.ts";
 import { sizeClass } from "../../src/gpu/pool.ts";
 import { openGpu } from "../../src/runtime/node.ts";
@@ -23,9 +29,14 @@ describe("Gpu", () => {
     const data = randn(1, 101);
     const x = gpu.upload(data, [101], storage);
     const y = gpu.zeros([101], storage);
-    gpu.recorder().dispatch(scale, "scale_forward", { params: { pairs: 51, factor: 3 }, buffers: { x, y }, workgroups: [1] });
+    gpu
+      .recorder()
+      .dispatch(scale, "scale_forward", { params: { pairs: 51, factor: 3 }, buffers: { x, y }, workgroups: [1] });
     const rounded = stored(data, storage);
-    const want = stored(rounded.map((v) => Math.fround(v * 3)), storage);
+    const want = stored(
+      rounded.map((v) => Math.fround(v * 3)),
+      storage,
+    );
     expect(await gpu.readF32(y)).toEqual(want);
   });
 
@@ -34,7 +45,9 @@ describe("Gpu", () => {
     const data = new Float32Array([NaN, Infinity, -Infinity, -0, 3.4e38, 1e-40]);
     const x = gpu.upload(data, [6], "bf16");
     const y = gpu.zeros([6], "bf16");
-    gpu.recorder().dispatch(scale, "scale_forward", { params: { pairs: 3, factor: 1 }, buffers: { x, y }, workgroups: [1] });
+    gpu
+      .recorder()
+      .dispatch(scale, "scale_forward", { params: { pairs: 3, factor: 1 }, buffers: { x, y }, workgroups: [1] });
     const got = await gpu.readF32(y);
     expect(got[0]).toBeNaN();
     expect(Array.from(got.subarray(1, 5))).toEqual([Infinity, -Infinity, -0, Infinity]);
@@ -44,7 +57,9 @@ describe("Gpu", () => {
     const gpu = await testGpu();
     const x = gpu.upload(new Float32Array(64).fill(1), [64], "f32");
     const y = gpu.zeros([64], "f32");
-    gpu.recorder().dispatch(scale, "scale_forward", { params: { pairs: 32, factor: 2 }, buffers: { x, y }, workgroups: [1] });
+    gpu
+      .recorder()
+      .dispatch(scale, "scale_forward", { params: { pairs: 32, factor: 2 }, buffers: { x, y }, workgroups: [1] });
     gpu.release(x);
     gpu.upload(new Float32Array(64).fill(100), [64], "f32");
     expect((await gpu.readF32(y))[0]).toBe(2);
@@ -55,7 +70,13 @@ describe("Gpu", () => {
     let a = gpu.upload(new Float32Array([1, 1]), [2], "f32");
     let b = gpu.zeros([2], "f32");
     for (let i = 0; i < 1500; i++) {
-      gpu.recorder().dispatch(scale, "scale_forward", { params: { pairs: 1, factor: i % 2 ? 0.5 : 2 }, buffers: { x: a, y: b }, workgroups: [1] });
+      gpu
+        .recorder()
+        .dispatch(scale, "scale_forward", {
+          params: { pairs: 1, factor: i % 2 ? 0.5 : 2 },
+          buffers: { x: a, y: b },
+          workgroups: [1],
+        });
       [a, b] = [b, a];
     }
     expect(Array.from(await gpu.readF32(a))).toEqual([1, 1]);
@@ -78,13 +99,18 @@ describe("Gpu", () => {
     const x = gpu.zeros([4], "f32");
     const y = gpu.zeros([4], "bf16");
     expect(() => rec.dispatch(scale, "scale_forward", { buffers: { x, y }, workgroups: [1] })).toThrow(ShapeError);
-    expect(() => rec.dispatch(scale, "scale_forward", { buffers: { x }, workgroups: [1] })).toThrow(/expected a tensor for y/);
+    expect(() => rec.dispatch(scale, "scale_forward", { buffers: { x }, workgroups: [1] })).toThrow(
+      /expected a tensor for y/,
+    );
     expect(() => gpu.upload(new Float32Array(3), [4], "f32")).toThrow(ShapeError);
   });
 
   test("a kernel that does not compile is reported with its own line", async () => {
     const gpu = await openGpu();
-    const broken = defineKernel({ name: "broken", source: "@compute @workgroup_size(1)\nfn f() {\n  let a: u32 = 1.5;\n}" });
+    const broken = defineKernel({
+      name: "broken",
+      source: "@compute @workgroup_size(1)\nfn f() {\n  let a: u32 = 1.5;\n}",
+    });
     expect(() => gpu.recorder().dispatch(broken, "f", { buffers: {}, workgroups: [1] })).not.toThrow();
     await expect(gpu.idle()).rejects.toThrow(KernelCompileError);
     gpu.recorder().dispatch(broken, "f", { buffers: {}, workgroups: [1] });

@@ -31,7 +31,10 @@ export function randn(seed: number, n: number, scale = 1): Float32Array {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  return Float32Array.from({ length: n }, () => scale * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+  return Float32Array.from(
+    { length: n },
+    () => scale * Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
 }
 
 /** What a tensor of this storage really holds. */
@@ -54,7 +57,8 @@ export function relativeL2(got: Numbers, want: Numbers): number {
 export function expectClose(got: Numbers, want: Numbers, { rtol = 1e-5, atol = 1e-6 } = {}): void {
   if (rtol > 0.02 || atol > 0.02) throw new Error(`tolerances rtol ${rtol}, atol ${atol} are too loose to find a bug`);
   expect(got.length).toBe(want.length);
-  if (want.length > 0 && Array.from(want).every((w) => w === 0)) throw new Error("the expected values are all 0: nothing would be tested");
+  if (want.length > 0 && Array.from(want).every((w) => w === 0))
+    throw new Error("the expected values are all 0: nothing would be tested");
   const bad: string[] = [];
   for (let i = 0; i < want.length && bad.length < 5; i++) {
     const error = Math.abs(got[i]! - want[i]!);
@@ -66,7 +70,11 @@ export function expectClose(got: Numbers, want: Numbers, { rtol = 1e-5, atol = 1
 const CANARY = 12345;
 
 /** A tensor filled with a canary, followed by more of it: `expectUntouched` finds writes beyond its end. */
-export function guarded(gpu: Gpu, shape: readonly number[], dtype: DType): { tensor: Tensor; expectUntouched(): Promise<void> } {
+export function guarded(
+  gpu: Gpu,
+  shape: readonly number[],
+  dtype: DType,
+): { tensor: Tensor; expectUntouched(): Promise<void> } {
   const size = shape.reduce((a, b) => a * b, 1);
   const padded = size + (size % 2);
   const fill = dtype === "f32" || dtype === "bf16" ? new Float32Array(padded + 64) : new Uint32Array(padded + 64);

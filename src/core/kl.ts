@@ -7,7 +7,7 @@ export const k1 = (logprobs: readonly number[], refLogprobs: readonly number[]):
  * penalty enters after the baseline, so it is never baselined (OpenRLHF's RLOO, which the paper's code uses).
  */
 export function rewardToGo(advantage: number, kl: readonly number[], beta: number): number[] {
-  const returns = new Array<number>(kl.length);
+  const returns = Array.from(kl);
   let ahead = 0;
   for (let t = kl.length - 1; t >= 0; t--) {
     ahead += kl[t]!;

@@ -1,4 +1,5 @@
-import { makeShaderDataDefinitions, makeStructuredView, type ShaderDataDefinitions } from "webgpu-utils";
+import { makeShaderDataDefinitions, type ShaderDataDefinitions, type StructDefinition } from "webgpu-utils";
+import { ShapeError } from "../errors.ts";
 import type { Storage } from "./tensor.ts";
 
 /** A family of compute entry points in one WGSL file. */
@@ -45,6 +46,12 @@ export interface Module {
   readonly definitions: ShaderDataDefinitions;
 }
 
+export interface ParamsField {
+  name: string;
+  word: number;
+  isFloat: boolean;
+}
+
 /** An entry point ready to be dispatched. */
 export interface Pipeline {
   readonly id: number;
@@ -54,7 +61,8 @@ export interface Pipeline {
   readonly variables: readonly { name: string; binding: number; writable: boolean }[];
   /** Bytes of the uniform struct, 0 if the entry point has none. */
   readonly paramsSize: number;
-  writeParams(params: Record<string, number | number[]>, target: ArrayBuffer, offset: number): void;
+  /** Its fields, by name, with their offsets in 32-bit words. */
+  readonly fields: readonly ParamsField[];
 }
 
 export function compileModule(device: GPUDevice, kernel: Kernel, storage: Storage): Module {
@@ -63,6 +71,16 @@ export function compileModule(device: GPUDevice, kernel: Kernel, storage: Storag
     module: device.createShaderModule({ label: kernel.name, code }),
     definitions: makeShaderDataDefinitions(code),
   };
+}
+
+/** Params structs hold scalars alone, which keeps writing them out of the profile of a decode step. */
+function scalarFields({ fields }: StructDefinition, kernel: string): ParamsField[] {
+  return Object.entries(fields).map(([name, { offset, type }]) => {
+    const scalar = (type as { type?: string }).type;
+    if (scalar !== "f32" && scalar !== "u32")
+      throw new ShapeError(`${kernel}: expected Params.${name} to be f32 or u32, got ${scalar}`);
+    return { name, word: offset / 4, isFloat: scalar === "f32" };
+  });
 }
 
 let nextPipelineId = 1;
@@ -107,9 +125,7 @@ export function createPipeline(
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint, constants },
     }),
-    writeParams(params, target, offset) {
-      makeStructuredView(definition!, target, offset).set(params);
-    },
+    fields: definition ? scalarFields(definition.typeDefinition as StructDefinition, kernel.name) : [],
   };
 }
 

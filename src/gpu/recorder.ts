@@ -5,7 +5,7 @@ import type { Storage, Tensor } from "./tensor.ts";
 
 export interface Dispatch {
   /** Fields of the kernel's `var<uniform> params`; those left out are 0. */
-  params?: Record<string, number | number[]>;
+  params?: Record<string, number>;
   /** By WGSL variable name: exactly those that the entry point uses. */
   buffers: Record<string, Tensor>;
   /** A single number above 65,535 is folded to two dimensions; shaders/lib/index.wgsl undoes it. */
@@ -26,7 +26,8 @@ const MAX_BIND_GROUPS = 16384;
  */
 export class Recorder {
   readonly gpu: Gpu;
-  readonly #params = new ArrayBuffer(PARAMS_SLOTS * PARAMS_STRIDE);
+  readonly #params = new Uint32Array((PARAMS_SLOTS * PARAMS_STRIDE) / 4);
+  readonly #floatParams = new Float32Array(this.#params.buffer);
   readonly #paramsBuffer: GPUBuffer;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #slots = 0;
@@ -59,8 +60,9 @@ export class Recorder {
     if (pipeline.paramsSize > 0) {
       if (this.#slots === PARAMS_SLOTS) this.submit();
       const offset = this.#slots++ * PARAMS_STRIDE;
-      new Uint8Array(this.#params, offset, pipeline.paramsSize).fill(0); // fields that are not given are 0
-      pipeline.writeParams(params ?? {}, this.#params, offset);
+      for (const { name, word, isFloat } of pipeline.fields) {
+        (isFloat ? this.#floatParams : this.#params)[offset / 4 + word] = params?.[name] ?? 0;
+      }
       offsets.push(offset);
     }
     const pass = this.#begin(label);
@@ -94,7 +96,7 @@ export class Recorder {
     this.#endPass();
     this.gpu.timer?.resolve(this.#encoder);
     if (this.#slots > 0)
-      this.gpu.device.queue.writeBuffer(this.#paramsBuffer, 0, this.#params, 0, this.#slots * PARAMS_STRIDE);
+      this.gpu.device.queue.writeBuffer(this.#paramsBuffer, 0, this.#params.buffer, 0, this.#slots * PARAMS_STRIDE);
     this.gpu.device.queue.submit([this.#encoder.finish()]);
     this.#encoder = null;
     this.#slots = 0;

@@ -70,13 +70,11 @@ describe("Gpu", () => {
     let a = gpu.upload(new Float32Array([1, 1]), [2], "f32");
     let b = gpu.zeros([2], "f32");
     for (let i = 0; i < 1500; i++) {
-      gpu
-        .recorder()
-        .dispatch(scale, "scale_forward", {
-          params: { pairs: 1, factor: i % 2 ? 0.5 : 2 },
-          buffers: { x: a, y: b },
-          workgroups: [1],
-        });
+      gpu.recorder().dispatch(scale, "scale_forward", {
+        params: { pairs: 1, factor: i % 2 ? 0.5 : 2 },
+        buffers: { x: a, y: b },
+        workgroups: [1],
+      });
       [a, b] = [b, a];
     }
     expect(Array.from(await gpu.readF32(a))).toEqual([1, 1]);

@@ -1,11 +1,14 @@
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
+import { readJsonObject } from "./json.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 /** A model folder's weights, in one file or in shards. */
 export interface Weights {
   names: string[];
   shape(name: string): number[];
+  /** As in the file: BF16, F16 or F32. */
+  dtype(name: string): string;
   readWeights(name: string): Promise<Float32Array>;
 }
 
@@ -31,17 +34,13 @@ export async function openWeights(files: Files, dir: string): Promise<Weights> {
   return {
     names: [...owner.keys()],
     shape: (name) => find(name).tensors.get(name)!.shape,
+    dtype: (name) => find(name).tensors.get(name)!.dtype,
     readWeights: (name) => find(name).readWeights(name),
   };
 }
 
 async function openShards(files: Files, dir: string): Promise<Map<string, SafetensorsFile>> {
-  let map: unknown;
-  try {
-    map = (JSON.parse(await files.readText(`${dir}/${INDEX}`)) as { weight_map?: unknown }).weight_map;
-  } catch (error) {
-    throw new FormatError(`${dir}/${INDEX}: expected JSON: ${(error as Error).message}`, { cause: error });
-  }
+  const map = (await readJsonObject(files, `${dir}/${INDEX}`))["weight_map"];
   if (typeof map !== "object" || map === null) throw new FormatError(`${dir}/${INDEX}: expected an object weight_map`);
   const shards = new Map<string, SafetensorsFile>();
   const owner = new Map<string, SafetensorsFile>();

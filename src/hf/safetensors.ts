@@ -88,12 +88,15 @@ export async function openSafetensors(files: Files, path: string): Promise<Safet
       const { dtype } = entry(name);
       if (dtype !== "I32" && dtype !== "U32")
         throw new FormatError(`${path}: expected ${name} as I32 or U32, got ${dtype}`);
-      return new Uint32Array((await readBytes(name)).slice().buffer);
+      const { buffer, byteOffset, length } = aligned(await readBytes(name), 4);
+      return new Uint32Array(buffer, byteOffset, length / 4);
     },
     async readWeights(name) {
       const values = await readF32(name);
-      const bad = values.findIndex((v) => !Number.isFinite(v));
-      if (bad >= 0) throw new FormatError(`${path}: expected finite weights, got ${values[bad]} in ${name} at ${bad}`);
+      for (let i = 0; i < values.length; i++) {
+        if (!Number.isFinite(values[i]))
+          throw new FormatError(`${path}: expected finite weights, got ${values[i]} in ${name} at ${i}`);
+      }
       return values;
     },
   };
@@ -116,6 +119,8 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
   const tensors = new Map<string, TensorEntry>();
   for (const [name, value] of Object.entries(header as Record<string, unknown>)) {
     if (name === "__metadata__") {
+      if (typeof value !== "object" || value === null || Object.values(value).some((text) => typeof text !== "string"))
+        return fail(`expected __metadata__ to map names to text, got ${JSON.stringify(value)?.slice(0, 80)}`);
       metadata = value as Record<string, string>;
       continue;
     }
@@ -162,13 +167,28 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
   return { metadata, tensors };
 }
 
+/** `bytes`, copied where a typed array of elements of `size` bytes cannot be laid over them. */
+function aligned(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
+  return bytes.byteOffset % size === 0 && bytes.buffer instanceof ArrayBuffer
+    ? (bytes as Uint8Array<ArrayBuffer>)
+    : new Uint8Array(bytes);
+}
+
 function widen(bytes: Uint8Array, dtype: string, what: string): Float32Array {
-  const buffer = bytes.slice().buffer;
-  if (dtype === "F32") return new Float32Array(buffer);
-  if (dtype === "F16") return Float32Array.from(new Uint16Array(buffer), halfToFloat);
-  if (dtype !== "BF16") throw new FormatError(`${what}: expected F32, F16 or BF16, got ${dtype}`);
-  const bits = Uint32Array.from(new Uint16Array(buffer), (h) => h << 16);
-  return new Float32Array(bits.buffer);
+  if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16")
+    throw new FormatError(`${what}: expected F32, F16 or BF16, got ${dtype}`);
+  const { buffer, byteOffset, length } = aligned(bytes, DTYPE_BYTES[dtype]!);
+  if (dtype === "F32") return new Float32Array(buffer, byteOffset, length / 4);
+  // Plain loops: models have hundreds of millions of these.
+  const halves = new Uint16Array(buffer, byteOffset, length / 2);
+  const values = new Float32Array(halves.length);
+  if (dtype === "F16") {
+    for (let i = 0; i < halves.length; i++) values[i] = halfToFloat(halves[i]!);
+  } else {
+    const bits = new Uint32Array(values.buffer);
+    for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16;
+  }
+  return values;
 }
 
 function halfToFloat(h: number): number {
@@ -198,6 +218,8 @@ export async function writeSafetensors(
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
+    if (Object.hasOwn(header, name)) throw new FormatError(`${path}: expected names that differ, got ${name} twice`);
+    if (!Object.hasOwn(DTYPE_BYTES, dtype)) throw new FormatError(`${path}: ${name}: unknown dtype ${dtype}`);
     const end = offset + shape.reduce((a, b) => a * b, 1) * DTYPE_BYTES[dtype]!;
     header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;

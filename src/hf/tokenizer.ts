@@ -2,6 +2,7 @@ import { Template } from "@huggingface/jinja";
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
+import { readJsonObject } from "./json.ts";
 
 type Json = Record<string, unknown>;
 
@@ -54,12 +55,16 @@ export class Tokenizer {
         "expected a chat template in tokenizer_config.json or chat_template.jinja, got none; use a task with a prompt of its own",
       );
     }
-    return new Template(this.#chatTemplate).render({
-      messages,
-      add_generation_prompt: addGenerationPrompt,
-      bos_token: this.#special("bos_token") ?? "",
-      eos_token: this.#special("eos_token") ?? "",
-    });
+    try {
+      return new Template(this.#chatTemplate).render({
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+        bos_token: this.#special("bos_token") ?? "",
+        eos_token: this.#special("eos_token") ?? "",
+      });
+    } catch (error) {
+      throw new FormatError(`the chat template cannot be rendered: ${(error as Error).message}`, { cause: error });
+    }
   }
 
   #special(key: string): string | undefined {
@@ -70,17 +75,9 @@ export class Tokenizer {
 }
 
 export async function loadTokenizer(files: Files, dir: string): Promise<Tokenizer> {
-  const json = async (name: string): Promise<Json> => {
-    try {
-      return JSON.parse(await files.readText(`${dir}/${name}`)) as Json;
-    } catch (error) {
-      if (error instanceof SyntaxError)
-        throw new FormatError(`${dir}/${name}: expected JSON: ${error.message}`, { cause: error });
-      throw error;
-    }
-  };
-  const tokenizer = await json("tokenizer.json");
-  const config = (await files.exists(`${dir}/tokenizer_config.json`)) ? await json("tokenizer_config.json") : {};
+  const tokenizer = await readJsonObject(files, `${dir}/tokenizer.json`);
+  const configPath = `${dir}/tokenizer_config.json`;
+  const config = (await files.exists(configPath)) ? await readJsonObject(files, configPath) : {};
   const template = (await files.exists(`${dir}/chat_template.jinja`))
     ? await files.readText(`${dir}/chat_template.jinja`)
     : namedTemplate(config["chat_template"]);
@@ -99,11 +96,17 @@ function namedTemplate(template: unknown): string | null {
   return (named.find(({ name }) => name === "default") ?? named[0])?.template ?? null;
 }
 
-/** Decodes tokens as they come; holds back what may still change, such as the first bytes of a character. */
+/**
+ * Decodes tokens as they come, and holds back a character until its last byte. Only the tokens since the last two pieces are
+ * decoded again, so that a long response costs no more per token than a short one: the older piece is there for decoders
+ * that treat the start of a text differently. The pieces together are the text of all tokens decoded at once, wherever
+ * the bytes are valid UTF-8.
+ */
 export class StreamDecoder {
   readonly #tokenizer: Tokenizer;
-  #ids: number[] = [];
-  #sent = "";
+  /** Tokens of the last piece given out, then those not given out yet. */
+  #window: number[] = [];
+  #given = 0;
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
@@ -111,11 +114,18 @@ export class StreamDecoder {
 
   /** The text that these tokens add. */
   push(ids: readonly number[], last = false): string {
-    this.#ids.push(...ids);
-    const text = this.#tokenizer.decode(this.#ids, { skipSpecialTokens: true });
+    this.#window.push(...ids);
+    const text = this.#decode(this.#window);
     if (!last && text.endsWith("\ufffd")) return "";
-    const added = text.slice(this.#sent.length);
-    this.#sent = text;
+    const added = text.slice(this.#decode(this.#window.slice(0, this.#given)).length);
+    if (added !== "") {
+      this.#window.splice(0, this.#given);
+      this.#given = this.#window.length;
+    }
     return added;
+  }
+
+  #decode(ids: readonly number[]): string {
+    return this.#tokenizer.decode(ids, { skipSpecialTokens: true });
   }
 }

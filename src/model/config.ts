@@ -50,10 +50,10 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
   if (!modelType)
     return fail(`expected model_type to be one of ${MODEL_TYPES.join(", ")}, got ${JSON.stringify(raw["model_type"])}`);
 
-  const size = (key: string, fallback?: number): number => {
+  const size = (key: string, fallback?: number, max = 2 ** 24): number => {
     const value = raw[key] ?? fallback;
-    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 2 ** 24) {
-      return fail(`expected ${key} to be a whole number from 1 to ${2 ** 24}, got ${JSON.stringify(value)}`);
+    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > max) {
+      return fail(`expected ${key} to be a whole number from 1 to ${max}, got ${JSON.stringify(value)}`);
     }
     return value as number;
   };
@@ -70,7 +70,11 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
 
   const activation = raw["hidden_act"] ?? "silu";
   if (activation !== "silu") fail(`expected hidden_act silu, got ${JSON.stringify(activation)}`);
-  if (raw["use_sliding_window"] === true || (modelType === "llama" && raw["sliding_window"])) {
+  if (raw["quantization_config"]) fail("quantised weights are not supported; take the unquantised model");
+  const numLayers = size("num_hidden_layers", undefined, 1024);
+  // Qwen's switch: layers from max_window_layers on use the window.
+  const windowed = raw["use_sliding_window"] === true && !(Number(raw["max_window_layers"] ?? 0) >= numLayers);
+  if (windowed || (modelType === "llama" && raw["sliding_window"])) {
     fail("sliding-window attention is not supported; only full attention is");
   }
   const layerTypes = raw["layer_types"];
@@ -79,11 +83,13 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
   }
 
   const hiddenSize = evenSize("hidden_size");
-  const numHeads = size("num_attention_heads");
+  const numHeads = size("num_attention_heads", undefined, 4096);
   const numKvHeads = size("num_key_value_heads", numHeads);
   if (numHeads % numKvHeads !== 0) {
     fail(`expected num_attention_heads to be a multiple of num_key_value_heads, got ${numHeads} and ${numKvHeads}`);
   }
+  // Qwen3's own default; the others divide the hidden size among the heads.
+  const headDim = evenSize("head_dim", modelType === "qwen3" ? 128 : hiddenSize / numHeads);
   const { theta, scaling } = parseRope(raw, positive, fail);
   const eos = raw["eos_token_id"];
   return {
@@ -91,10 +97,10 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
     vocabSize: size("vocab_size"),
     hiddenSize,
     intermediateSize: evenSize("intermediate_size"),
-    numLayers: size("num_hidden_layers"),
+    numLayers,
     numHeads,
     numKvHeads,
-    headDim: evenSize("head_dim", hiddenSize / numHeads),
+    headDim,
     rmsNormEps: positive(raw, "rms_norm_eps", 1e-6),
     ropeTheta: theta,
     ropeScaling: scaling,
@@ -103,7 +109,7 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
       qkv: modelType === "qwen2" || raw["attention_bias"] === true,
       o: modelType !== "qwen2" && raw["attention_bias"] === true,
     },
-    mlpBias: raw["mlp_bias"] === true,
+    mlpBias: modelType === "llama" && raw["mlp_bias"] === true,
     qkNorm: modelType === "qwen3",
     maxPositionEmbeddings: size("max_position_embeddings", 2048),
     bosTokenId: typeof raw["bos_token_id"] === "number" ? raw["bos_token_id"] : null,
@@ -117,9 +123,19 @@ function parseRope(
   positive: (object: Json, key: string, fallback?: number) => number,
   fail: (message: string) => never,
 ): { theta: number; scaling: RopeScaling | null } {
-  const parameters = (raw["rope_parameters"] ?? {}) as Json;
-  const scaling = (raw["rope_scaling"] ?? parameters) as Json;
+  const object = (key: string): Json | undefined => {
+    const value = raw[key] ?? undefined;
+    // transformers 5 nests one object for each kind of layer where kinds differ.
+    const flat = typeof value === "object" && !Array.isArray(value) && !("full_attention" in value);
+    return value === undefined || flat
+      ? (value as Json | undefined)
+      : fail(`expected ${key} to be one set of rope settings, got ${JSON.stringify(value)}`);
+  };
+  const parameters = object("rope_parameters") ?? {};
+  const scaling = object("rope_scaling") ?? parameters;
   const theta = positive({ ...raw, ...parameters }, "rope_theta", 10000);
+  const rotated = { ...raw, ...parameters }["partial_rotary_factor"] ?? 1;
+  if (rotated !== 1) fail(`expected partial_rotary_factor 1, got ${JSON.stringify(rotated)}`);
   const type = scaling["rope_type"] ?? scaling["type"] ?? "default";
   if (type === "default") return { theta, scaling: null };
   if (type !== "llama3") return fail(`expected rope type default or llama3, got ${JSON.stringify(type)}`);

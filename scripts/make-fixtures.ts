@@ -1,0 +1,34 @@
+/**
+ * Selects test/fixtures/transformers from a larger set in the same format (a folder for each model case, adamw.safetensors
+ * and attention.safetensors beside them): `node scripts/make-fixtures.ts FOLDER`. The numbers are PyTorch's, untouched.
+ */
+import { copyFileSync, mkdirSync } from "node:fs";
+import { openSafetensors, writeSafetensors } from "../src/hf/safetensors.ts";
+import { nodeFiles } from "../src/runtime/files-node.ts";
+
+const [source] = process.argv.slice(2);
+if (!source) throw new Error("expected the folder to select from");
+const target = new URL("../test/fixtures/transformers", import.meta.url).pathname;
+
+const CASES = ["qwen3", "llama3-rope"];
+const FILES = [
+  "config.json",
+  "generation_config.json",
+  "model.safetensors",
+  "case.safetensors",
+  "ppo_token.safetensors",
+];
+for (const name of CASES) {
+  mkdirSync(`${target}/${name}`, { recursive: true });
+  for (const file of FILES) copyFileSync(`${source}/${name}/${file}`, `${target}/${name}/${file}`);
+}
+copyFileSync(`${source}/adamw.safetensors`, `${target}/adamw.safetensors`);
+
+const attention = await openSafetensors(nodeFiles, `${source}/attention.safetensors`);
+const first = Array.from(attention.tensors, ([name, { dtype, shape }]) => ({
+  name,
+  dtype,
+  shape,
+  data: () => attention.readBytes(name),
+})).filter(({ name }) => name.startsWith("0."));
+await writeSafetensors(nodeFiles, `${target}/attention.safetensors`, first, attention.metadata);

@@ -10,17 +10,15 @@ const [source] = process.argv.slice(2);
 if (!source) throw new Error("expected the folder to select from");
 const target = new URL("../test/fixtures/transformers", import.meta.url).pathname;
 
-const CASES = ["qwen3", "llama3-rope"];
-const FILES = [
-  "config.json",
-  "generation_config.json",
-  "model.safetensors",
-  "case.safetensors",
-  "ppo_token.safetensors",
-];
-for (const name of CASES) {
+const BASE = ["config.json", "generation_config.json", "model.safetensors", "case.safetensors"];
+const CASES: Record<string, string[]> = {
+  qwen3: [...BASE, "ppo_token.safetensors"],
+  "llama3-rope": [...BASE, "ppo_token.safetensors"],
+  "qwen2-tied": BASE,
+};
+for (const [name, files] of Object.entries(CASES)) {
   mkdirSync(`${target}/${name}`, { recursive: true });
-  for (const file of FILES) copyFileSync(`${source}/${name}/${file}`, `${target}/${name}/${file}`);
+  for (const file of files) copyFileSync(`${source}/${name}/${file}`, `${target}/${name}/${file}`);
 }
 copyFileSync(`${source}/adamw.safetensors`, `${target}/adamw.safetensors`);
 

@@ -9,6 +9,8 @@ export async function stopTokenIds(files: Files, dir: string, fallback: readonly
   const eos = (await readJsonObject(files, path))["eos_token_id"] ?? [];
   const ids: unknown[] = Array.isArray(eos) ? eos : [eos];
   if (!ids.every((id): id is number => Number.isSafeInteger(id) && (id as number) >= 0))
-    throw new FormatError(`${path}: expected eos_token_id to be a token id or a list of them, got ${JSON.stringify(eos)}`);
+    throw new FormatError(
+      `${path}: expected eos_token_id to be a token id or a list of them, got ${JSON.stringify(eos)}`,
+    );
   return ids.length > 0 ? [...new Set(ids)] : [...fallback];
 }

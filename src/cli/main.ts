@@ -31,6 +31,12 @@ function configCommand(
 const camel = (flag: string): string =>
   flag.replace(/^--/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
+/** Refuses flags that a command does not have. */
+function known(flags: Flags, ...names: string[]): void {
+  const unknown = Object.keys(flags).find((flag) => flag !== "--" && !names.includes(flag));
+  if (unknown) throw new UsageError(`unknown option ${unknown}; see pith --help`);
+}
+
 const dtypeOf = (flags: Flags, fallback: ModelDType): ModelDType => {
   const dtype = flags["dtype"] ?? fallback;
   if (dtype !== "float32" && dtype !== "bfloat16")
@@ -85,7 +91,23 @@ cli
   .option("--dtype <dtype>", "float32 or bfloat16", { default: "float32" })
   .option("--json", "token ids and log-probabilities")
   .option("--device.adapter <name>", "part of the adapter's name")
+  .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others
   .action(async (model: string, flags: Flags) => {
+    known(
+      flags,
+      "prompt",
+      "promptIds",
+      "chat",
+      "n",
+      "seed",
+      "temperature",
+      "topP",
+      "topK",
+      "maxTokens",
+      "dtype",
+      "json",
+      "device",
+    );
     const ids = flags["promptIds"] as string[] | undefined;
     await (
       await import("./generate.ts")
@@ -116,7 +138,9 @@ cli
   .option("--dtype <dtype>", "float32 or bfloat16", { default: "float32" })
   .option("--json", "one JSON object a line")
   .option("--device.adapter <name>", "part of the adapter's name")
+  .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others
   .action(async (paths: string[], flags: Flags) => {
+    known(flags, "dtype", "json", "device");
     const { verifyCommand } = await import("./verify.ts");
     exit(
       await verifyCommand(paths, {
@@ -130,7 +154,11 @@ cli
 cli
   .command("doctor", "What this machine offers, and a self-test of every kernel on it")
   .option("--device.adapter <name>", "part of the adapter's name")
-  .action(async (flags: Flags) => exit(await (await import("./doctor.ts")).doctorCommand(adapterOf(flags))));
+  .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others
+  .action(async (flags: Flags) => {
+    known(flags, "device");
+    exit(await (await import("./doctor.ts")).doctorCommand(adapterOf(flags)));
+  });
 
 cli.help((sections) => {
   if (!process.argv.slice(2).some((arg) => ["start", "train", "sft", "eval"].includes(arg))) return sections;

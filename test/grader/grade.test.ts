@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { extractAnswer } from "../../src/grader/extract.ts";
+import { gradeAnswer } from "../../src/grader/grade.ts";
+import { parseNumber } from "../../src/grader/number.ts";
+
+describe("answers", () => {
+  test.each([
+    ["so \\boxed{1} no, \\boxed{42}.", "42"],
+    ["\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"],
+    ["\\boxed 5", "5"],
+    ["\\boxed{5", ""],
+    ["8 - 3 = 5\n#### 5\n", "5"],
+    ["the answer is 5", ""],
+  ])("extracts from %j", (text, answer) => {
+    expect(extractAnswer(text)).toBe(answer);
+  });
+
+  test.each([
+    ["1,234", 1234],
+    ["033", 33],
+    ["104.", 104],
+    ["\\$5", 5],
+    ["50\\%", 50],
+    ["3/4", 0.75],
+    ["\\frac{3}{4}", 0.75],
+    ["-\\dfrac34", -0.75],
+    ["x = 5", 5],
+    [".5", 0.5],
+    ["90^\\circ", 90],
+    ["", null],
+    ["1,2", null],
+    ["pi", null],
+    ["1/0", null],
+    ["9".repeat(500), null],
+  ])("reads the number in %j", (text, value) => {
+    expect(parseNumber(text)).toBe(value);
+  });
+
+  test("right, wrong and missing answers, with the reason", () => {
+    expect(gradeAnswer("\\boxed{033}", "33")).toMatchObject({ correct: true, reason: "equal numbers" });
+    expect(gradeAnswer("\\boxed{34}", "33")).toMatchObject({ correct: false, reason: "different numbers" });
+    expect(gradeAnswer("\\boxed{}", "")).toMatchObject({ correct: false, reason: "no answer found" });
+    expect(gradeAnswer("\\boxed{ (1, 2) }", "(1,2)")).toMatchObject({ correct: true, reason: "equal text" });
+    expect(gradeAnswer("\\boxed{0.33}", "\\frac{1}{3}").correct).toBe(false);
+  });
+
+  test("nothing makes it throw or take long", () => {
+    const piece = fc.constantFrom(
+      "\\boxed",
+      "{",
+      "}",
+      "####",
+      "\\frac",
+      "9",
+      "1e999",
+      ",",
+      "$",
+      "/",
+      "\u202e",
+      "\n",
+      "-",
+      ".",
+      "\\text{",
+    );
+    fc.assert(
+      fc.property(fc.array(fc.oneof(piece, fc.string()), { maxLength: 200 }), (parts) => {
+        const { correct, reason } = gradeAnswer(parts.join(""), "7");
+        expect(typeof correct).toBe("boolean");
+        expect(reason).not.toBe("");
+      }),
+    );
+    expect(gradeAnswer(`\\boxed{${"{".repeat(1e6)}`, "7").correct).toBe(false);
+  });
+});

@@ -10,12 +10,13 @@ type Flags = Record<string, unknown>;
 
 const cli = cac("pith");
 
-/** A command that runs on a configuration: TOML files from left to right, then --section.key value. */
+/** A command that runs on a configuration: TOML files from left to right (`defaults` if none), then --section.key value. */
 function configCommand(
   name: string,
   description: string,
   run: (config: Config, flags: Flags) => Promise<number | void>,
   own: string[] = [],
+  defaults: string[] = [],
 ): void {
   const command = cli.command(`${name} [...configs]`, description).allowUnknownOptions();
   for (const flag of own) command.option(flag, "");
@@ -24,7 +25,7 @@ function configCommand(
     const overrides = Object.fromEntries(
       Object.entries(sections).filter(([key]) => !own.some((flag) => camel(flag) === key)),
     );
-    return exit(await run(await loadConfig(files, configs, overrides), flags));
+    return exit(await run(await loadConfig(files, configs.length > 0 ? configs : defaults, overrides), flags));
   });
 }
 
@@ -55,8 +56,15 @@ const adapterOf = (flags: Flags): { adapter?: string } => {
   return adapter === undefined ? {} : { adapter: String(adapter) };
 };
 
-configCommand("start", "Train the bundled reasoner and compare it with what it was", async (config) =>
-  (await import("./start.ts")).startCommand(config),
+configCommand(
+  "start",
+  "Train the bundled reasoner (configs/start.toml) and compare it with what it was",
+  async (config, flags) =>
+    flags["dryRun"]
+      ? (await import("./dry-run.ts")).dryRunCommand(config)
+      : (await import("./start.ts")).startCommand(config),
+  ["--dry-run"],
+  [new URL("../../configs/start.toml", import.meta.url).pathname],
 );
 configCommand(
   "train",

@@ -11,8 +11,8 @@ import { adamwOptions, sftOptions } from "./options.ts";
 /** `pith sft`: supervised fine-tuning on the task's demonstrations. Goes on from the newest checkpoint of its folder. */
 export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
-  const folder = await RunFolder.open(files, config);
   const gpu = await openGpu(config.device.adapter);
+  const folder = await RunFolder.open(files, config);
   const { dtype } = config.model;
   const [stopTokenId] = sources.stopTokenIds;
   if (stopTokenId === undefined)

@@ -11,8 +11,8 @@ import { runTraining } from "./train.ts";
 export async function startCommand(config: Config): Promise<number> {
   const start = performance.now();
   const sources = await openSources(config);
-  const folder = await RunFolder.open(files, config);
   const gpu = await openGpu(config.device.adapter);
+  const folder = await RunFolder.open(files, config);
 
   const base = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
   const before = await evaluateModel(base, sources, config, "before");

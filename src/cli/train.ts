@@ -25,8 +25,8 @@ const INTERRUPTED = 130;
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
-  const folder = await RunFolder.open(files, config);
   const gpu = await openGpu(config.device.adapter);
+  const folder = await RunFolder.open(files, config);
   const { model, finished } = await runTraining(gpu, sources, folder);
   model.dispose();
   return finished ? 0 : INTERRUPTED;

@@ -1,0 +1,169 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = new URL("../..", import.meta.url).pathname;
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "pith-cli-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a command as a user does; Dawn's own warnings about limits are left out of `stderr`. */
+function pith(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const argv = ["--import", "./scripts/wgsl-hook.js", "src/cli/main.ts", ...args];
+  return new Promise((resolve) => {
+    execFile(process.execPath, argv, { cwd: root, encoding: "utf8" }, (error, stdout, stderr) => {
+      const lines = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("Warning: max"));
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr: lines.join("\n") });
+    });
+  });
+}
+
+/** A copy of a small model's folder, its weights changed. */
+function brokenModel(
+  name: string,
+  change: (bytes: Buffer, header: Record<string, { data_offsets: [number, number] }>, body: number) => Buffer,
+): string {
+  const dir = join(folder, name);
+  cpSync(`${root}/test/fixtures/transformers/qwen2-tied`, dir, { recursive: true });
+  const bytes = readFileSync(join(dir, "model.safetensors"));
+  const length = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, 8 + length).toString()) as Record<
+    string,
+    { data_offsets: [number, number] }
+  >;
+  writeFileSync(join(dir, "model.safetensors"), change(bytes, header, 8 + length));
+  return dir;
+}
+
+function withHeader(header: object, body: Buffer): Buffer {
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, body]);
+}
+
+describe("commands", () => {
+  test("npm start's plan is the bundled reasoner at alpha 0.2", async () => {
+    const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { scripts: { start: string } };
+    expect(scripts.start).toMatch(/main\.ts start$/);
+    const { code, stdout } = await pith("start", "--dry-run");
+    expect(code).toBe(0);
+    expect(stdout).toContain('"alpha": 0.2');
+    expect(stdout).toContain('"path": "models/reasoner"');
+    expect(stdout).toContain("in all: 40 iterations");
+  });
+
+  test("generate answers a problem, greedily the same each time", async () => {
+    const args = ["generate", "models/reasoner", "--prompt", "7+8=?", "--chat", "--temperature", "0", "--json"];
+    const [a, b] = await Promise.all([pith(...args), pith(...args)]);
+    expect(a.code).toBe(0);
+    expect(a.stdout).toBe(b.stdout);
+    const { outputs } = JSON.parse(a.stdout) as {
+      outputs: { text: string; finish_reason: string; token_ids: number[]; logprobs: number[] }[];
+    };
+    expect(outputs[0]!.text).toContain("\\boxed{15}");
+    expect(outputs[0]!.finish_reason).toBe("stop");
+    expect(outputs[0]!.logprobs.length).toBe(outputs[0]!.token_ids.length);
+  });
+});
+
+describe("bad input is one line on standard error", () => {
+  const runDir = () => join(folder, "run");
+  const cases: [name: string, args: () => string[], code: number, message: RegExp][] = [
+    ["an unknown command", () => ["frobnicate"], 2, /unknown command frobnicate/],
+    [
+      "an unknown configuration key",
+      () => ["train", "--rl.alph", "1"],
+      2,
+      /unknown configuration key rl\.alph; did you mean rl\.alpha\?/,
+    ],
+    ["alpha 1.5", () => ["train", "--rl.alpha", "1.5", "--train.output_dir", runDir()], 2, /rl\.alpha: got 1\.5/],
+    ["a missing configuration file", () => ["train", "nosuch.toml"], 1, /nosuch\.toml: no such file/],
+    ["an unknown option", () => ["generate", "models/reasoner", "--promt", "x"], 2, /unknown option promt/],
+    [
+      "no adapter of that name",
+      () => ["generate", "models/reasoner", "--prompt", "1", "--device.adapter", "nosuch"],
+      1,
+      /nosuch/,
+    ],
+    [
+      "no adapter for a run",
+      () => ["train", "configs/start.toml", "--device.adapter", "nosuch", "--train.output_dir", runDir()],
+      1,
+      /nosuch/,
+    ],
+    [
+      "a prompt longer than the context",
+      () => ["generate", "models/reasoner", "--prompt-ids", Array(600).fill(9).join()],
+      2,
+      /fewer than 512 tokens.*got 600/,
+    ],
+    [
+      "weights cut short",
+      () => ["generate", brokenModel("short", (bytes) => bytes.subarray(0, -100)), "--prompt-ids", "1"],
+      1,
+      /cut short/,
+    ],
+    [
+      "overlapping tensors",
+      () => {
+        const dir = brokenModel("overlap", (bytes, header, body) => {
+          const entry = header["model.norm.weight"]!;
+          entry.data_offsets = [entry.data_offsets[0] - 8, entry.data_offsets[1] - 8];
+          return withHeader(header, bytes.subarray(body));
+        });
+        return ["generate", dir, "--prompt-ids", "1"];
+      },
+      1,
+      /overlap/,
+    ],
+    [
+      "a header of 10 GB",
+      () => {
+        const dir = brokenModel("huge", (bytes) => {
+          bytes.writeBigUInt64LE(10n * 1024n ** 3n);
+          return bytes;
+        });
+        return ["generate", dir, "--prompt-ids", "1"];
+      },
+      1,
+      /got 10737418240/,
+    ],
+    [
+      "a NaN weight",
+      () => {
+        const dir = brokenModel("nan", (bytes, header, body) => {
+          bytes.writeUInt16LE(0x7fc0, body + header["model.norm.weight"]!.data_offsets[0]);
+          return bytes;
+        });
+        return ["generate", dir, "--prompt-ids", "1"];
+      },
+      1,
+      /NaN in model\.norm\.weight at 0/,
+    ],
+    [
+      "an unknown model_type",
+      () => {
+        const dir = brokenModel("type", (bytes) => bytes);
+        const config = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as object;
+        writeFileSync(join(dir, "config.json"), JSON.stringify({ ...config, model_type: "gpt2" }));
+        return ["generate", dir, "--prompt-ids", "1"];
+      },
+      1,
+      /qwen2, qwen3, llama, got "gpt2"/,
+    ],
+  ];
+
+  test.each(cases)("%s", async (_name, args, code, message) => {
+    const result = await pith(...args());
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr.split("\n").length).toBe(1);
+    expect(result.code).toBe(code);
+    expect(result.stdout).toBe("");
+    expect(existsSync(runDir())).toBe(false);
+  });
+});

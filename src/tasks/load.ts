@@ -15,7 +15,7 @@ export async function loadTask(
   options: TaskOptions,
   { files, importModule }: { files: Files; importModule(path: string): Promise<unknown> },
 ): Promise<Task> {
-  const known = TASKS[name];
+  const known = Object.hasOwn(TASKS, name) ? TASKS[name] : undefined;
   if (known) return known(options, { files });
   if (!/[./]/.test(name))
     throw new ConfigError(

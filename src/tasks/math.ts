@@ -30,6 +30,10 @@ export async function mathTask({ path, test_path, options }: TaskOptions, { file
   const known = ["problem_column", "answer_column", "prompt_template"];
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown) throw new ConfigError(`task.options.${unknown}: expected one of ${known.join(", ")}`);
+  for (const [key, value] of Object.entries(options)) {
+    if (typeof value !== "string")
+      throw new ConfigError(`task.options.${key}: expected a text, got ${JSON.stringify(value)}`);
+  }
   if (!path && !test_path)
     throw new ConfigError(
       "task.path or task.test_path: expected a .jsonl, .json or .parquet file for task math, got neither",
@@ -39,8 +43,9 @@ export async function mathTask({ path, test_path, options }: TaskOptions, { file
   if (!template.includes("{problem}"))
     throw new ConfigError("task.options.prompt_template: expected a text with {problem} in it");
 
-  const train = path ? await loadMath(files, path, settings) : { problems: [], dropped: {} };
   const test = test_path ? await loadMath(files, test_path, settings) : { problems: [], dropped: {} };
+  const heldOut = new Set(test.problems.map(({ prompt }) => prompt));
+  const train = path ? await loadMath(files, path, settings, heldOut) : { problems: [], dropped: {} };
   return {
     name: "math",
     train: train.problems,
@@ -51,11 +56,15 @@ export async function mathTask({ path, test_path, options }: TaskOptions, { file
   };
 }
 
-/** A file's problems whose gold answer parses to a number (the paper's filter), and how many rows were dropped, by reason. */
+/**
+ * A file's problems whose gold answer parses to a number (the paper's filter) and whose text is not in `heldOut`, and how
+ * many rows were dropped, by reason.
+ */
 export async function loadMath(
   files: Files,
   path: string,
   { problem_column, answer_column }: MathOptions = {},
+  heldOut: ReadonlySet<string> = new Set(),
 ): Promise<{ problems: Problem[]; dropped: Record<string, number> }> {
   const rows = await readRows(files, path);
   const first = rows[0];
@@ -78,7 +87,7 @@ export async function loadMath(
   rows.forEach((row, index) => {
     const prompt = textOf(row, problemColumn);
     const answer = goldOf(textOf(row, answerColumn));
-    const reason = dropReason(prompt, answer, seen);
+    const reason = heldOut.has(prompt) ? "held out" : dropReason(prompt, answer, seen);
     if (reason) {
       dropped[reason] = (dropped[reason] ?? 0) + 1;
       return;

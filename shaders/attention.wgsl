@@ -10,19 +10,28 @@
 //   attention_dq        dq           overwritten: sum_j ds_ij k_j,  ds_ij = scale p_ij (dout_i . v_j - delta_i)
 //   attention_dkv       dk, dv       overwritten: sum_i ds_ij q_i and sum_i p_ij dout_i over the later rows of the sequence
 //
-// Parallelisation: an invocation per (row, head), neighbouring invocations being neighbouring rows of one head, which read
-// the same keys at nearly the same time. dq and dkv are separate passes because there are no float atomics.
+// Parallelisation: an invocation keeps a tile of queries in registers, ROWS neighbouring rows x HEADS heads that share a key
+// head, and loads each key and value once for all of them. Neighbouring invocations are neighbouring tiles of rows; in
+// attention_paged, where rows are of different sequences, neighbouring key heads of one row. attention_dkv keeps KEYS
+// neighbouring keys of one key head instead. dq and dkv are separate passes because there are no float atomics.
 //
-// Both forward entry points take keys in fours, counted from the sequence's first, through the same function: a query has the
-// same bits in training and in the engine, whatever else is in the batch.
+// Both forward entry points take keys in fours, counted from the sequence's first, through the same function, and a key
+// that a query may not see changes none of its numbers: a query has the same bits in training and in the engine, whatever
+// else is in its tile and in the batch.
 //
-// HEAD_PAIRS, half the head size, is a constant that the host puts in front, so that registers can hold a row.
+// Registers must be indexed by constants, so loops over them are there to be unrolled. Loads are not: a software adapter
+// takes seconds to compile a hundred of them. A row is therefore loaded chunk by chunk, in a loop whose bound is a parameter
+// and not a constant, each chunk moving the others down by one place; rows fill a tile in the same way.
+//
+// The host puts these constants in front: CHUNK and CHUNKS, whose product is half the head size; ROWS, HEADS and KEYS.
 
 struct Params {
   rows: u32,
   heads: u32,
   kv_heads: u32,
   scale: f32,
+  chunks: u32, // CHUNKS
+  tile: u32,   // rows of registers: ROWS * HEADS, or KEYS
   block_size: u32,
   max_blocks: u32,
 }
@@ -47,176 +56,352 @@ struct Params {
 @group(0) @binding(17) var<storage, read_write> dk: array<vec2<f32>>;
 @group(0) @binding(18) var<storage, read_write> dv: array<vec2<f32>>;
 
-const GROUP_ROWS = 64u;
+const GROUP = 32u;
+const QUERIES = ROWS * HEADS;
+const HEAD_PAIRS = CHUNK * CHUNKS;
+const FOUR = vec4(0u, 1u, 2u, 3u);
 const LOWEST = -3.4e38;
 
-alias Row = array<vec2<f32>, HEAD_PAIRS>;
+alias Chunk = array<vec2<f32>, CHUNK>;
+alias Row = array<Chunk, CHUNKS>;
 
 fn query_base(row: u32, head: u32) -> u32 { return (row * params.heads + head) * HEAD_PAIRS; }
 fn key_base(row: u32, kv_head: u32) -> u32 { return (row * params.kv_heads + kv_head) * HEAD_PAIRS; }
-fn kv_head_of(head: u32) -> u32 { return head / (params.heads / params.kv_heads); }
+
+// ---- rows in registers ---------------------------------------------------------------------------------------------
+
+// The last row loaded from each of q, k, v and dout.
+var<private> q_row: Row;
+var<private> k_row: Row;
+var<private> v_row: Row;
+var<private> dout_row: Row;
+
+fn load_q(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { q_row[c] = q_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { q_row[CHUNKS - 1u][p] = unpack(q[at + i * CHUNK + p]); }
+  }
+}
+
+fn load_k(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { k_row[c] = k_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { k_row[CHUNKS - 1u][p] = unpack(k[at + i * CHUNK + p]); }
+  }
+}
+
+fn load_v(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { v_row[c] = v_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { v_row[CHUNKS - 1u][p] = unpack(v[at + i * CHUNK + p]); }
+  }
+}
+
+fn load_dout(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { dout_row[c] = dout_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { dout_row[CHUNKS - 1u][p] = dout[at + i * CHUNK + p]; }
+  }
+}
+
+fn dot_rows(a: Row, b: Row) -> f32 {
+  var total = vec2(0.0);
+  for (var c = 0u; c < CHUNKS; c++) {
+    for (var p = 0u; p < CHUNK; p++) { total = fma(a[c][p], b[c][p], total); }
+  }
+  return total.x + total.y;
+}
+
+fn scaled(row: Row, factor: f32) -> Row {
+  var product: Row;
+  for (var c = 0u; c < CHUNKS; c++) {
+    for (var p = 0u; p < CHUNK; p++) { product[c][p] = row[c][p] * factor; }
+  }
+  return product;
+}
+
+// sum + factor * row
+fn add_scaled(sum: Row, row: Row, factor: f32) -> Row {
+  var total: Row;
+  for (var c = 0u; c < CHUNKS; c++) {
+    for (var p = 0u; p < CHUNK; p++) { total[c][p] = fma(vec2(factor), row[c][p], sum[c][p]); }
+  }
+  return total;
+}
+
+// The row without its first chunk.
+fn without_first(row: Row) -> Row {
+  var rest = row;
+  for (var c = 0u; c < CHUNKS - 1u; c++) { rest[c] = row[c + 1u]; }
+  return rest;
+}
+
+// ---- the tile of queries -------------------------------------------------------------------------------------------
+
+// Query n of the tile is row first_row + n / HEADS, head first_head + n % HEADS. A tile that reaches over an edge repeats
+// the last row or head and does not store it.
+var<private> first_row: u32;
+var<private> first_head: u32;
+var<private> kv_head: u32;
+var<private> query: array<Row, QUERIES>;
+
+// The heads of a key head are covered by ceil(group / HEADS) tiles, `tile_head` counts the tiles of all key heads.
+fn tiles_per_group() -> u32 { return (params.heads / params.kv_heads + HEADS - 1u) / HEADS; }
+
+fn place_tile(tile_row: u32, tile_head: u32) {
+  kv_head = tile_head / tiles_per_group();
+  first_row = tile_row * ROWS;
+  first_head = kv_head * (params.heads / params.kv_heads) + tile_head % tiles_per_group() * HEADS;
+}
+
+fn end_head() -> u32 { return (kv_head + 1u) * (params.heads / params.kv_heads); }
+fn row_of(n: u32) -> u32 { return min(first_row + n / HEADS, params.rows - 1u); }
+fn head_of(n: u32) -> u32 { return min(first_head + n % HEADS, end_head() - 1u); }
+fn is_stored(n: u32) -> bool { return first_row + n / HEADS < params.rows && first_head + n % HEADS < end_head(); }
+
+fn load_queries() {
+  for (var i = 0u; i < params.tile; i++) {
+    load_q(query_base(row_of(i), head_of(i)));
+    for (var n = 0u; n < QUERIES - 1u; n++) { query[n] = query[n + 1u]; }
+    query[QUERIES - 1u] = scaled(q_row, params.scale);
+  }
+}
+
+// A tile's rows are of one sequence or of several: one past the last of its rows that are of the same one as `row`.
+fn run_end(row: u32) -> u32 {
+  let end = min(first_row + ROWS, params.rows);
+  var next = row + 1u;
+  while (next < end && starts[next] == starts[row]) { next++; }
+  return next;
+}
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
-// The running softmax of one query: the largest score so far, the sum of exponentials and of weighted values relative to it.
-var<private> query: Row;
-var<private> sum_values: Row;
-var<private> largest: f32;
-var<private> sum: f32;
+// The running softmax of each query: the largest score so far, the sum of exponentials and of weighted values relative to it.
+var<private> largest: array<f32, QUERIES>;
+var<private> sum: array<f32, QUERIES>;
+var<private> sum_values: array<Row, QUERIES>;
 
-fn load_query(base: u32) {
-  for (var p = 0u; p < HEAD_PAIRS; p++) {
-    query[p] = unpack(q[base + p]) * params.scale;
-    sum_values[p] = vec2(0.0);
-  }
-  largest = LOWEST;
-  sum = 0.0;
+fn begin_softmax() {
+  load_queries();
+  for (var n = 0u; n < QUERIES; n++) { largest[n] = LOWEST; }
 }
 
-// Takes in four keys, at these places of k and v. Only the first `count` are there; the others weigh exactly nothing.
-fn attend(at: vec4<u32>, count: u32) {
-  var s = vec4(0.0);
-  for (var p = 0u; p < HEAD_PAIRS; p++) {
-    let x = query[p];
-    let k0 = unpack(k[at.x + p]);
-    let k1 = unpack(k[at.y + p]);
-    let k2 = unpack(k[at.z + p]);
-    let k3 = unpack(k[at.w + p]);
-    s = fma(vec4(x.x), vec4(k0.x, k1.x, k2.x, k3.x), s);
-    s = fma(vec4(x.y), vec4(k0.y, k1.y, k2.y, k3.y), s);
+// Takes in `count` keys, at most four, at these places of k and v. Query n sees the first visible[n] of them.
+fn attend(at: vec4<u32>, count: u32, visible: array<u32, QUERIES>) {
+  var weights: array<vec4<f32>, QUERIES>;
+  for (var i = 0u; i < count; i++) {
+    load_k(at[i]);
+    for (var n = 0u; n < QUERIES; n++) { weights[n] = select(weights[n], vec4(dot_rows(query[n], k_row)), FOUR == vec4(i)); }
   }
-  s = select(vec4(LOWEST), s, vec4(0u, 1u, 2u, 3u) < vec4(count));
-  let previous = largest;
-  largest = max(max(max(s.x, s.y), max(s.z, s.w)), previous);
-  let shrink = exp(previous - largest);
-  let weight = select(vec4(0.0), exp(s - largest), vec4(0u, 1u, 2u, 3u) < vec4(count));
-  sum = fma(sum, shrink, (weight.x + weight.y) + (weight.z + weight.w));
-  for (var p = 0u; p < HEAD_PAIRS; p++) {
-    var o = sum_values[p] * shrink;
-    o = fma(vec2(weight.x), unpack(v[at.x + p]), o);
-    o = fma(vec2(weight.y), unpack(v[at.y + p]), o);
-    o = fma(vec2(weight.z), unpack(v[at.z + p]), o);
-    o = fma(vec2(weight.w), unpack(v[at.w + p]), o);
-    sum_values[p] = o;
+  for (var n = 0u; n < QUERIES; n++) {
+    let is_visible = FOUR < vec4(visible[n]);
+    let s = select(vec4(LOWEST), weights[n], is_visible);
+    let previous = largest[n];
+    largest[n] = max(max(max(s.x, s.y), max(s.z, s.w)), previous);
+    weights[n] = select(vec4(0.0), exp(s - largest[n]), is_visible);
+    let shrink = select(exp(previous - largest[n]), 1.0, largest[n] == previous);
+    sum[n] = fma(sum[n], shrink, (weights[n].x + weights[n].y) + (weights[n].z + weights[n].w));
+    sum_values[n] = scaled(sum_values[n], shrink);
+  }
+  for (var i = 0u; i < count; i++) {
+    load_v(at[i]);
+    for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][i]); }
   }
 }
 
-fn store_out(base: u32) {
-  for (var p = 0u; p < HEAD_PAIRS; p++) { out[base + p] = pack(sum_values[p] / sum); }
+fn store_out() {
+  for (var i = 0u; i < params.tile; i++) {
+    let at = query_base(row_of(i), head_of(i));
+    for (var j = 0u; j < params.chunks; j++) {
+      if (is_stored(i)) {
+        for (var p = 0u; p < CHUNK; p++) { out[at + j * CHUNK + p] = pack(sum_values[0][0][p] / sum[0]); }
+      }
+      sum_values[0] = without_first(sum_values[0]);
+    }
+    for (var n = 0u; n < QUERIES - 1u; n++) {
+      sum_values[n] = sum_values[n + 1u];
+      sum[n] = sum[n + 1u];
+    }
+  }
 }
 
-@compute @workgroup_size(GROUP_ROWS)
+@compute @workgroup_size(GROUP)
 fn attention_forward(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let row = gid.x;
-  let head = gid.y;
-  if (row >= params.rows) { return; }
-  let kv_head = kv_head_of(head);
-  let start = starts[row];
-  load_query(query_base(row, head));
-  for (var j = start; j <= row; j += 4u) {
-    let keys = min(vec4(j) + vec4(0u, 1u, 2u, 3u), vec4(row));
-    attend((keys * params.kv_heads + kv_head) * HEAD_PAIRS, row - j + 1u);
+  place_tile(gid.x, gid.y);
+  if (first_row >= params.rows) { return; }
+  begin_softmax();
+  var row = first_row;
+  while (row < min(first_row + ROWS, params.rows)) {
+    let end = run_end(row);
+    for (var j = starts[row]; j < end; j += 4u) {
+      var visible: array<u32, QUERIES>;
+      for (var n = 0u; n < QUERIES; n++) {
+        let i = row_of(n);
+        visible[n] = select(0u, i + 1u - j, j <= i && i < end);
+      }
+      attend(((j + FOUR) * params.kv_heads + kv_head) * HEAD_PAIRS, min(4u, end - j), visible);
+    }
+    row = end;
   }
-  store_out(query_base(row, head));
-  lse[row * params.heads + head] = largest + log(sum);
+  for (var n = 0u; n < QUERIES; n++) {
+    if (is_stored(n)) { lse[row_of(n) * params.heads + head_of(n)] = largest[n] + log(sum[n]); }
+  }
+  store_out();
 }
 
-@compute @workgroup_size(GROUP_ROWS)
-fn attention_paged(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let row = gid.x;
-  let head = gid.y;
-  if (row >= params.rows) { return; }
-  let kv_head = kv_head_of(head);
-  let last = positions[row];
-  let table = slots[row] * params.max_blocks;
-  load_query(query_base(row, head));
-  for (var j = 0u; j <= last; j += 4u) {
-    let at = min(vec4(j) + vec4(0u, 1u, 2u, 3u), vec4(last));
-    let entry = at / params.block_size;
-    let blocks = vec4(tables[table + entry.x], tables[table + entry.y], tables[table + entry.z], tables[table + entry.w]);
-    let keys = blocks * params.block_size + at % params.block_size;
-    attend((keys * params.kv_heads + kv_head) * HEAD_PAIRS, last - j + 1u);
+@compute @workgroup_size(GROUP)
+fn attention_paged(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let tiles = params.kv_heads * tiles_per_group();
+  let index = linear_index(gid, groups, GROUP);
+  place_tile(index / tiles, index % tiles);
+  if (first_row >= params.rows) { return; }
+  begin_softmax();
+  let length = positions[first_row] + 1u;
+  // The block table's entry for key j, and where in that block it lies.
+  var entry = slots[first_row] * params.max_blocks;
+  var offset = 0u;
+  for (var j = 0u; j < length; j += 4u) {
+    let count = min(4u, length - j);
+    var rows: vec4<u32>;
+    for (var i = 0u; i < count; i++) {
+      rows[i] = tables[entry] * params.block_size + offset;
+      offset++;
+      if (offset == params.block_size) {
+        offset = 0u;
+        entry++;
+      }
+    }
+    var visible: array<u32, QUERIES>;
+    for (var n = 0u; n < QUERIES; n++) { visible[n] = count; }
+    attend((rows * params.kv_heads + kv_head) * HEAD_PAIRS, count, visible);
   }
-  store_out(query_base(row, head));
+  store_out();
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
 
-@compute @workgroup_size(GROUP_ROWS)
+@compute @workgroup_size(GROUP)
 fn attention_delta(@builtin(global_invocation_id) gid: vec3<u32>) {
   if (gid.x >= params.rows) { return; }
   let base = query_base(gid.x, gid.y);
   var total = 0.0;
-  for (var p = 0u; p < HEAD_PAIRS; p++) { total += dot(dout[base + p], unpack(saved_out[base + p])); }
+  for (var p = 0u; p < params.chunks * CHUNK; p++) { total += dot(dout[base + p], unpack(saved_out[base + p])); }
   delta[gid.x * params.heads + gid.y] = total;
 }
 
-var<private> first: Row;
-var<private> second: Row;
-var<private> d_first: Row;
-var<private> d_second: Row;
+var<private> d_out: array<Row, QUERIES>;
+var<private> d_query: array<Row, QUERIES>;
+var<private> query_lse: array<f32, QUERIES>;
+var<private> query_delta: array<f32, QUERIES>;
 
-@compute @workgroup_size(GROUP_ROWS)
+@compute @workgroup_size(GROUP)
 fn attention_dq(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let row = gid.x;
-  let head = gid.y;
-  if (row >= params.rows) { return; }
-  let base = query_base(row, head);
-  let kv_head = kv_head_of(head);
-  let row_lse = saved_lse[row * params.heads + head];
-  let row_delta = saved_delta[row * params.heads + head];
-  for (var p = 0u; p < HEAD_PAIRS; p++) {
-    first[p] = unpack(q[base + p]) * params.scale;
-    second[p] = dout[base + p];
-    d_first[p] = vec2(0.0);
-  }
-  for (var j = starts[row]; j <= row; j++) {
-    let at = key_base(j, kv_head);
-    var s = vec2(0.0);
-    var dp = vec2(0.0);
-    for (var p = 0u; p < HEAD_PAIRS; p++) {
-      s = fma(first[p], unpack(k[at + p]), s);
-      dp = fma(second[p], unpack(v[at + p]), dp);
+  place_tile(gid.x, gid.y);
+  if (first_row >= params.rows) { return; }
+  load_queries();
+  for (var i = 0u; i < params.tile; i++) {
+    load_dout(query_base(row_of(i), head_of(i)));
+    for (var n = 0u; n < QUERIES - 1u; n++) {
+      d_out[n] = d_out[n + 1u];
+      query_lse[n] = query_lse[n + 1u];
+      query_delta[n] = query_delta[n + 1u];
     }
-    let ds = exp(s.x + s.y - row_lse) * (dp.x + dp.y - row_delta) * params.scale;
-    for (var p = 0u; p < HEAD_PAIRS; p++) { d_first[p] = fma(vec2(ds), unpack(k[at + p]), d_first[p]); }
+    d_out[QUERIES - 1u] = dout_row;
+    query_lse[QUERIES - 1u] = saved_lse[row_of(i) * params.heads + head_of(i)];
+    query_delta[QUERIES - 1u] = saved_delta[row_of(i) * params.heads + head_of(i)];
   }
-  for (var p = 0u; p < HEAD_PAIRS; p++) { dq[base + p] = d_first[p]; }
+
+  var row = first_row;
+  while (row < min(first_row + ROWS, params.rows)) {
+    let end = run_end(row);
+    for (var j = starts[row]; j < end; j++) {
+      load_k(key_base(j, kv_head));
+      load_v(key_base(j, kv_head));
+      for (var n = 0u; n < QUERIES; n++) {
+        let i = row_of(n);
+        let weight = select(0.0, exp(dot_rows(query[n], k_row) - query_lse[n]), j <= i && i < end);
+        let ds = weight * (dot_rows(d_out[n], v_row) - query_delta[n]) * params.scale;
+        d_query[n] = add_scaled(d_query[n], k_row, ds);
+      }
+    }
+    row = end;
+  }
+
+  for (var i = 0u; i < params.tile; i++) {
+    let at = query_base(row_of(i), head_of(i));
+    for (var j = 0u; j < params.chunks; j++) {
+      if (is_stored(i)) {
+        for (var p = 0u; p < CHUNK; p++) { dq[at + j * CHUNK + p] = d_query[0][0][p]; }
+      }
+      d_query[0] = without_first(d_query[0]);
+    }
+    for (var n = 0u; n < QUERIES - 1u; n++) { d_query[n] = d_query[n + 1u]; }
+  }
 }
 
-@compute @workgroup_size(GROUP_ROWS)
+// The tile of keys: rows first_row to first_row + KEYS.
+var<private> key: array<Row, KEYS>;
+var<private> value: array<Row, KEYS>;
+var<private> d_key: array<Row, KEYS>;
+var<private> d_value: array<Row, KEYS>;
+
+@compute @workgroup_size(GROUP)
 fn attention_dkv(@builtin(global_invocation_id) gid: vec3<u32>) {
-  let row = gid.x;
-  let kv_head = gid.y;
-  if (row >= params.rows) { return; }
-  let at = key_base(row, kv_head);
-  for (var p = 0u; p < HEAD_PAIRS; p++) {
-    first[p] = unpack(k[at + p]) * params.scale;
-    second[p] = unpack(v[at + p]);
-    d_first[p] = vec2(0.0);
-    d_second[p] = vec2(0.0);
+  first_row = gid.x * KEYS;
+  kv_head = gid.y;
+  if (first_row >= params.rows) { return; }
+  let tile_end = min(first_row + KEYS, params.rows);
+  for (var i = 0u; i < params.tile; i++) {
+    let at = key_base(min(first_row + i, tile_end - 1u), kv_head);
+    load_k(at);
+    load_v(at);
+    for (var n = 0u; n < KEYS - 1u; n++) {
+      key[n] = key[n + 1u];
+      value[n] = value[n + 1u];
+    }
+    key[KEYS - 1u] = scaled(k_row, params.scale);
+    value[KEYS - 1u] = v_row;
   }
+
+  // The tile's keys are of one sequence or of several; each is seen by its own row and the later ones of its sequence.
   let group = params.heads / params.kv_heads;
-  let end = ends[row];
-  for (var head = kv_head * group; head < (kv_head + 1u) * group; head++) {
-    for (var i = row; i < end; i++) {
-      let base = query_base(i, head);
-      var s = vec2(0.0);
-      var dp = vec2(0.0);
-      for (var p = 0u; p < HEAD_PAIRS; p++) {
-        s = fma(first[p], unpack(q[base + p]), s);
-        dp = fma(second[p], dout[base + p], dp);
-      }
-      let weight = exp(s.x + s.y - saved_lse[i * params.heads + head]);
-      let ds = weight * (dp.x + dp.y - saved_delta[i * params.heads + head]) * params.scale;
-      for (var p = 0u; p < HEAD_PAIRS; p++) {
-        d_first[p] = fma(vec2(ds), unpack(q[base + p]), d_first[p]);
-        d_second[p] = fma(vec2(weight), dout[base + p], d_second[p]);
+  var row = first_row;
+  while (row < tile_end) {
+    let end = ends[row];
+    for (var head = kv_head * group; head < (kv_head + 1u) * group; head++) {
+      for (var i = row; i < end; i++) {
+        load_q(query_base(i, head));
+        load_dout(query_base(i, head));
+        let row_lse = saved_lse[i * params.heads + head];
+        let row_delta = saved_delta[i * params.heads + head];
+        for (var n = 0u; n < KEYS; n++) {
+          let j = first_row + n;
+          let weight = select(0.0, exp(dot_rows(key[n], q_row) - row_lse), row <= j && j <= i);
+          let ds = weight * (dot_rows(value[n], dout_row) - row_delta) * params.scale;
+          d_key[n] = add_scaled(d_key[n], q_row, ds);
+          d_value[n] = add_scaled(d_value[n], dout_row, weight);
+        }
       }
     }
+    row = end;
   }
-  for (var p = 0u; p < HEAD_PAIRS; p++) {
-    dk[at + p] = d_first[p];
-    dv[at + p] = d_second[p];
+
+  for (var i = 0u; i < params.tile; i++) {
+    let at = key_base(first_row + i, kv_head);
+    for (var j = 0u; j < params.chunks; j++) {
+      if (first_row + i < tile_end) {
+        for (var p = 0u; p < CHUNK; p++) {
+          dk[at + j * CHUNK + p] = d_key[0][0][p];
+          dv[at + j * CHUNK + p] = d_value[0][0][p];
+        }
+      }
+      d_key[0] = without_first(d_key[0]);
+      d_value[0] = without_first(d_value[0]);
+    }
+    for (var n = 0u; n < KEYS - 1u; n++) {
+      d_key[n] = d_key[n + 1u];
+      d_value[n] = d_value[n + 1u];
+    }
   }
 }

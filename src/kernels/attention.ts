@@ -1,20 +1,56 @@
+import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 
-const GROUP_ROWS = 64;
+const GROUP = 32;
 const LARGEST_HEAD = 256;
 
-const kernels = new Map<number, Kernel>();
+/** How an invocation uses its registers (shaders/attention.wgsl): constants of the kernel. */
+interface Tile {
+  chunk: number;
+  chunks: number;
+  rows: number;
+  heads: number;
+  keys: number;
+}
 
-/** The kernel for one head size, which sizes its private arrays. */
-function attention(headDim: number): Kernel {
-  let kernel = kernels.get(headDim);
+/**
+ * Four rows to an invocation's tile, two or one, by head size: what is fastest on a software adapter, which falls off when
+ * registers no longer fit its first-level cache. `four` is the largest head size of which it holds four.
+ */
+const tileSize = (headDim: number, four: number): number => (headDim <= four ? 4 : headDim <= 64 ? 2 : 1);
+
+const queryTile = (headDim: number) => tileSize(headDim, 32);
+/** Three numbers per element of a query instead of two. */
+const queryTileBackward = (headDim: number) => tileSize(headDim, 24);
+/** Four numbers per element of a key. */
+const keyTile = (headDim: number) => tileSize(headDim, 16);
+
+/** A tile of `queries`: as many heads of the group as fit and share it out evenly, then up to `maxRows` rows. */
+function tileFor(headDim: number, group: number, queries: number, maxRows: number): Tile {
+  const chunk = chunkOf(headDim / 2);
+  const heads = Math.ceil(group / Math.ceil(group / queries));
+  const rows = Math.min(maxRows, Math.floor(queries / heads));
+  return { chunk, chunks: headDim / 2 / chunk, rows, heads, keys: keyTile(headDim) };
+}
+
+/** Pairs loaded at a time, a divisor of `pairs`. The fewer, the faster to compile; the more, the faster to run. */
+function chunkOf(pairs: number): number {
+  const divisors = [1, 2, 3, 4].filter((n) => pairs % n === 0);
+  return divisors.find((n) => n > 1 && pairs / n <= 8) ?? divisors.at(-1)!;
+}
+
+const kernels = new Map<string, Kernel>();
+
+function attention({ chunk, chunks, rows, heads, keys }: Tile): Kernel {
+  const constants = `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const ROWS = ${rows}u; const HEADS = ${heads}u; const KEYS = ${keys}u;`;
+  let kernel = kernels.get(constants);
   if (!kernel) {
-    kernel = defineKernel({ name: "attention", source, includes: [`const HEAD_PAIRS = ${headDim / 2}u;`] });
-    kernels.set(headDim, kernel);
+    kernel = defineKernel({ name: "attention", source, includes: [index, constants] });
+    kernels.set(constants, kernel);
   }
   return kernel;
 }
@@ -31,6 +67,12 @@ function queryShape(op: string, q: Tensor, tensors: Record<string, Tensor>): Hea
   check(ok, op, `q [T, H, D] with even D of at most ${LARGEST_HEAD}`, tensors);
   return { rows, heads, headDim };
 }
+
+/** Workgroups for every tile of queries of packed sequences. */
+const queryGroups = (tile: Tile, rows: number, heads: number, kvHeads: number): [number, number] => [
+  Math.ceil(rows / tile.rows / GROUP),
+  kvHeads * Math.ceil(heads / kvHeads / tile.heads),
+];
 
 /**
  * Packed variable-length causal attention: out elem [T, H, D] and lse f32 [T, H] from q elem [T, H, D] and k, v elem
@@ -65,10 +107,11 @@ export function attentionForward(
     out,
     lse,
   });
-  rec.dispatch(attention(headDim), "attention_forward", {
-    params: { rows, heads, kv_heads: kvHeads, scale },
+  const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), Infinity);
+  rec.dispatch(attention(tile), "attention_forward", {
+    params: { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks, tile: tile.rows * tile.heads },
     buffers: { q, k, v, starts, out, lse },
-    workgroups: [Math.ceil(rows / GROUP_ROWS), heads],
+    workgroups: queryGroups(tile, rows, heads, kvHeads),
   });
 }
 
@@ -105,6 +148,8 @@ export function attentionPaged(
   const [cacheRows = 0, kvHeads = 0] = kCache.shape;
   const ok =
     heads % kvHeads === 0 &&
+    blockSize >= 1 &&
+    tables.shape.length === 2 &&
     hasShape(kCache, cacheRows, kvHeads, headDim) &&
     hasShape(vCache, cacheRows, kvHeads, headDim) &&
     hasShape(out, rows, heads, headDim) &&
@@ -118,10 +163,20 @@ export function attentionPaged(
     slots,
     positions,
   });
-  rec.dispatch(attention(headDim), "attention_paged", {
-    params: { rows, heads, kv_heads: kvHeads, scale, block_size: blockSize, max_blocks: tables.shape[1]! },
+  const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), 1);
+  rec.dispatch(attention(tile), "attention_paged", {
+    params: {
+      rows,
+      heads,
+      kv_heads: kvHeads,
+      scale,
+      chunks: tile.chunks,
+      tile: tile.heads,
+      block_size: blockSize,
+      max_blocks: tables.shape[1]!,
+    },
     buffers: { q, k: kCache, v: vCache, tables, slots, positions, out },
-    workgroups: [Math.ceil(rows / GROUP_ROWS), heads],
+    workgroups: [Math.ceil((rows * kvHeads * Math.ceil(heads / kvHeads / tile.heads)) / GROUP)],
   });
 }
 
@@ -176,22 +231,22 @@ export function attentionBackward(
     "q, out, dout, dq [T, H, D], k, v, dk, dv [T, G, D], lse, delta [T, H], starts, ends [T]",
     tensors,
   );
-  const kernel = attention(headDim);
-  const params = { rows, heads, kv_heads: kvHeads, scale };
-  const groups = Math.ceil(rows / GROUP_ROWS);
+  const tile = tileFor(headDim, heads / kvHeads, queryTileBackward(headDim), Infinity);
+  const kernel = attention(tile);
+  const params = { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks };
   rec.dispatch(kernel, "attention_delta", {
     params,
     buffers: { saved_out: out, dout, delta },
-    workgroups: [groups, heads],
+    workgroups: [Math.ceil(rows / GROUP), heads],
   });
   rec.dispatch(kernel, "attention_dq", {
-    params,
+    params: { ...params, tile: tile.rows * tile.heads },
     buffers: { q, k, v, dout, saved_lse: lse, saved_delta: delta, starts, dq },
-    workgroups: [groups, heads],
+    workgroups: queryGroups(tile, rows, heads, kvHeads),
   });
   rec.dispatch(kernel, "attention_dkv", {
-    params,
+    params: { ...params, tile: tile.keys },
     buffers: { q, k, v, dout, saved_lse: lse, saved_delta: delta, ends, dk, dv },
-    workgroups: [groups, kvHeads],
+    workgroups: [Math.ceil(rows / tile.keys / GROUP), kvHeads],
   });
 }

@@ -1,0 +1,27 @@
+/** Pith's public API. Nothing here knows its host: a device comes from src/runtime/node.ts or src/runtime/web.ts. */
+export * from "./errors.ts";
+export { Gpu } from "./gpu/gpu.ts";
+export { Tensor, type DType, type Storage } from "./gpu/tensor.ts";
+export { Model, readModelConfig, type ModelDType } from "./model/model.ts";
+export { parseModelConfig, type ModelConfig } from "./model/config.ts";
+export {
+  LLM,
+  type CompletionOutput,
+  type EngineOptions,
+  type GenerateRequest,
+  type RequestOutput,
+} from "./engine/llm.ts";
+export type { SamplingParams } from "./engine/sampling-params.ts";
+export { loadTokenizer, Tokenizer } from "./hf/tokenizer.ts";
+export { lengthRewards, lengthStatistics } from "./core/length-reward.ts";
+export { groupNormalisedAdvantages, rlooAdvantages, whiten } from "./core/advantage.ts";
+export { k1, rewardToGo } from "./core/kl.ts";
+export type { Completion, Group } from "./core/group.ts";
+export { gradeAnswer, type Verdict } from "./grader/grade.ts";
+export type { Problem, Task, TaskFactory, TaskOptions } from "./tasks/task.ts";
+export { AdamW, type AdamWOptions } from "./train/optimizer.ts";
+export { evaluate, type Evaluation } from "./train/evaluate.ts";
+export { trainRl, type RlIteration, type RlMetrics, type RlOptions } from "./train/rl.ts";
+export { trainSft, type SftMetrics, type SftOptions } from "./train/sft.ts";
+export { policyGradient, supervisedGradient, tokenLogprobs } from "./train/policy.ts";
+export type { Files } from "./runtime/types.ts";

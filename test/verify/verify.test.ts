@@ -9,7 +9,7 @@ const fixtures = new URL("../fixtures/transformers", import.meta.url).pathname;
 
 /**
  * Misses that are known. The qwen3 case's loss is a sum whose terms cancel to a fortieth of their size, so that f32's error in
- * the terms, 7e-7 of them, is 3e-5 of the sum. In bfloat16 the llama3-rope case has two tokens so near PPO's clip that any
+ * the terms, 3e-7 of them, is 1.4e-5 of the sum. In bfloat16 the llama3-rope case has two tokens so near PPO's clip that any
  * rounding of the activations moves them across, and with them their share of the gradient.
  */
 const KNOWN = {

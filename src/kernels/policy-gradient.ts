@@ -15,7 +15,7 @@ export type KlEstimator = "none" | "k1" | "k2" | "k3";
 const KL_ESTIMATORS: readonly KlEstimator[] = ["none", "k1", "k2", "k3"];
 
 /** What every loss on log-probabilities shares. */
-interface HeadTensors {
+export interface HeadTensors {
   /** elem [T, C] */
   hidden: Tensor;
   /** The head, elem [V, C]. */

@@ -1,5 +1,6 @@
 import { logSumExp } from "./logprob.ts";
-import { gumbel, philox4x32 } from "./rng.ts";
+import { philox } from "../core/rng.ts";
+import { gumbel } from "./rng.ts";
 
 /**
  * Which tokens top-k (0 keeps all), then top-p (1 keeps all) keep of softmax(z): the most probable ones, with all that are
@@ -37,7 +38,7 @@ export function scores({
 }): Float64Array {
   if (greedy) return z;
   return z.map((value, token) => {
-    const bits = philox4x32([token >>> 2, position, key[2]!, key[3]!], [key[0]!, key[1]!]);
+    const bits = philox([token >>> 2, position, key[2]!, key[3]!], [key[0]!, key[1]!]);
     return value + gumbel(bits[token & 3]!);
   });
 }

@@ -5,6 +5,7 @@ import { logprobForward } from "../kernels/logprob.ts";
 import {
   crossEntropyGradient,
   policyGradient as policyGradientKernel,
+  type HeadTensors,
   type KlEstimator,
 } from "../kernels/policy-gradient.ts";
 import { releaseBatch, toRows, toTokens, uploadBatch, type PackedBatch } from "../model/batch.ts";
@@ -105,20 +106,6 @@ export async function supervisedGradient(
   return results;
 }
 
-/** The tensors that every loss at the head shares. */
-interface HeadTensors {
-  hidden: Tensor;
-  weight: Tensor;
-  targets: Tensor;
-  logprob: Tensor;
-  lse: Tensor;
-  temperature: number;
-  loss: Tensor;
-  coefficient: Tensor;
-  dhidden: Tensor;
-  dweight: Tensor;
-}
-
 /** Forward, `loss` at the head, backward: what all the losses have in common. */
 async function headGradient(
   model: Model,
@@ -126,7 +113,7 @@ async function headGradient(
   packed: PackedBatch,
   temperature: number,
   recompute: boolean,
-  recordLoss: (shared: HeadTensors) => void,
+  recordLoss: (shared: Omit<HeadTensors, "weights">) => void,
 ): Promise<TokenLogprobs & { loss: Float32Array }> {
   const { gpu } = model;
   const rec = gpu.recorder();

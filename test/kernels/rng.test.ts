@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import rng from "../../shaders/lib/rng.wgsl" with { type: "text" };
 import { defineKernel } from "../../src/gpu/kernel.ts";
-import { gumbel, philox4x32 } from "../../src/reference/rng.ts";
+import { philox } from "../../src/core/rng.ts";
+import { gumbel } from "../../src/reference/rng.ts";
 import { expectClose, testGpu } from "../helpers/gpu.ts";
 
 const kernel = defineKernel({
@@ -31,7 +32,7 @@ test("the bits are the twin's, the noise is its to float32", async () => {
     workgroups: [1],
   });
   const want = Array.from({ length: 32 }, (_, i) => [
-    ...philox4x32(counters.subarray(4 * i, 4 * i + 4), keys.subarray(2 * i, 2 * i + 2)),
+    ...philox(counters.subarray(4 * i, 4 * i + 4), keys.subarray(2 * i, 2 * i + 2)),
   ]);
   expect(Array.from(await gpu.readU32(bits))).toEqual(want.flat());
   expectClose(await gpu.readF32(noise), Array.from(counters, gumbel), { rtol: 1e-6, atol: 1e-5 });

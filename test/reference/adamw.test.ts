@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { adamwStep } from "../../src/reference/adamw.ts";
 import { adamwFixture, adamwFixtureUrl } from "../helpers/adamw-fixture.ts";
-import { f64, relativeL2 } from "../helpers/gpu.ts";
+import { relativeL2 } from "../../src/verify/check.ts";
+import { f64 } from "../helpers/gpu.ts";
 
 test("the first step moves by the learning rate against the gradient's sign, after the decay", () => {
   const state = { master: f64([1, 1]), m: f64([0, 0]), v: f64([0, 0]) };

@@ -3,7 +3,8 @@
  * yardstick: `npm run bench`. Medians of at least seven runs after a warm-up; absolute figures hold for one machine only.
  */
 import { linearBackwardInput, linearBackwardWeight, linearForward } from "../src/kernels/linear.ts";
-import type { Gpu, Storage } from "../src/gpu/gpu.ts";
+import type { Gpu } from "../src/gpu/gpu.ts";
+import type { Storage } from "../src/gpu/tensor.ts";
 import { openGpu } from "../src/runtime/node.ts";
 
 const SHAPES = [

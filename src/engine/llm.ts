@@ -81,11 +81,6 @@ export class LLM {
     this.#runner = new ModelRunner(model, { numBlocks, blockSize, maxLength: this.maxModelLen });
   }
 
-  /** Positions that the KV cache can hold. */
-  get cacheCapacity(): number {
-    return this.#blocks.numBlocks * this.#blocks.blockSize;
-  }
-
   /**
    * n completions for each request, in the order of the requests. A completion ends with a stop token ("stop") or at
    * `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason.

@@ -1,19 +1,9 @@
 /**
  * bfloat16 on the host: the upper half of a float32, rounded to nearest even.
- * On the device two of them share a u32, the even element in the low half (see storagePrelude).
+ * On the device two of them share a u32, the even element in the low half (see kernel.ts).
  */
-const f32 = new Float32Array(1);
-const bits = new Uint32Array(f32.buffer);
 
-/** The 16 bits of `value` as bfloat16. NaN stays NaN. */
-export function toBf16(value: number): number {
-  f32[0] = value;
-  const b = bits[0]!;
-  if ((b & 0x7fffffff) > 0x7f800000) return (b >>> 16) | 0x40;
-  return (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
-}
-
-/** Float32 values to bfloat16 bits. */
+/** Float32 values to bfloat16 bits. NaN stays NaN. */
 export function packBf16(values: Float32Array): Uint16Array {
   const source = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const packed = new Uint16Array(values.length);

@@ -10,7 +10,7 @@ import { packBf16, unpackBf16 } from "./bf16.ts";
 import { compileErrors, compileModule, createPipeline, type Kernel, type Module, type Pipeline } from "./kernel.ts";
 import { Pool } from "./pool.ts";
 import { Recorder } from "./recorder.ts";
-import { byteLength, elementCount, Tensor, type DType, type Storage } from "./tensor.ts";
+import { byteLength, Tensor, type DType, type Storage } from "./tensor.ts";
 import { Timer } from "./timer.ts";
 
 /** The names of kernel tiers, slowest first. The baseline needs nothing beyond WebGPU's defaults. */
@@ -28,8 +28,6 @@ export class Gpu {
   readonly info: GPUAdapterInfo;
   readonly tier: Tier = "baseline";
   readonly pool: Pool;
-  /** Number of submits so far. */
-  epoch = 0;
   /** While set, every dispatch is timed. */
   timer: Timer | null = null;
 
@@ -177,14 +175,7 @@ export class Gpu {
   }
 
   release(...tensors: (Tensor | null | undefined)[]): void {
-    for (const tensor of tensors) if (tensor) this.pool.release(tensor.allocation, this.epoch);
-  }
-
-  /** Gives the memory of released tensors back to the device. */
-  trim(): void {
-    this.#recorder.submit();
-    this.#recorder.forget();
-    this.pool.trim();
+    for (const tensor of tensors) if (tensor) this.pool.release(tensor.allocation);
   }
 
   dispose(): void {
@@ -246,5 +237,3 @@ export class Gpu {
     return result;
   }
 }
-
-export { elementCount, Tensor, type DType, type Storage, Recorder };

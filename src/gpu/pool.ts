@@ -1,11 +1,10 @@
 import { OutOfMemoryError } from "../errors.ts";
 
-/** A buffer of the pool. `epoch` is the submit before which its last use was recorded. */
+/** A buffer of the pool. */
 export interface Allocation {
   readonly id: number;
   readonly buffer: GPUBuffer;
   readonly size: number;
-  epoch: number;
   free: boolean;
 }
 
@@ -23,7 +22,6 @@ export function sizeClass(bytes: number): number {
 export class Pool {
   readonly #device: GPUDevice;
   readonly #free = new Map<number, Allocation[]>();
-  readonly #all = new Set<Allocation>();
   #nextId = 1;
   /** Bytes in buffers that exist, in use or free. */
   allocatedBytes = 0;
@@ -51,32 +49,17 @@ export class Pool {
       id: this.#nextId++,
       buffer: this.#device.createBuffer({ size, usage }),
       size,
-      epoch: -1,
       free: false,
     };
-    this.#all.add(allocation);
     this.allocatedBytes += size;
     return allocation;
   }
 
-  release(allocation: Allocation, epoch: number): void {
+  release(allocation: Allocation): void {
     if (allocation.free) throw new Error("a tensor was released twice");
     allocation.free = true;
-    allocation.epoch = epoch;
     const list = this.#free.get(allocation.size);
     if (list) list.push(allocation);
     else this.#free.set(allocation.size, [allocation]);
-  }
-
-  /** Gives the memory of all free buffers back to the device. */
-  trim(): void {
-    for (const list of this.#free.values()) {
-      for (const allocation of list) {
-        allocation.buffer.destroy();
-        this.#all.delete(allocation);
-        this.allocatedBytes -= allocation.size;
-      }
-    }
-    this.#free.clear();
   }
 }

@@ -33,8 +33,6 @@ export class Recorder {
   #slots = 0;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
-  /** Dispatches recorded since the device was made. */
-  dispatches = 0;
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -43,10 +41,6 @@ export class Recorder {
       size: this.#params.byteLength,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
-  }
-
-  get pending(): boolean {
-    return this.#encoder !== null;
   }
 
   dispatch(kernel: Kernel, entryPoint: string, { params, buffers, workgroups, constants }: Dispatch): void {
@@ -69,7 +63,6 @@ export class Recorder {
     pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, bindGroup, offsets);
     pass.dispatchWorkgroups(...groups);
-    this.dispatches++;
     if (this.gpu.timer) this.#endPass();
   }
 
@@ -100,7 +93,6 @@ export class Recorder {
     this.gpu.device.queue.submit([this.#encoder.finish()]);
     this.#encoder = null;
     this.#slots = 0;
-    this.gpu.epoch++;
   }
 
   #begin(label: string): GPUComputePassEncoder {
@@ -143,11 +135,6 @@ export class Recorder {
     if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
     this.#bindGroups.set(key, bindGroup);
     return bindGroup;
-  }
-
-  /** Forgets the bind groups, and so the buffers in them. */
-  forget(): void {
-    this.#bindGroups.clear();
   }
 }
 

@@ -2,7 +2,6 @@ import process from "node:process";
 import { create, globals } from "webgpu";
 import { GpuUnavailableError } from "../errors.ts";
 import { Gpu } from "../gpu/gpu.ts";
-import type { GpuHost } from "./types.ts";
 
 Object.assign(globalThis, globals);
 
@@ -15,23 +14,19 @@ const FLAGS = ["disable-dawn-features=lazy_clear_resource_on_first_use,timestamp
 /** Dawn instances in use: one that is garbage collected takes the process down with it. */
 const instances: GPU[] = [];
 
-export const nodeGpu: GpuHost = {
-  async requestAdapter({ name } = {}) {
-    const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
-    instances.push(instance);
-    try {
-      return await instance.requestAdapter({ powerPreference: "high-performance" });
-    } catch (error) {
-      // Dawn throws, with the list of adapters, where a browser returns null.
-      throw new GpuUnavailableError(
-        `expected an adapter${name ? ` whose name contains "${name}"` : ""}: ${(error as Error).message.replaceAll(/\s+/g, " ")}`,
-        { cause: error },
-      );
-    }
-  },
-};
-
-/** Opens the adapter whose name contains `adapter` (default: PITH_ADAPTER, else the first). */
-export async function openGpu(adapter = process.env["PITH_ADAPTER"]): Promise<Gpu> {
-  return Gpu.open(await nodeGpu.requestAdapter(adapter ? { name: adapter } : {}));
+/** Opens the adapter whose name contains `name` (default: PITH_ADAPTER, else the first). */
+export async function openGpu(name = process.env["PITH_ADAPTER"]): Promise<Gpu> {
+  const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
+  instances.push(instance);
+  let adapter: GPUAdapter | null;
+  try {
+    adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
+  } catch (error) {
+    // Dawn throws, with the list of adapters, where a browser returns null.
+    throw new GpuUnavailableError(
+      `expected an adapter${name ? ` whose name contains "${name}"` : ""}: ${(error as Error).message.replaceAll(/\s+/g, " ")}`,
+      { cause: error },
+    );
+  }
+  return Gpu.open(adapter);
 }

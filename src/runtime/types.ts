@@ -21,9 +21,3 @@ export interface Files {
   /** File or folder with its contents; a missing one is fine. */
   remove(path: string): Promise<void>;
 }
-
-/** The host's part of WebGPU. */
-export interface GpuHost {
-  /** An adapter whose name contains `name`, or the one that the host prefers; null if there is none. */
-  requestAdapter(options?: { name?: string }): Promise<GPUAdapter | null>;
-}

@@ -1,30 +1,18 @@
 import { GpuUnavailableError } from "../errors.ts";
 import { Gpu } from "../gpu/gpu.ts";
-import type { GpuHost } from "./types.ts";
 
-/** WebGPU as browsers and Deno offer it. They choose the adapter themselves. */
-export const webGpu: GpuHost = {
-  async requestAdapter({ name } = {}) {
-    if (!navigator.gpu) {
-      throw new GpuUnavailableError(
-        "expected WebGPU (navigator.gpu), got none; use a browser that has it, over https or localhost",
-      );
-    }
-    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-    if (
-      adapter &&
-      name &&
-      !`${adapter.info.description} ${adapter.info.device} ${adapter.info.vendor}`.includes(name)
-    ) {
-      throw new GpuUnavailableError(
-        `expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`,
-      );
-    }
-    return adapter;
-  },
-};
-
-/** Opens the host's adapter; `name`, if given, must be part of its name. */
+/** Opens the adapter that a browser or Deno chooses; `name`, if given, must be part of its name. */
 export async function openGpu(name?: string): Promise<Gpu> {
-  return Gpu.open(await webGpu.requestAdapter(name ? { name } : {}));
+  if (!navigator.gpu) {
+    throw new GpuUnavailableError(
+      "expected WebGPU (navigator.gpu), got none; use a browser that has it, over https or localhost",
+    );
+  }
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter && name && !`${adapter.info.description} ${adapter.info.device} ${adapter.info.vendor}`.includes(name)) {
+    throw new GpuUnavailableError(
+      `expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`,
+    );
+  }
+  return Gpu.open(adapter);
 }

@@ -1,5 +1,5 @@
 import { FormatError, PithError } from "../errors.ts";
-import { byteLength, type Tensor } from "../gpu/tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import { openSafetensors, writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
 import { globalNorm, partialSums } from "../kernels/grad-norm.ts";
@@ -111,15 +111,6 @@ export class AdamW {
       }
     }
     this.step = step;
-  }
-
-  /** Bytes on the device, the model's own weights left out. */
-  get byteLength(): number {
-    let bytes = 0;
-    for (const { master, m, v, grad } of this.#states.values()) {
-      for (const tensor of [master, m, v, grad]) if (tensor) bytes += byteLength(tensor.shape, tensor.dtype);
-    }
-    return bytes;
   }
 
   dispose(): void {

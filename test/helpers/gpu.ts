@@ -1,8 +1,8 @@
 import { afterAll } from "vitest";
 import { expect } from "vitest";
 import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
-import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
-import { Tensor, type DType } from "../../src/gpu/tensor.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import { Tensor, type DType, type Storage } from "../../src/gpu/tensor.ts";
 import { openGpu } from "../../src/runtime/node.ts";
 
 let shared: Promise<Gpu> | undefined;
@@ -42,16 +42,6 @@ export const stored = (values: Float32Array, storage: Storage): Float32Array =>
   storage === "bf16" ? unpackBf16(packBf16(values)) : values;
 
 export const f64 = (values: Numbers): Float64Array => Float64Array.from(values);
-
-export function relativeL2(got: Numbers, want: Numbers): number {
-  let error = 0;
-  let norm = 0;
-  for (let i = 0; i < want.length; i++) {
-    error += (got[i]! - want[i]!) ** 2;
-    norm += want[i]! ** 2;
-  }
-  return Math.sqrt(error / norm);
-}
 
 /** |got - want| <= atol + rtol |want| for every element. Loose tolerances and all-zero expectations are refused. */
 export function expectClose(got: Numbers, want: Numbers, { rtol = 1e-5, atol = 1e-6 } = {}): void {

@@ -4,7 +4,8 @@ import { ShapeError } from "../../src/errors.ts";
 import { adamwStep } from "../../src/kernels/adamw.ts";
 import * as twin from "../../src/reference/adamw.ts";
 import { adamwFixture, adamwFixtureUrl } from "../helpers/adamw-fixture.ts";
-import { expectClose, f64, guarded, randn, relativeL2, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
+import { relativeL2 } from "../../src/verify/check.ts";
+import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
 
 const options = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1 };
 

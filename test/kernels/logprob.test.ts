@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
-import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import type { Storage } from "../../src/gpu/tensor.ts";
 import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
 import * as twin from "../../src/reference/logprob.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";

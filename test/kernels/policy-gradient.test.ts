@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
-import type { Gpu, Storage } from "../../src/gpu/gpu.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import type { Storage } from "../../src/gpu/tensor.ts";
 import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
 import { crossEntropyGradient, policyGradient, type KlEstimator } from "../../src/kernels/policy-gradient.ts";
 import * as logprobTwin from "../../src/reference/logprob.ts";

@@ -59,15 +59,15 @@ async function peer(size: number): Promise<number> {
 
 const gpu = await openGpu();
 const gflops = (flops: number, seconds: number) => (flops / seconds / 1e9).toFixed(1).padStart(8);
-console.log(`${gpu.name}\n${"T x K x N".padEnd(18)} storage  forward       dx       dW   (GFLOP/s)`);
+console.log(`${gpu.name}\n${"T x K x N".padEnd(18)} weights  forward       dx       dW   (GFLOP/s)`);
 let square = 0;
 for (const { rows, inputs, outputs } of SHAPES) {
   for (const storage of ["f32", "bf16"] satisfies Storage[]) {
     const flops = 2 * rows * inputs * outputs;
     const [x, weight, y] = [
-      gpu.zeros([rows, inputs], storage),
+      gpu.zeros([rows, inputs], "f32"),
       gpu.zeros([outputs, inputs], storage),
-      gpu.empty([rows, outputs], storage),
+      gpu.empty([rows, outputs], "f32"),
     ];
     const [dy, dx, dweight] = [
       gpu.zeros([rows, outputs], "f32"),

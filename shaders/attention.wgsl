@@ -37,17 +37,17 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<pair>;
+@group(0) @binding(1) var<storage, read> q: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> k: array<pair>;
 @group(0) @binding(3) var<storage, read> v: array<pair>;
-@group(0) @binding(4) var<storage, read_write> out: array<pair>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 @group(0) @binding(6) var<storage, read> starts: array<u32>;
 @group(0) @binding(7) var<storage, read> positions: array<u32>;
 @group(0) @binding(8) var<storage, read> slots: array<u32>;
 @group(0) @binding(9) var<storage, read> tables: array<u32>;
 @group(0) @binding(10) var<storage, read> ends: array<u32>;
-@group(0) @binding(11) var<storage, read> saved_out: array<pair>;
+@group(0) @binding(11) var<storage, read> saved_out: array<vec2<f32>>;
 @group(0) @binding(12) var<storage, read> saved_lse: array<f32>;
 @group(0) @binding(13) var<storage, read> dout: array<vec2<f32>>;
 @group(0) @binding(14) var<storage, read_write> delta: array<f32>;
@@ -79,7 +79,7 @@ var<private> dout_row: Row;
 fn load_q(at: u32) {
   for (var i = 0u; i < params.chunks; i++) {
     for (var c = 0u; c < CHUNKS - 1u; c++) { q_row[c] = q_row[c + 1u]; }
-    for (var p = 0u; p < CHUNK; p++) { q_row[CHUNKS - 1u][p] = unpack(q[at + i * CHUNK + p]); }
+    for (var p = 0u; p < CHUNK; p++) { q_row[CHUNKS - 1u][p] = q[at + i * CHUNK + p]; }
   }
 }
 
@@ -199,8 +199,8 @@ fn attend(at: vec4<u32>, count: u32, visible: array<u32, QUERIES>) {
     let s = select(vec4(LOWEST), weights[n], is_visible);
     let previous = largest[n];
     largest[n] = max(max(max(s.x, s.y), max(s.z, s.w)), previous);
-    weights[n] = select(vec4(0.0), exp(s - largest[n]), is_visible);
-    let shrink = select(exp(previous - largest[n]), 1.0, largest[n] == previous);
+    weights[n] = select(vec4(0.0), exp_vec4(s - largest[n]), is_visible);
+    let shrink = exp_f32(previous - largest[n]);
     sum[n] = fma(sum[n], shrink, (weights[n].x + weights[n].y) + (weights[n].z + weights[n].w));
     sum_values[n] = scaled(sum_values[n], shrink);
   }
@@ -215,7 +215,7 @@ fn store_out() {
     let at = query_base(row_of(i), head_of(i));
     for (var j = 0u; j < params.chunks; j++) {
       if (is_stored(i)) {
-        for (var p = 0u; p < CHUNK; p++) { out[at + j * CHUNK + p] = pack(sum_values[0][0][p] / sum[0]); }
+        for (var p = 0u; p < CHUNK; p++) { out[at + j * CHUNK + p] = sum_values[0][0][p] / sum[0]; }
       }
       sum_values[0] = without_first(sum_values[0]);
     }
@@ -245,7 +245,7 @@ fn attention_forward(@builtin(global_invocation_id) gid: vec3<u32>) {
     row = end;
   }
   for (var n = 0u; n < QUERIES; n++) {
-    if (is_stored(n)) { lse[row_of(n) * params.heads + head_of(n)] = largest[n] + log(sum[n]); }
+    if (is_stored(n)) { lse[row_of(n) * params.heads + head_of(n)] = largest[n] + log_f32(sum[n]); }
   }
   store_out();
 }
@@ -286,7 +286,7 @@ fn attention_delta(@builtin(global_invocation_id) gid: vec3<u32>) {
   if (gid.x >= params.rows) { return; }
   let base = query_base(gid.x, gid.y);
   var total = 0.0;
-  for (var p = 0u; p < params.chunks * CHUNK; p++) { total += dot(dout[base + p], unpack(saved_out[base + p])); }
+  for (var p = 0u; p < params.chunks * CHUNK; p++) { total += dot(dout[base + p], saved_out[base + p]); }
   delta[gid.x * params.heads + gid.y] = total;
 }
 
@@ -320,7 +320,7 @@ fn attention_dq(@builtin(global_invocation_id) gid: vec3<u32>) {
       load_v(key_base(j, kv_head));
       for (var n = 0u; n < QUERIES; n++) {
         let i = row_of(n);
-        let weight = select(0.0, exp(dot_rows(query[n], k_row) - query_lse[n]), j <= i && i < end);
+        let weight = select(0.0, exp_f32(dot_rows(query[n], k_row) - query_lse[n]), j <= i && i < end);
         let ds = weight * (dot_rows(d_out[n], v_row) - query_delta[n]) * params.scale;
         d_query[n] = add_scaled(d_query[n], k_row, ds);
       }
@@ -377,7 +377,7 @@ fn attention_dkv(@builtin(global_invocation_id) gid: vec3<u32>) {
         let row_delta = saved_delta[i * params.heads + head];
         for (var n = 0u; n < KEYS; n++) {
           let j = first_row + n;
-          let weight = select(0.0, exp(dot_rows(key[n], q_row) - row_lse), row <= j && j <= i);
+          let weight = select(0.0, exp_f32(dot_rows(key[n], q_row) - row_lse), row <= j && j <= i);
           let ds = weight * (dot_rows(value[n], dout_row) - row_delta) * params.scale;
           d_key[n] = add_scaled(d_key[n], q_row, ds);
           d_value[n] = add_scaled(d_value[n], dout_row, weight);

@@ -1,7 +1,6 @@
 // The linear layer: y = x W^T + bias, with x [rows, inputs], W [outputs, inputs], y [rows, outputs].
 //
-//   linear_forward           y           overwritten
-//   linear_forward_residual  residual    added to
+//   linear_forward           y           overwritten, with residual added if params.has_residual
 //   linear_logits            logits      overwritten: x W[row0 : row0 + outputs]^T, a chunk of the vocabulary
 //   linear_backward_input    dx          dy W; added to if params.accumulate, otherwise overwritten
 //   linear_backward_weight   dweight     added to: dy^T x
@@ -11,9 +10,10 @@
 // Each step of the sum loads 8 + 8 numbers for 64 multiply-adds, straight from storage: without workgroup memory and
 // barriers, which cost a software adapter more than they save.
 //
-// Every output is one chain of fma in the order of the summed index, whatever tile it falls in and whatever else is in the
-// batch: a row has the same bits alone and among a thousand. Tiles that reach over an edge repeat its last row or column
-// and do not store it.
+// Every output is summed in the order of the summed index, whatever tile it falls in and whatever else is in the batch: a
+// row has the same bits alone and among a thousand. The forward product adds neighbours first, then runs of 32 terms, then
+// the runs, because the rounding error of one chain grows with its length, and a loss whose terms cancel shows it.
+// Tiles that reach over an edge repeat its last row or column and do not store it.
 
 struct Params {
   rows: u32,
@@ -22,15 +22,16 @@ struct Params {
   row0: u32,    // first row of W and dweight that takes part
   accumulate: u32,
   has_bias: u32,
+  has_residual: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<pair>;
+@group(0) @binding(1) var<storage, read> x: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<pair>;
 @group(0) @binding(3) var<storage, read> bias: array<pair>;
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<pair>;
-@group(0) @binding(6) var<storage, read_write> residual: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read> residual: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec2<f32>>;
 @group(0) @binding(7) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(8) var<storage, read_write> dx: array<vec2<f32>>;
 @group(0) @binding(9) var<storage, read_write> dweight: array<vec2<f32>>;
@@ -86,14 +87,26 @@ fn is_outside(origin: vec2<u32>, rows: u32, columns: u32) -> bool {
 
 // Pairs at four places, transposed: their even elements, then their odd ones.
 fn x_pairs(at: vec4<u32>) -> mat2x4<f32> {
-  return transpose(mat4x2(unpack(x[at.x]), unpack(x[at.y]), unpack(x[at.z]), unpack(x[at.w])));
+  return transpose(mat4x2(x[at.x], x[at.y], x[at.z], x[at.w]));
 }
 
 fn weight_pairs(at: vec4<u32>) -> mat2x4<f32> {
   return transpose(mat4x2(unpack(weight[at.x]), unpack(weight[at.y]), unpack(weight[at.z]), unpack(weight[at.w])));
 }
 
+const RUN = 16u; // pairs
+
 // ---- forward -------------------------------------------------------------------------------------------------------
+
+// Adds two terms of the sum, first to each other: the even elements of four rows and columns, then the odd ones.
+fn add_outer_pair(sum: mat4x4<f32>, rows: mat2x4<f32>, columns: mat2x4<f32>) -> mat4x4<f32> {
+  return mat4x4(
+    sum[0] + fma(vec4(rows[1].x), columns[1], rows[0].x * columns[0]),
+    sum[1] + fma(vec4(rows[1].y), columns[1], rows[0].y * columns[0]),
+    sum[2] + fma(vec4(rows[1].z), columns[1], rows[0].z * columns[0]),
+    sum[3] + fma(vec4(rows[1].w), columns[1], rows[0].w * columns[0]),
+  );
+}
 
 fn product(origin: vec2<u32>) -> Tile {
   let pairs = params.inputs / 2u;
@@ -106,16 +119,24 @@ fn product(origin: vec2<u32>) -> Tile {
   let weight_low = (params.row0 + min(columns.xxyy + vec4(0u, 1u, 0u, 1u), vec4(last_column))) * pairs;
   let weight_high = (params.row0 + min(columns.zzww + vec4(0u, 1u, 0u, 1u), vec4(last_column))) * pairs;
 
-  var tile: Tile;
-  for (var p = 0u; p < pairs; p++) {
-    let x0 = x_pairs(x_low + p);
-    let x1 = x_pairs(x_high + p);
-    let w0 = weight_pairs(weight_low + p);
-    let w1 = weight_pairs(weight_high + p);
-    tile = add_term(tile, mat2x4(x0[0], x1[0]), mat2x4(w0[0], w1[0]));
-    tile = add_term(tile, mat2x4(x0[1], x1[1]), mat2x4(w0[1], w1[1]));
+  var total: Tile;
+  for (var start = 0u; start < pairs; start += RUN) {
+    var tile = Tile();
+    for (var p = start; p < min(start + RUN, pairs); p++) {
+      let x0 = x_pairs(x_low + p);
+      let x1 = x_pairs(x_high + p);
+      let w0 = weight_pairs(weight_low + p);
+      let w1 = weight_pairs(weight_high + p);
+      tile = Tile(
+        add_outer_pair(tile.a, x0, w0),
+        add_outer_pair(tile.b, x0, w1),
+        add_outer_pair(tile.c, x1, w0),
+        add_outer_pair(tile.d, x1, w1),
+      );
+    }
+    total = Tile(total.a + tile.a, total.b + tile.b, total.c + tile.c, total.d + tile.d);
   }
-  return tile;
+  return total;
 }
 
 fn bias_at(column_pair: u32) -> vec2<f32> {
@@ -123,12 +144,18 @@ fn bias_at(column_pair: u32) -> vec2<f32> {
   return unpack(bias[column_pair]);
 }
 
+fn residual_at(at: u32) -> vec2<f32> {
+  if (params.has_residual == 0u) { return vec2(0.0); }
+  return residual[at];
+}
+
 fn store_y(row: u32, first: u32, values: array<vec2<f32>, 4>) {
   if (row >= params.rows) { return; }
   let pairs = params.outputs / 2u;
   for (var j = 0u; j < 4u; j++) {
     let p = first + j * LANES_X;
-    if (p < pairs) { y[row * pairs + p] = pack(values[j] + bias_at(p)); }
+    let at = row * pairs + p;
+    if (p < pairs) { y[at] = residual_at(at) + (values[j] + bias_at(p)); }
   }
 }
 
@@ -140,26 +167,6 @@ fn linear_forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocati
   for (var r = 0u; r < 4u; r++) {
     store_y(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
     store_y(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
-  }
-}
-
-fn add_to_residual(row: u32, first: u32, values: array<vec2<f32>, 4>) {
-  if (row >= params.rows) { return; }
-  let pairs = params.outputs / 2u;
-  for (var j = 0u; j < 4u; j++) {
-    let p = first + j * LANES_X;
-    if (p < pairs) { residual[row * pairs + p] += values[j] + bias_at(p); }
-  }
-}
-
-@compute @workgroup_size(LANES_X, LANES_Y)
-fn linear_forward_residual(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let origin = tile_origin(wid, lid);
-  if (is_outside(origin, params.rows, params.outputs)) { return; }
-  let tile = product(origin);
-  for (var r = 0u; r < 4u; r++) {
-    add_to_residual(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
-    add_to_residual(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
   }
 }
 
@@ -257,7 +264,7 @@ fn linear_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_
     tile = add_term(
       tile,
       mat2x4(dy_at(at_dy + dy_low), dy_at(at_dy + dy_high)),
-      mat2x4(vec4(unpack(x[at_x.x]), unpack(x[at_x.y])), vec4(unpack(x[at_x.z]), unpack(x[at_x.w]))),
+      mat2x4(vec4(x[at_x.x], x[at_x.y]), vec4(x[at_x.z], x[at_x.w])),
     );
   }
   for (var r = 0u; r < 4u; r++) {

@@ -70,7 +70,7 @@ fn logprob_partial(
   var sums = vec2(0.0); // sum, shifted
   for (var i = start + lane; i < end; i += LANES) {
     let shift = logits[i] - largest;
-    sums += exp(shift) * vec2(1.0, shift);
+    sums += exp_f32(shift) * vec2(1.0, shift);
   }
   lane_sums[lane] = sums;
   workgroupBarrier();
@@ -92,12 +92,12 @@ fn logprob_normalize(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
   for (var i = start; i < end; i++) {
     let part = partials[i];
     let shift = part.largest - largest;
-    let factor = exp(shift);
+    let factor = exp_f32(shift);
     sum += factor * part.sum;
     shifted += factor * (part.shifted + shift * part.sum);
   }
-  lse[row] = largest + log(sum);
-  entropy[row] = log(sum) - shifted / sum;
+  lse[row] = largest + log_f32(sum);
+  entropy[row] = log_f32(sum) - shifted / sum;
 }
 
 @compute @workgroup_size(64)

@@ -42,17 +42,12 @@ struct Params {
 @group(0) @binding(10) var<storage, read> lse: array<f32>;
 @group(0) @binding(11) var<storage, read_write> logits: array<f32>;
 
-// exp, exactly 1 at 0: the ratio of an unchanged policy.
-fn exact_exp(x: f32) -> f32 {
-  return select(exp(x), 1.0, x == 0.0);
-}
-
 // kl(d) and its derivative.
 fn kl(d: f32) -> vec2<f32> {
   switch params.kl_estimator {
     case 1u: { return vec2(d, 1.0); }
     case 2u: { return vec2(0.5 * d * d, d); }
-    case 3u: { return vec2(exact_exp(-d) - 1.0 + d, 1.0 - exact_exp(-d)); }
+    case 3u: { return vec2(exp_f32(-d) - 1.0 + d, 1.0 - exp_f32(-d)); }
     default: { return vec2(0.0); }
   }
 }
@@ -68,7 +63,7 @@ fn policy_gradient_loss(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(
     coefficient[t] = 0.0;
     return;
   }
-  let r = exact_exp(logprob[t] - old_logprobs[t]);
+  let r = exp_f32(logprob[t] - old_logprobs[t]);
   let unclipped = r * advantages[t];
   let clipped = clamp(r, params.ratio_low, params.ratio_high) * advantages[t];
   let penalty = params.beta * kl(logprob[t] - ref_logprobs[t]);
@@ -102,7 +97,7 @@ fn policy_gradient_dlogits(
     if (scale == 0.0) {
       logits[at] = 0.0;
     } else {
-      let p = exp(logits[at] * params.inverse_temperature - normalizer);
+      let p = exp_f32(logits[at] * params.inverse_temperature - normalizer);
       logits[at] = scale * (select(0.0, 1.0, column == target_column) - p);
     }
   }

@@ -1,11 +1,9 @@
 // Root-mean-square norm of rows of `columns` numbers: y = x rstd weight, rstd = 1 / sqrt(mean(x^2) + eps).
 //
-//   rmsnorm_forward            y, rstd   overwritten; x is the f32 residual stream
-//   rmsnorm_backward           dx        added to: rstd (g - n mean(g n)), with n = x rstd and g = dy weight
-//   rmsnorm_backward_weight    dweight   added to: sum of dy n over the rows
-//   head_norm_forward          y, rstd   overwritten; the same for queries and keys: x is elem [T, H, D], a row is a head
-//   head_norm_backward         dx        overwritten
-//   head_norm_backward_weight  dweight   added to
+//   rmsnorm_forward          y, rstd   overwritten
+//   rmsnorm_backward         dx        rstd (g - n mean(g n)), with n = x rstd and g = dy weight; added to if
+//                                      params.accumulate, otherwise overwritten
+//   rmsnorm_backward_weight  dweight   added to: sum of dy n over the rows
 //
 // Parallelisation: a workgroup takes 4 rows with 16 lanes each; a lane's partial sum is every 16th pair, and all lanes of
 // a row then add up the 16 partial sums in the same order (one barrier). The gradient of the weight: a workgroup sums 4
@@ -15,18 +13,18 @@ struct Params {
   rows: u32,
   columns: u32, // even
   eps: f32,
+  accumulate: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec2<f32>>;
-@group(0) @binding(2) var<storage, read> heads: array<pair>; // x of the head norm
-@group(0) @binding(3) var<storage, read> weight: array<pair>;
-@group(0) @binding(4) var<storage, read_write> y: array<pair>;
-@group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
-@group(0) @binding(6) var<storage, read> saved_rstd: array<f32>;
-@group(0) @binding(7) var<storage, read> dy: array<vec2<f32>>;
-@group(0) @binding(8) var<storage, read_write> dx: array<vec2<f32>>;
-@group(0) @binding(9) var<storage, read_write> dweight: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<pair>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> rstd: array<f32>;
+@group(0) @binding(5) var<storage, read> saved_rstd: array<f32>;
+@group(0) @binding(6) var<storage, read> dy: array<vec2<f32>>;
+@group(0) @binding(7) var<storage, read_write> dx: array<vec2<f32>>;
+@group(0) @binding(8) var<storage, read_write> dweight: array<vec2<f32>>;
 
 const LANES = 16u;
 const ROWS = 4u;
@@ -57,28 +55,7 @@ fn rmsnorm_forward(
   for (var p = lid.x; p < pairs; p += LANES) { squares += dot(x[start + p], x[start + p]); }
   let scale = inverseSqrt(row_sum(lid, squares) / f32(params.columns) + params.eps);
 
-  for (var p = lid.x; p < pairs; p += LANES) { y[start + p] = pack(x[start + p] * scale * unpack(weight[p])); }
-  if (lid.x == 0u && row < params.rows) { rstd[row] = scale; }
-}
-
-@compute @workgroup_size(LANES, ROWS)
-fn head_norm_forward(
-  @builtin(workgroup_id) wid: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_id) lid: vec3<u32>,
-) {
-  let row = linear_group(wid, groups) * ROWS + lid.y;
-  let pairs = select(0u, params.columns / 2u, row < params.rows);
-  let start = row * pairs;
-
-  var squares = 0.0;
-  for (var p = lid.x; p < pairs; p += LANES) {
-    let value = unpack(heads[start + p]);
-    squares += dot(value, value);
-  }
-  let scale = inverseSqrt(row_sum(lid, squares) / f32(params.columns) + params.eps);
-
-  for (var p = lid.x; p < pairs; p += LANES) { y[start + p] = pack(unpack(heads[start + p]) * scale * unpack(weight[p])); }
+  for (var p = lid.x; p < pairs; p += LANES) { y[start + p] = x[start + p] * scale * unpack(weight[p]); }
   if (lid.x == 0u && row < params.rows) { rstd[row] = scale; }
 }
 
@@ -103,30 +80,8 @@ fn rmsnorm_backward(
   let mean = row_sum(lid, product) / f32(params.columns);
 
   for (var p = lid.x; p < pairs; p += LANES) {
-    dx[start + p] += scale * (dy[start + p] * unpack(weight[p]) - x[start + p] * scale * mean);
-  }
-}
-
-@compute @workgroup_size(LANES, ROWS)
-fn head_norm_backward(
-  @builtin(workgroup_id) wid: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_id) lid: vec3<u32>,
-) {
-  let row = linear_group(wid, groups) * ROWS + lid.y;
-  let pairs = select(0u, params.columns / 2u, row < params.rows);
-  let start = row * pairs;
-  var scale = 0.0;
-  if (row < params.rows) { scale = saved_rstd[row]; }
-
-  var product = 0.0;
-  for (var p = lid.x; p < pairs; p += LANES) {
-    product += dot(dy[start + p] * unpack(weight[p]), unpack(heads[start + p]) * scale);
-  }
-  let mean = row_sum(lid, product) / f32(params.columns);
-
-  for (var p = lid.x; p < pairs; p += LANES) {
-    dx[start + p] = scale * (dy[start + p] * unpack(weight[p]) - unpack(heads[start + p]) * scale * mean);
+    let value = scale * (dy[start + p] * unpack(weight[p]) - x[start + p] * scale * mean);
+    if (params.accumulate == 0u) { dx[start + p] = value; } else { dx[start + p] += value; }
   }
 }
 
@@ -154,19 +109,6 @@ fn rmsnorm_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local
   if (p < pairs) {
     for (var row = lid.y; row < params.rows; row += COLUMN_LANES) {
       sum += dy[row * pairs + p] * x[row * pairs + p] * saved_rstd[row];
-    }
-  }
-  add_columns(lid, p, sum);
-}
-
-@compute @workgroup_size(COLUMN_PAIRS, COLUMN_LANES)
-fn head_norm_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let p = wid.x * COLUMN_PAIRS + lid.x;
-  let pairs = params.columns / 2u;
-  var sum = vec2(0.0);
-  if (p < pairs) {
-    for (var row = lid.y; row < params.rows; row += COLUMN_LANES) {
-      sum += dy[row * pairs + p] * unpack(heads[row * pairs + p]) * saved_rstd[row];
     }
   }
   add_columns(lid, p, sum);

@@ -68,7 +68,7 @@ fn ordered_bits(value: f32) -> u32 {
 }
 
 fn probability(row: u32, z: f32) -> u32 {
-  return u32(round(exp(z - lse[row]) * ONE));
+  return u32(round(exp_f32(z - lse[row]) * ONE));
 }
 
 // The probability of the tokens from `threshold` on.

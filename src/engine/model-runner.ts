@@ -128,7 +128,7 @@ export class ModelRunner {
     for (const cache of this.#caches) this.#gpu.release(cache.kCache, cache.vCache);
   }
 
-  /** Final hidden states of the rows, elem [R, C]; writes their keys and values to the cache. */
+  /** Final hidden states of the rows, f32 [R, C]; writes their keys and values to the cache. */
   #forward({ tokens, positions, slots, tables }: Rows, longest: number): Tensor {
     const { model, blockSize } = this;
     const rec = this.#gpu.recorder();

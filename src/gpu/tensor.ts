@@ -4,7 +4,7 @@ import type { Allocation } from "./pool.ts";
 /** "bf16" packs two elements to a u32: element 2i in the low half, 2i + 1 in the high half. */
 export type DType = "f32" | "bf16" | "u32" | "i32";
 
-/** How a model's weights, saved activations and KV cache are stored ("elem" storage in the kernels). */
+/** How a model's weights and KV cache are stored ("elem" storage in the kernels). */
 export type Storage = "f32" | "bf16";
 
 export const elementCount = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

@@ -1,3 +1,5 @@
+import log from "../../shaders/lib/log.wgsl" with { type: "text" };
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
@@ -49,7 +51,7 @@ function attention({ chunk, chunks, rows, heads, keys }: Tile): Kernel {
   const constants = `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const ROWS = ${rows}u; const HEADS = ${heads}u; const KEYS = ${keys}u;`;
   let kernel = kernels.get(constants);
   if (!kernel) {
-    kernel = defineKernel({ name: "attention", source, includes: [index, constants] });
+    kernel = defineKernel({ name: "attention", source, includes: [exp, log, index, constants] });
     kernels.set(constants, kernel);
   }
   return kernel;
@@ -75,7 +77,7 @@ const queryGroups = (tile: Tile, rows: number, heads: number, kvHeads: number): 
 ];
 
 /**
- * Packed variable-length causal attention: out elem [T, H, D] and lse f32 [T, H] from q elem [T, H, D] and k, v elem
+ * Packed variable-length causal attention: out f32 [T, H, D] and lse f32 [T, H] from q f32 [T, H, D] and k, v elem
  * [T, G, D], H a multiple of G. `starts` u32 [T] is the first row of a row's own sequence. Overwrites out and lse.
  */
 export function attentionForward(
@@ -116,9 +118,9 @@ export function attentionForward(
 }
 
 /**
- * Attention of the engine: row r of q elem [R, H, D] attends to positions 0 to positions[r] of its sequence, whose block
+ * Attention of the engine: row r of q f32 [R, H, D] attends to positions 0 to positions[r] of its sequence, whose block
  * table is row slots[r] of tables u32 [S, maxBlocks], in kCache and vCache elem [numBlocks * blockSize, G, D].
- * Overwrites out elem [R, H, D]; bit for bit what attentionForward gives for the same keys and values.
+ * Overwrites out f32 [R, H, D]; bit for bit what attentionForward gives for the same keys and values.
  */
 export function attentionPaged(
   rec: Recorder,

@@ -9,8 +9,22 @@ const kvCache = defineKernel({ name: "kv-cache", source, includes: [index] });
 
 const GROUP = 64;
 
+/** k and v f32 [T, G, D] as the cache would hold them: kPacked and vPacked elem [T, G, D], overwritten. */
+export function kvPack(
+  rec: Recorder,
+  { k, v, kPacked, vPacked }: { k: Tensor; v: Tensor; kPacked: Tensor; vPacked: Tensor },
+): void {
+  const ok = k.size % 2 === 0 && [v, kPacked, vPacked].every((tensor) => hasShape(tensor, ...k.shape));
+  check(ok, "kv_pack", "k, v, kPacked, vPacked [T, G, D] with even D", { k, v, kPacked, vPacked });
+  rec.dispatch(kvCache, "kv_pack", {
+    params: { rows: 1, pairs: k.size / 2 },
+    buffers: { k, v, k_packed: kPacked, v_packed: vPacked },
+    workgroups: [Math.ceil(k.size / 2 / GROUP)],
+  });
+}
+
 /**
- * Writes k and v elem [R, G, D] into kCache and vCache elem [numBlocks * blockSize, G, D], each row at its position u32 [R]
+ * Writes k and v f32 [R, G, D] into kCache and vCache elem [numBlocks * blockSize, G, D], each row at its position u32 [R]
  * of the sequence whose block table is row slots[r] of tables u32 [S, maxBlocks]. Rows go to different places.
  */
 export function kvCacheWrite(
@@ -53,7 +67,7 @@ export function kvCacheWrite(
   const pairs = (kvHeads * headDim) / 2;
   rec.dispatch(kvCache, "kv_cache_write", {
     params: { rows, pairs, block_size: blockSize, max_blocks: tables.shape[1]! },
-    buffers: { k, v, positions, slots, tables, k_cache: kCache, v_cache: vCache },
+    buffers: { k, v, positions, slots, tables, k_packed: kCache, v_packed: vCache },
     workgroups: [Math.ceil((rows * pairs) / GROUP)],
   });
 }

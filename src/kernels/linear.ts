@@ -14,54 +14,36 @@ const BIAS_COLUMNS = 8;
 const groups = (rows: number, columns: number) =>
   [Math.ceil(columns / GROUP_COLUMNS), Math.ceil(rows / GROUP_ROWS)] as const;
 
-/** y [T, N] = x [T, K] W[N, K]^T + bias [N], all elem. Overwrites y. K and N are even. */
+/**
+ * y f32 [T, N] = x f32 [T, K] W[N, K]^T, plus bias [N] and residual f32 [T, N] where given; W and bias are elem.
+ * Overwrites y, which is another tensor than residual. K and N are even.
+ */
 export function linearForward(
   rec: Recorder,
-  { x, weight, bias, y }: { x: Tensor; weight: Tensor; bias?: Tensor; y: Tensor },
+  { x, weight, bias, residual, y }: { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor; y: Tensor },
 ): void {
-  const [rows, inputs, outputs] = forwardShape("linear_forward", x, weight, bias, y);
-  rec.dispatch(linear, "linear_forward", {
-    params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0 },
-    buffers: { x, weight, bias: bias ?? weight, y },
-    workgroups: groups(rows, outputs),
-  });
-}
-
-/** y f32 [T, N] += x [T, K] W[N, K]^T + bias [N]: a projection back into the residual stream. K and N are even. */
-export function linearForwardResidual(
-  rec: Recorder,
-  { x, weight, bias, y }: { x: Tensor; weight: Tensor; bias?: Tensor; y: Tensor },
-): void {
-  const [rows, inputs, outputs] = forwardShape("linear_forward_residual", x, weight, bias, y);
-  rec.dispatch(linear, "linear_forward_residual", {
-    params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0 },
-    buffers: { x, weight, bias: bias ?? weight, residual: y },
-    workgroups: groups(rows, outputs),
-  });
-}
-
-function forwardShape(
-  op: string,
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | undefined,
-  y: Tensor,
-): [rows: number, inputs: number, outputs: number] {
   const [rows = 0, inputs = 0] = x.shape;
   const [outputs = 0] = weight.shape;
   const ok =
     hasShape(x, rows, inputs) &&
     hasShape(weight, outputs, inputs) &&
     hasShape(bias, outputs) &&
+    hasShape(residual, rows, outputs) &&
     hasShape(y, rows, outputs) &&
     inputs % 2 === 0 &&
     outputs % 2 === 0;
-  check(ok, op, "x [T, K], weight [N, K], bias [N], y [T, N] with even K and N", { x, weight, bias, y });
-  return [rows, inputs, outputs];
+  const expected = "x [T, K], weight [N, K], bias [N], residual, y [T, N] with even K and N";
+  check(ok, "linear_forward", expected, { x, weight, bias, residual, y });
+  rec.dispatch(linear, "linear_forward", {
+    params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0 },
+    // A binding must hold some tensor even where it is not read.
+    buffers: { x, weight, bias: bias ?? weight, residual: residual ?? x, y },
+    workgroups: groups(rows, outputs),
+  });
 }
 
 /**
- * logits f32 [T, rows] = x [T, K] W[row0 : row0 + rows]^T: one chunk of the vocabulary of the head W [V, K].
+ * logits f32 [T, rows] = x f32 [T, K] W[row0 : row0 + rows]^T: one chunk of the vocabulary of the head W [V, K].
  * Overwrites logits. K is even; V and rows may be odd.
  */
 export function linearLogits(
@@ -112,7 +94,7 @@ export function linearBackwardInput(
 }
 
 /**
- * dweight[row0 : row0 + N] += dy^T x, with x elem [T, K], dy f32 [T, N] and dweight f32 [V >= row0 + N, K].
+ * dweight[row0 : row0 + N] += dy^T x, with x f32 [T, K], dy f32 [T, N] and dweight f32 [V >= row0 + N, K].
  * K is even, N may be odd.
  */
 export function linearBackwardWeight(

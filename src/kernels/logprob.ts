@@ -1,3 +1,5 @@
+import log from "../../shaders/lib/log.wgsl" with { type: "text" };
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import source from "../../shaders/logprob.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -6,7 +8,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 import { linearLogits } from "./linear.ts";
 
-const logprobKernel = defineKernel({ name: "logprob", source, includes: [index] });
+const logprobKernel = defineKernel({ name: "logprob", source, includes: [exp, log, index] });
 
 /** Columns of the vocabulary that are summed together, and that the trainer holds at a time; as in logprob.wgsl. */
 export const VOCAB_CHUNK = 2048;
@@ -70,7 +72,7 @@ export function logSumExp(
 
 /**
  * logprob f32 [T] of `targets` u32 [T] under softmax(hidden W^T / temperature), its log-normaliser lse f32 [T] and its
- * entropy f32 [T] in nats. hidden is elem [T, C], the head W elem [V, C], temperature is above 0. Overwrites all three.
+ * entropy f32 [T] in nats. hidden is f32 [T, C], the head W elem [V, C], temperature is above 0. Overwrites all three.
  * The logits exist VOCAB_CHUNK columns at a time (8 KiB a token). A row's results do not depend on the other rows, and
  * lse and logprob have the bits that the sampler gets (decodeLogits and sampleTokens) for the same hidden state.
  */

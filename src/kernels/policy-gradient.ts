@@ -1,3 +1,4 @@
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import source from "../../shaders/policy-gradient.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -7,7 +8,7 @@ import { check, hasShape } from "./check.ts";
 import { linearBackwardInput, linearBackwardWeight, linearLogits } from "./linear.ts";
 import { vocabularyChunks } from "./logprob.ts";
 
-const kernel = defineKernel({ name: "policy-gradient", source, includes: [index] });
+const kernel = defineKernel({ name: "policy-gradient", source, includes: [exp, index] });
 
 /** Estimators of KL(policy, reference) per token, d = logprob - ref: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d. */
 export type KlEstimator = "none" | "k1" | "k2" | "k3";
@@ -16,7 +17,7 @@ const KL_ESTIMATORS: readonly KlEstimator[] = ["none", "k1", "k2", "k3"];
 
 /** What every loss on log-probabilities shares. */
 export interface HeadTensors {
-  /** elem [T, C] */
+  /** f32 [T, C] */
   hidden: Tensor;
   /** The head, elem [V, C]. */
   weight: Tensor;

@@ -11,31 +11,33 @@ const GROUP_ROWS = 4;
 const GROUP_COLUMNS = 8;
 
 /**
- * y elem [T, C] = x rstd weight, rstd f32 [T] = 1 / sqrt(mean(x^2) + eps) (Zhang & Sennrich 2019), of the residual
- * stream x f32 [T, C] and weight elem [C], C even. Overwrites y and rstd; the backward pass reads rstd.
+ * y f32 [..., C] = x rstd weight, rstd f32 [...] = 1 / sqrt(mean(x^2) + eps) (Zhang & Sennrich 2019), of x f32 [..., C] and
+ * weight elem [C], C even: rows are tokens of the residual stream, or heads of queries and keys (Qwen3). Overwrites y and
+ * rstd; the backward pass reads rstd.
  */
 export function rmsnormForward(
   rec: Recorder,
   { x, weight, y, rstd, eps }: { x: Tensor; weight: Tensor; y: Tensor; rstd: Tensor; eps: number },
 ): void {
-  const [rows = 0, columns = 0] = x.shape;
+  const [columns = 0] = weight.shape;
+  const outer = x.shape.slice(0, -1);
   const ok =
-    hasShape(x, rows, columns) &&
+    hasShape(x, ...outer, columns) &&
     hasShape(weight, columns) &&
-    hasShape(y, rows, columns) &&
-    hasShape(rstd, rows) &&
+    hasShape(y, ...x.shape) &&
+    hasShape(rstd, ...outer) &&
     columns % 2 === 0;
-  check(ok, "rmsnorm_forward", "x [T, C], weight [C], y [T, C], rstd [T] with even C", { x, weight, y, rstd });
+  check(ok, "rmsnorm_forward", "x, y [..., C], weight [C], rstd [...] with even C", { x, weight, y, rstd });
   rec.dispatch(rmsnorm, "rmsnorm_forward", {
-    params: { rows, columns, eps },
+    params: { rows: rstd.size, columns, eps },
     buffers: { x, weight, y, rstd },
-    workgroups: [Math.ceil(rows / GROUP_ROWS)],
+    workgroups: [Math.ceil(rstd.size / GROUP_ROWS)],
   });
 }
 
 /**
- * Adds to dx f32 [T, C] (the gradient of the residual stream, to which the norm's branch contributes) and to dweight
- * f32 [C], from dy f32 [T, C] and what rmsnormForward read and saved.
+ * From dy f32 [..., C] and what rmsnormForward read and saved: dx f32 [..., C], added to what it holds if `accumulate` (the
+ * residual stream, to which the norm's branch contributes), otherwise overwritten. Adds to dweight f32 [C].
  */
 export function rmsnormBackward(
   rec: Recorder,
@@ -46,87 +48,30 @@ export function rmsnormBackward(
     dy,
     dx,
     dweight,
-  }: { x: Tensor; weight: Tensor; rstd: Tensor; dy: Tensor; dx: Tensor; dweight: Tensor },
+    accumulate,
+  }: { x: Tensor; weight: Tensor; rstd: Tensor; dy: Tensor; dx: Tensor; dweight: Tensor; accumulate: boolean },
 ): void {
-  const [rows = 0, columns = 0] = x.shape;
+  const [columns = 0] = weight.shape;
+  const outer = x.shape.slice(0, -1);
   const ok =
-    hasShape(x, rows, columns) &&
+    hasShape(x, ...outer, columns) &&
     hasShape(weight, columns) &&
-    hasShape(rstd, rows) &&
-    hasShape(dy, rows, columns) &&
-    hasShape(dx, rows, columns) &&
+    hasShape(rstd, ...outer) &&
+    hasShape(dy, ...x.shape) &&
+    hasShape(dx, ...x.shape) &&
     hasShape(dweight, columns) &&
     columns % 2 === 0;
-  const expected = "x, dy, dx [T, C], weight, dweight [C], rstd [T] with even C";
+  const expected = "x, dy, dx [..., C], weight, dweight [C], rstd [...] with even C";
   check(ok, "rmsnorm_backward", expected, { x, weight, rstd, dy, dx, dweight });
+  const params = { rows: rstd.size, columns, accumulate: accumulate ? 1 : 0 };
   rec.dispatch(rmsnorm, "rmsnorm_backward", {
-    params: { rows, columns },
+    params,
     buffers: { x, weight, saved_rstd: rstd, dy, dx },
-    workgroups: [Math.ceil(rows / GROUP_ROWS)],
+    workgroups: [Math.ceil(rstd.size / GROUP_ROWS)],
   });
   rec.dispatch(rmsnorm, "rmsnorm_backward_weight", {
-    params: { rows, columns },
+    params,
     buffers: { x, saved_rstd: rstd, dy, dweight },
-    workgroups: [Math.ceil(columns / GROUP_COLUMNS)],
-  });
-}
-
-/**
- * The norm over each head of queries or keys (Qwen3): x elem [T, H, D], weight elem [D], D even. Overwrites
- * y elem [T, H, D] and rstd f32 [T, H].
- */
-export function headNormForward(
-  rec: Recorder,
-  { x, weight, y, rstd, eps }: { x: Tensor; weight: Tensor; y: Tensor; rstd: Tensor; eps: number },
-): void {
-  const [tokens = 0, heads = 0, columns = 0] = x.shape;
-  const ok =
-    hasShape(x, tokens, heads, columns) &&
-    hasShape(weight, columns) &&
-    hasShape(y, tokens, heads, columns) &&
-    hasShape(rstd, tokens, heads) &&
-    columns % 2 === 0;
-  check(ok, "head_norm_forward", "x, y [T, H, D], weight [D], rstd [T, H] with even D", { x, weight, y, rstd });
-  const rows = tokens * heads;
-  rec.dispatch(rmsnorm, "head_norm_forward", {
-    params: { rows, columns, eps },
-    buffers: { heads: x, weight, y, rstd },
-    workgroups: [Math.ceil(rows / GROUP_ROWS)],
-  });
-}
-
-/** Overwrites dx f32 [T, H, D] and adds to dweight f32 [D], from dy f32 [T, H, D]. */
-export function headNormBackward(
-  rec: Recorder,
-  {
-    x,
-    weight,
-    rstd,
-    dy,
-    dx,
-    dweight,
-  }: { x: Tensor; weight: Tensor; rstd: Tensor; dy: Tensor; dx: Tensor; dweight: Tensor },
-): void {
-  const [tokens = 0, heads = 0, columns = 0] = x.shape;
-  const ok =
-    hasShape(x, tokens, heads, columns) &&
-    hasShape(weight, columns) &&
-    hasShape(rstd, tokens, heads) &&
-    hasShape(dy, tokens, heads, columns) &&
-    hasShape(dx, tokens, heads, columns) &&
-    hasShape(dweight, columns) &&
-    columns % 2 === 0;
-  const expected = "x, dy, dx [T, H, D], weight, dweight [D], rstd [T, H] with even D";
-  check(ok, "head_norm_backward", expected, { x, weight, rstd, dy, dx, dweight });
-  const rows = tokens * heads;
-  rec.dispatch(rmsnorm, "head_norm_backward", {
-    params: { rows, columns },
-    buffers: { heads: x, weight, saved_rstd: rstd, dy, dx },
-    workgroups: [Math.ceil(rows / GROUP_ROWS)],
-  });
-  rec.dispatch(rmsnorm, "head_norm_backward_weight", {
-    params: { rows, columns },
-    buffers: { heads: x, saved_rstd: rstd, dy, dweight },
     workgroups: [Math.ceil(columns / GROUP_COLUMNS)],
   });
 }

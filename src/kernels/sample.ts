@@ -1,3 +1,4 @@
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import rng from "../../shaders/lib/rng.wgsl" with { type: "text" };
 import source from "../../shaders/sample.wgsl" with { type: "text" };
@@ -8,13 +9,13 @@ import { check, hasShape } from "./check.ts";
 import { linearLogits } from "./linear.ts";
 import { logitSums, logSumExp, VOCAB_CHUNK } from "./logprob.ts";
 
-const sample = defineKernel({ name: "sample", source, includes: [index, rng] });
+const sample = defineKernel({ name: "sample", source, includes: [exp, index, rng] });
 
 const rowGroups = (rows: number) => [Math.ceil(rows / 64)] as const;
 
 /**
  * What sampleTokens reads of a decode batch: logits f32 [R, V] = hidden W^T / temperature and their log-normaliser lse
- * f32 [R], both new tensors that the caller releases. hidden is elem [R, C], the head W elem [V, C]. For greedy decoding
+ * f32 [R], both new tensors that the caller releases. hidden is f32 [R, C], the head W elem [V, C]. For greedy decoding
  * pass temperature 1. The bits are those of logprobForward.
  */
 export function decodeLogits(

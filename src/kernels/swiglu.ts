@@ -1,3 +1,4 @@
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import source from "../../shaders/swiglu.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -5,11 +6,11 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 
-const swiglu = defineKernel({ name: "swiglu", source, includes: [index] });
+const swiglu = defineKernel({ name: "swiglu", source, includes: [exp, index] });
 
 const GROUP_PAIRS = 64;
 
-/** y = silu(gate) up (Shazeer 2020), all elem [T, I] with even I. Overwrites y. */
+/** y = silu(gate) up (Shazeer 2020), all f32 [T, I] with even I. Overwrites y. */
 export function swigluForward(rec: Recorder, { gate, up, y }: { gate: Tensor; up: Tensor; y: Tensor }): void {
   const ok = [up, y].every((tensor) => hasShape(tensor, ...gate.shape)) && gate.size % 2 === 0;
   check(ok, "swiglu_forward", "gate, up, y [T, I] with even I", { gate, up, y });
@@ -21,7 +22,7 @@ export function swigluForward(rec: Recorder, { gate, up, y }: { gate: Tensor; up
   });
 }
 
-/** Overwrites dgate and dup, f32 [T, I], from gate and up, elem [T, I], and dy f32 [T, I]. */
+/** Overwrites dgate and dup, f32 [T, I], from gate, up and dy, f32 [T, I]. */
 export function swigluBackward(
   rec: Recorder,
   { gate, up, dy, dgate, dup }: { gate: Tensor; up: Tensor; dy: Tensor; dgate: Tensor; dup: Tensor },

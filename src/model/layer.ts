@@ -1,28 +1,29 @@
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionBackward } from "../kernels/attention.ts";
-import {
-  linearBackwardBias,
-  linearBackwardInput,
-  linearBackwardWeight,
-  linearForward,
-  linearForwardResidual,
-} from "../kernels/linear.ts";
-import { headNormBackward, headNormForward, rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
+import { linearBackwardBias, linearBackwardInput, linearBackwardWeight, linearForward } from "../kernels/linear.ts";
+import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { DeviceBatch } from "./batch.ts";
 import type { Model } from "./model.ts";
 
-/**
- * How a layer's queries meet keys and values: over the packed batch in training, through the paged cache in the engine.
- * Returns the per-head log-sum-exp [T, H] where the backward pass will want it.
- */
-export type Attend = (qkv: { q: Tensor; k: Tensor; v: Tensor; out: Tensor; layer: number }) => Tensor | null;
+/** What attention leaves for its backward pass: rounded keys and values elem [T, G, D] and log-sum-exp f32 [T, H]. */
+export interface Attended {
+  kPacked: Tensor;
+  vPacked: Tensor;
+  lse: Tensor;
+}
 
-/** What a layer's backward pass needs of its forward pass. elem [T, *] unless said otherwise. */
+/**
+ * How a layer's queries meet keys and values, all f32: over the packed batch in training, through the paged cache in the
+ * engine, which has no use for the result.
+ */
+export type Attend = (qkv: { q: Tensor; k: Tensor; v: Tensor; out: Tensor; layer: number }) => Attended | null;
+
+/** What a layer's backward pass needs of its forward pass. f32 [T, *]. */
 export interface LayerActivations {
-  /** The residual stream before attention and before the MLP, f32 [T, C]. */
+  /** The residual stream before attention and before the MLP. */
   input: Tensor;
   middle: Tensor;
   attentionNorm: Tensor;
@@ -34,10 +35,8 @@ export interface LayerActivations {
   kRstd: Tensor | null;
   /** After norm and rotation. */
   q: Tensor;
-  k: Tensor;
-  v: Tensor;
+  attention: Attended | null;
   attended: Tensor;
-  lse: Tensor | null;
   mlpNorm: Tensor;
   mlpRstd: Tensor;
   gate: Tensor;
@@ -46,7 +45,8 @@ export interface LayerActivations {
 }
 
 export function releaseActivations(rec: Recorder, activations: LayerActivations): void {
-  rec.gpu.release(...Object.values(activations));
+  const { attention, ...tensors } = activations;
+  rec.gpu.release(...Object.values(tensors), ...Object.values(attention ?? {}));
 }
 
 const layerName = (layer: number, rest: string) => `model.layers.${layer}.${rest}`;
@@ -61,26 +61,25 @@ export function layerForward(
   const { gpu } = rec;
   const { numHeads, numKvHeads, headDim, hiddenSize, intermediateSize, rmsNormEps: eps, qkNorm } = model.config;
   const rows = input.shape[0]!;
-  const elem = (...shape: number[]) => gpu.empty([rows, ...shape], model.storage);
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const bias = (name: string) => model.parameters.get(layerName(layer, `${name}.bias`));
-  const project = (x: Tensor, name: string, y: Tensor) =>
-    linearForward(rec, { x, weight: weight(name), bias: bias(name), y });
+  const project = (x: Tensor, name: string, y: Tensor, residual?: Tensor) =>
+    linearForward(rec, { x, weight: weight(name), bias: bias(name), residual, y });
 
-  const attentionNorm = elem(hiddenSize);
+  const attentionNorm = f32(hiddenSize);
   const attentionRstd = f32();
   rmsnormForward(rec, { x: input, weight: weight("input_layernorm"), y: attentionNorm, rstd: attentionRstd, eps });
 
   const heads = (name: string, count: number) => {
-    const y = elem(count, headDim);
+    const y = f32(count, headDim);
     project(attentionNorm, `self_attn.${name}`, y.view([rows, count * headDim]));
     return y;
   };
   const normHeads = (raw: Tensor, name: string) => {
-    const y = elem(raw.shape[1]!, headDim);
+    const y = f32(raw.shape[1]!, headDim);
     const rstd = f32(raw.shape[1]!);
-    headNormForward(rec, { x: raw, weight: weight(`self_attn.${name}`), y, rstd, eps });
+    rmsnormForward(rec, { x: raw, weight: weight(`self_attn.${name}`), y, rstd, eps });
     return { y, rstd };
   };
   const rawQ = heads("q_proj", numHeads);
@@ -93,29 +92,23 @@ export function layerForward(
   ropeForward(rec, { x: q, positions, table: rope });
   ropeForward(rec, { x: k, positions, table: rope });
 
-  const attended = elem(numHeads, headDim);
-  const lse = attend({ q, k, v, out: attended, layer });
+  const attended = f32(numHeads, headDim);
+  const attention = attend({ q, k, v, out: attended, layer });
+  gpu.release(v, k);
   const middle = f32(hiddenSize);
-  rec.copy(input, middle);
-  linearForwardResidual(rec, {
-    x: attended.view([rows, numHeads * headDim]),
-    weight: weight("self_attn.o_proj"),
-    bias: bias("self_attn.o_proj"),
-    y: middle,
-  });
+  project(attended.view([rows, numHeads * headDim]), "self_attn.o_proj", middle, input);
 
-  const mlpNorm = elem(hiddenSize);
+  const mlpNorm = f32(hiddenSize);
   const mlpRstd = f32();
   rmsnormForward(rec, { x: middle, weight: weight("post_attention_layernorm"), y: mlpNorm, rstd: mlpRstd, eps });
-  const gate = elem(intermediateSize);
-  const up = elem(intermediateSize);
-  const activated = elem(intermediateSize);
+  const gate = f32(intermediateSize);
+  const up = f32(intermediateSize);
+  const activated = f32(intermediateSize);
   project(mlpNorm, "mlp.gate_proj", gate);
   project(mlpNorm, "mlp.up_proj", up);
   swigluForward(rec, { gate, up, y: activated });
   const output = f32(hiddenSize);
-  rec.copy(middle, output);
-  linearForwardResidual(rec, { x: activated, weight: weight("mlp.down_proj"), bias: bias("mlp.down_proj"), y: output });
+  project(activated, "mlp.down_proj", output, middle);
 
   return {
     output,
@@ -129,10 +122,8 @@ export function layerForward(
       qRstd: normedQ?.rstd ?? null,
       kRstd: normedK?.rstd ?? null,
       q,
-      k,
-      v,
+      attention,
       attended,
-      lse,
       mlpNorm,
       mlpRstd,
       gate,
@@ -187,6 +178,7 @@ export function layerBackward(
     dy: dNorm,
     dx,
     dweight: gradient("post_attention_layernorm.weight"),
+    accumulate: true,
   });
   gpu.release(dActivated, dgate, dup);
 
@@ -199,11 +191,11 @@ export function layerBackward(
   const delta = f32(numHeads);
   attentionBackward(rec, {
     q: saved.q,
-    k: saved.k,
-    v: saved.v,
+    k: saved.attention!.kPacked,
+    v: saved.attention!.vPacked,
     out: saved.attended,
     dout: dAttended,
-    lse: saved.lse!,
+    lse: saved.attention!.lse,
     starts: batch.starts,
     ends: batch.ends,
     delta,
@@ -217,13 +209,14 @@ export function layerBackward(
   ropeBackward(rec, { dx: dk, positions: batch.positions, table: rope });
   const headNorm = (name: string, x: Tensor, rstd: Tensor, dy: Tensor) => {
     const dRaw = f32(dy.shape[1]!, headDim);
-    headNormBackward(rec, {
+    rmsnormBackward(rec, {
       x,
       weight: weight(`self_attn.${name}`),
       rstd,
       dy,
       dx: dRaw,
       dweight: gradient(`self_attn.${name}.weight`),
+      accumulate: false,
     });
     gpu.release(dy);
     return dRaw;
@@ -240,6 +233,7 @@ export function layerBackward(
     dy: dNorm,
     dx,
     dweight: gradient("input_layernorm.weight"),
+    accumulate: true,
   });
   gpu.release(dq, dk, dv, dNorm);
 }

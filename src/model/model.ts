@@ -79,7 +79,7 @@ export class Model {
     return new Model(gpu, config, dtype, parameters);
   }
 
-  /** How weights, saved activations and the KV cache are stored. */
+  /** How weights and the KV cache are stored. */
   get storage(): Storage {
     return STORAGE[this.dtype];
   }

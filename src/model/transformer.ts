@@ -2,6 +2,7 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionForward } from "../kernels/attention.ts";
 import { embeddingBackward, embeddingForward } from "../kernels/embedding.ts";
+import { kvPack } from "../kernels/kv-cache.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import type { DeviceBatch } from "./batch.ts";
 import { layerBackward, layerForward, releaseActivations, type Attend, type LayerActivations } from "./layer.ts";
@@ -9,7 +10,7 @@ import type { Model } from "./model.ts";
 
 /** A forward pass kept for its backward pass. */
 export interface Trace {
-  /** Final hidden states after the last norm, elem [T, C]. */
+  /** Final hidden states after the last norm, f32 [T, C]. */
   hidden: Tensor;
   rstd: Tensor;
   /** The residual stream that the last norm read, f32 [T, C]. */
@@ -25,9 +26,9 @@ export function embed(rec: Recorder, model: Model, ids: Tensor): Tensor {
   return out;
 }
 
-/** The last norm: residual stream f32 [T, C] to the hidden states that the head reads, elem [T, C]. */
+/** The last norm: residual stream f32 [T, C] to the hidden states that the head reads, f32 [T, C]. */
 export function finalNorm(rec: Recorder, model: Model, x: Tensor): { hidden: Tensor; rstd: Tensor } {
-  const hidden = rec.gpu.empty(x.shape, model.storage);
+  const hidden = rec.gpu.empty(x.shape, "f32");
   const rstd = rec.gpu.empty([x.shape[0]!], "f32");
   rmsnormForward(rec, {
     x,
@@ -42,12 +43,16 @@ export function finalNorm(rec: Recorder, model: Model, x: Tensor): { hidden: Ten
 const packedAttention =
   (rec: Recorder, model: Model, starts: Tensor): Attend =>
   ({ q, k, v, out }) => {
+    const kPacked = rec.gpu.empty(k.shape, model.storage);
+    const vPacked = rec.gpu.empty(v.shape, model.storage);
     const lse = rec.gpu.empty([q.shape[0]!, q.shape[1]!], "f32");
-    attentionForward(rec, { q, k, v, starts, out, lse, scale: 1 / Math.sqrt(model.config.headDim) });
-    return lse;
+    kvPack(rec, { k, v, kPacked, vPacked });
+    const scale = 1 / Math.sqrt(model.config.headDim);
+    attentionForward(rec, { q, k: kPacked, v: vPacked, starts, out, lse, scale });
+    return { kPacked, vPacked, lse };
   };
 
-/** Final hidden states of a packed batch, elem [T, C]. Keeps nothing else. */
+/** Final hidden states of a packed batch, f32 [T, C]. Keeps nothing else. */
 export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor {
   const attend = packedAttention(rec, model, batch.starts);
   const rope = model.rope(batch.maxLength);
@@ -86,8 +91,8 @@ export function forwardWithTrace(
       attend,
     });
     if (recompute) {
-      const { input, ...rest } = activations;
-      rec.gpu.release(...Object.values(rest));
+      const { input, attention, ...rest } = activations;
+      rec.gpu.release(...Object.values(rest), ...Object.values(attention ?? {}));
       layers.push(input);
     } else {
       layers.push(activations);
@@ -112,7 +117,7 @@ export function backward(
 ): void {
   const { gpu } = rec;
   const rope = model.rope(batch.maxLength);
-  const dx = gpu.zeros(dhidden.shape, "f32");
+  const dx = gpu.empty(dhidden.shape, "f32");
   rmsnormBackward(rec, {
     x: trace.last,
     weight: model.parameter("model.norm.weight"),
@@ -120,6 +125,7 @@ export function backward(
     dy: dhidden,
     dx,
     dweight: grads.get("model.norm.weight")!,
+    accumulate: false,
   });
   gpu.release(dhidden, trace.hidden, trace.rstd, trace.last);
   for (let layer = model.config.numLayers - 1; layer >= 0; layer--) {

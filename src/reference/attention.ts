@@ -52,21 +52,14 @@ export function attentionForward(attention: Attention): { out: Float64Array; lse
   return { out, lse };
 }
 
-/**
- * Gradients of attentionForward's out with respect to q, k and v. `out` stands in for its value, where a kernel reads
- * back one that was rounded to bf16.
- */
-export function attentionBackward({
-  dout,
-  out: saved,
-  ...attention
-}: Attention & { dout: Float64Array; out?: Float64Array }): {
+/** Gradients of attentionForward's out with respect to q, k and v. */
+export function attentionBackward({ dout, ...attention }: Attention & { dout: Float64Array }): {
   dq: Float64Array;
   dk: Float64Array;
   dv: Float64Array;
 } {
   const { q, k, v, headDim, scale } = attention;
-  const out = saved ?? attentionForward(attention).out;
+  const { out } = attentionForward(attention);
   const [dq, dk, dv] = [new Float64Array(q.length), new Float64Array(k.length), new Float64Array(v.length)];
   forEachPair(attention, ({ query, key, weight }) => {
     const ds = weight * (dot(dout, query, v, key, headDim) - dot(dout, query, out, query, headDim)) * scale;

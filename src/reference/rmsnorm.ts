@@ -47,6 +47,3 @@ export function rmsnormBackward({
   }
   return { dx, dweight };
 }
-
-export const headNormForward = rmsnormForward;
-export const headNormBackward = rmsnormBackward;

@@ -18,7 +18,7 @@ export const configSchema = z.strictObject({
       dtype: z
         .enum(["bfloat16", "float32"])
         .default("bfloat16")
-        .describe("storage of weights, saved activations and KV cache"),
+        .describe("storage of weights and KV cache"),
       recompute: z
         .boolean()
         .default(false)

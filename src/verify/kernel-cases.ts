@@ -54,7 +54,7 @@ export async function* verifyAttention(gpu: Gpu, files: Files, path: string, dty
     const [rows, heads, headDim] = shapeOf("q") as [number, number, number];
     const load = async (name: string, as: "f32" | "bf16") =>
       gpu.upload(await reference.readF32(`${id}.${name}`), shapeOf(name), as);
-    const [q, k, v] = [await load("q", storage), await load("k", storage), await load("v", storage)];
+    const [q, k, v] = [await load("q", "f32"), await load("k", storage), await load("v", storage)];
     const dout = await load("dout", "f32");
     const cuSeqlens = await reference.readU32(`${id}.cu_seqlens`);
     const bounds = { starts: new Uint32Array(rows), ends: new Uint32Array(rows) };
@@ -64,7 +64,7 @@ export async function* verifyAttention(gpu: Gpu, files: Files, path: string, dty
     }
     const starts = gpu.upload(bounds.starts, [rows], "u32");
     const ends = gpu.upload(bounds.ends, [rows], "u32");
-    const out = gpu.empty(q.shape, storage);
+    const out = gpu.empty(q.shape, "f32");
     const lse = gpu.empty([rows, heads], "f32");
     const delta = gpu.empty([rows, heads], "f32");
     const [dq, dk, dv] = [gpu.empty(q.shape, "f32"), gpu.empty(k.shape, "f32"), gpu.empty(v.shape, "f32")];

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
-import { kvCacheWrite } from "../../src/kernels/kv-cache.ts";
+import { kvCacheWrite, kvPack } from "../../src/kernels/kv-cache.ts";
 import * as twin from "../../src/reference/kv-cache.ts";
 import { f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
 
@@ -17,14 +17,14 @@ test.each(STORAGES)("rows go to their places and nowhere else, in %s", async (st
   const [rows, kvHeads, headDim, numBlocks] = [5, 3, 10, 10];
   const rowSize = kvHeads * headDim;
   const cacheShape = [numBlocks * paging.blockSize, kvHeads, headDim];
-  const [k, v] = [stored(randn(1, rows * rowSize), storage), stored(randn(2, rows * rowSize), storage)];
+  const [k, v] = [randn(1, rows * rowSize), randn(2, rows * rowSize)];
   const before = stored(randn(3, cacheShape[0]! * rowSize), storage);
   const [kCache, vCache] = [guarded(gpu, cacheShape, storage), guarded(gpu, cacheShape, storage)];
   gpu.write(kCache.tensor, before);
   gpu.write(vCache.tensor, before);
   kvCacheWrite(gpu.recorder(), {
-    k: gpu.upload(k, [rows, kvHeads, headDim], storage),
-    v: gpu.upload(v, [rows, kvHeads, headDim], storage),
+    k: gpu.upload(k, [rows, kvHeads, headDim], "f32"),
+    v: gpu.upload(v, [rows, kvHeads, headDim], "f32"),
     positions: gpu.upload(paging.positions, [rows], "u32"),
     slots: gpu.upload(paging.slots, [rows], "u32"),
     tables: gpu.upload(paging.tables, [2, paging.maxBlocks], "u32"),
@@ -37,10 +37,26 @@ test.each(STORAGES)("rows go to their places and nowhere else, in %s", async (st
     [v, vCache],
   ] as const) {
     const want = f64(before);
-    twin.kvCacheWrite({ rows: f64(values), cache: want, rowSize, ...paging });
+    twin.kvCacheWrite({ rows: f64(stored(values, storage)), cache: want, rowSize, ...paging });
     expect(f64(await gpu.readF32(cache.tensor))).toEqual(want);
     await cache.expectUntouched();
   }
+});
+
+test.each(STORAGES)("packed rows are rounded like the cache's, in %s", async (storage) => {
+  const gpu = await testGpu();
+  const shape = [7, 3, 10];
+  const [k, v] = [randn(1, 210), randn(2, 210)];
+  const [kPacked, vPacked] = [guarded(gpu, shape, storage), guarded(gpu, shape, storage)];
+  const tensors = { k: gpu.upload(k, shape, "f32"), v: gpu.upload(v, shape, "f32") };
+  kvPack(gpu.recorder(), { ...tensors, kPacked: kPacked.tensor, vPacked: vPacked.tensor });
+  expect(await gpu.readF32(kPacked.tensor)).toEqual(stored(k, storage));
+  expect(await gpu.readF32(vPacked.tensor)).toEqual(stored(v, storage));
+  await kPacked.expectUntouched();
+  await vPacked.expectUntouched();
+  expect(() =>
+    kvPack(gpu.recorder(), { ...tensors, kPacked: kPacked.tensor, vPacked: gpu.zeros([7, 30], storage) }),
+  ).toThrow(ShapeError);
 });
 
 test("shapes that do not fit are named", async () => {

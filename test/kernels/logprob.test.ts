@@ -8,10 +8,7 @@ import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../
 
 /** Hidden states, one of them large enough that its softmax is nearly one-hot, and a head. */
 function inputsOf(tokens: number, inputs: number, vocabulary: number, storage: Storage) {
-  const hidden = stored(
-    randn(1, tokens * inputs).map((v, i) => (Math.floor(i / inputs) === 1 ? 20 * v : v)),
-    storage,
-  );
+  const hidden = randn(1, tokens * inputs).map((v, i) => (Math.floor(i / inputs) === 1 ? 20 * v : v));
   const weight = stored(randn(2, vocabulary * inputs), storage);
   // The first and the last token of the vocabulary, and of its chunks, among the targets.
   const edges = [vocabulary - 1, 0, VOCAB_CHUNK - 1, VOCAB_CHUNK].filter((v) => v < vocabulary);
@@ -41,7 +38,7 @@ describe.each(STORAGES)("logprob in %s", (storage) => {
       entropy: guarded(gpu, [tokens], "f32"),
     };
     logprobForward(gpu.recorder(), {
-      hidden: gpu.upload(hidden, [tokens, inputs], storage),
+      hidden: gpu.upload(hidden, [tokens, inputs], "f32"),
       weight: gpu.upload(weight, [vocabulary, inputs], storage),
       targets: gpu.upload(targets, [tokens], "u32"),
       temperature,
@@ -67,7 +64,7 @@ async function run(gpu: Gpu, hidden: Float32Array, targets: Uint32Array, weight:
     entropy: gpu.empty([tokens], "f32"),
   };
   logprobForward(gpu.recorder(), {
-    hidden: gpu.upload(hidden, [tokens, inputs], "bf16"),
+    hidden: gpu.upload(hidden, [tokens, inputs], "f32"),
     weight: gpu.upload(weight, [weight.length / inputs, inputs], "bf16"),
     targets: gpu.upload(targets, [tokens], "u32"),
     temperature: 0.7,

@@ -27,7 +27,7 @@ const options = { epsilon: 0.2, beta: 0.05 };
 
 /** Inputs with ratios inside the range and beyond both ends, advantages of both signs, and a few tokens not trained. */
 function inputsOf({ tokens, inputs, vocabulary, temperature }: Case, storage: Storage) {
-  const hidden = stored(randn(1, tokens * inputs), storage);
+  const hidden = randn(1, tokens * inputs);
   const weight = stored(randn(2, vocabulary * inputs), storage);
   const targets = Uint32Array.from({ length: tokens }, (_, t) => vocabulary - 1 - ((t * 37) % vocabulary));
   const shape = { inputs, vocabulary, temperature };
@@ -50,7 +50,7 @@ type Inputs = ReturnType<typeof inputsOf>;
 /** The tensors of a head after its forward pass; what the gradient writes is guarded. */
 function headOf(gpu: Gpu, { tokens, inputs, vocabulary, temperature }: Case, data: Inputs, storage: Storage) {
   const shared = {
-    hidden: gpu.upload(data.hidden, [tokens, inputs], storage),
+    hidden: gpu.upload(data.hidden, [tokens, inputs], "f32"),
     weight: gpu.upload(data.weight, [vocabulary, inputs], storage),
     targets: gpu.upload(data.targets, [tokens], "u32"),
     logprob: gpu.empty([tokens], "f32"),

@@ -201,7 +201,7 @@ describe.each(STORAGES)("sampler and trainer in %s", (storage) => {
     const weight = gpu.upload(randn(2, vocabulary * inputs), [vocabulary, inputs], storage);
     const first = 31;
     const { logits, lse } = decodeLogits(rec, {
-      hidden: gpu.upload(hidden.slice(first * inputs, (first + rows) * inputs), [rows, inputs], storage),
+      hidden: gpu.upload(hidden.slice(first * inputs, (first + rows) * inputs), [rows, inputs], "f32"),
       weight,
       temperature,
     });
@@ -232,7 +232,7 @@ describe.each(STORAGES)("sampler and trainer in %s", (storage) => {
       entropy: gpu.empty([batch], "f32"),
     };
     logprobForward(rec, {
-      hidden: gpu.upload(hidden, [batch, inputs], storage),
+      hidden: gpu.upload(hidden, [batch, inputs], "f32"),
       weight,
       targets: gpu.upload(targets, [batch], "u32"),
       temperature,

@@ -1,3 +1,4 @@
+import type { AlphaGoal } from "../core/alpha-control.ts";
 import type { EngineOptions } from "../engine/llm.ts";
 import type { Config } from "../run/config.ts";
 import type { EvaluateOptions } from "../train/evaluate.ts";
@@ -22,8 +23,14 @@ export const adamwOptions = ({ optim }: Config): AdamWOptions => ({
   maxGradNorm: optim.max_grad_norm,
 });
 
+const alphaGoal = ({ rl }: Config): AlphaGoal => {
+  if (rl.target_length !== undefined) return { targetLength: rl.target_length };
+  if (rl.max_accuracy_drop !== undefined) return { maxAccuracyDrop: rl.max_accuracy_drop };
+  return { alpha: rl.alpha };
+};
+
 export const rlOptions = (config: Config): RlOptions => ({
-  alpha: config.rl.alpha,
+  alpha: alphaGoal(config),
   numPrompts: config.rl.num_prompts,
   numGenerations: config.rl.num_generations,
   numSteps: config.rl.num_steps,

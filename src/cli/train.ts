@@ -48,7 +48,7 @@ export async function runTraining(
   await folder.cutBack(state.step);
   const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
   note(
-    `${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | alpha ${options.alpha}, seed ${options.seed} | ` +
+    `${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
       (checkpoint ? `goes on after iteration ${state.step}` : `${folder.dir}`),
   );
 
@@ -57,8 +57,12 @@ export async function runTraining(
     saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
   const start = performance.now();
   const firstIteration = state.step;
+  const history = (await folder.readMetrics()).map((row) => ({
+    meanLength: Number(row["completions/mean_length"]),
+    accuracy: Number(row["accuracy"]),
+  }));
   try {
-    const iterations = trainRl({ model, reference, optimizer, ...sources }, options, { firstIteration, signal });
+    const iterations = trainRl({ model, reference, optimizer, ...sources }, options, { history, signal });
     for await (const { metrics, completions } of iterations) {
       const { iteration, ...logged } = metrics;
       state.step = iteration;
@@ -89,9 +93,16 @@ async function fresh(gpu: Gpu, sources: Sources, config: Config) {
   return { model, optimizer: await AdamW.create(model, adamwOptions(config)), state: { step: 0, num_tokens: 0 } };
 }
 
+function goal({ rl }: Config): string {
+  if (rl.target_length !== undefined) return `target ${rl.target_length} tokens`;
+  if (rl.max_accuracy_drop !== undefined) return `accuracy drop of at most ${percent(rl.max_accuracy_drop)}`;
+  return `alpha ${rl.alpha}`;
+}
+
 function progressLine(m: RlMetrics, total: number, secondsPerIteration: number): string {
   return [
     `iteration ${String(m.iteration).padStart(String(total).length)}/${total}`,
+    `alpha ${m.alpha.toFixed(2)}`,
     `reward ${m.reward.toFixed(3)}`,
     `accuracy ${percent(m.accuracy)}`,
     `tokens ${m["completions/mean_length"].toFixed(1)}`,

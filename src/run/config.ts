@@ -15,10 +15,7 @@ export const configSchema = z.strictObject({
   model: z
     .strictObject({
       path: z.string().default("models/reasoner").describe("Hugging Face folder or hub id"),
-      dtype: z
-        .enum(["bfloat16", "float32"])
-        .default("bfloat16")
-        .describe("storage of weights and KV cache"),
+      dtype: z.enum(["bfloat16", "float32"]).default("bfloat16").describe("storage of weights and KV cache"),
       recompute: z
         .boolean()
         .default(false)
@@ -39,6 +36,12 @@ export const configSchema = z.strictObject({
   rl: z
     .strictObject({
       alpha: fraction().default(0.1).describe("weight of length in the reward: 0 pays for correctness alone"),
+      target_length: positive()
+        .optional()
+        .describe("mean response tokens to shorten to: alpha is steered by the length, rl.alpha is not used"),
+      max_accuracy_drop: fraction()
+        .optional()
+        .describe("loss of accuracy that shortening may cost: alpha is steered by it, rl.alpha is not used"),
       num_prompts: count().default(32).describe("prompts an iteration"),
       num_generations: count().default(8).describe("responses to each prompt"),
       num_steps: count().default(2).describe("optimizer steps an iteration"),
@@ -66,6 +69,9 @@ export const configSchema = z.strictObject({
         .enum(LOSS_AGGREGATIONS)
         .default("sequence")
         .describe("mean over a response's tokens, then responses; or over all tokens"),
+    })
+    .refine((rl) => rl.target_length === undefined || rl.max_accuracy_drop === undefined, {
+      message: "expected one goal, target_length or max_accuracy_drop",
     })
     .prefault({}),
   sft: z

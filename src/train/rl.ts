@@ -1,3 +1,4 @@
+import { steerAlpha, type AlphaGoal, type Measured } from "../core/alpha-control.ts";
 import { groupNormalisedAdvantages, rlooAdvantages, whiten, type ScaleRewards } from "../core/advantage.ts";
 import { tokenWeights, type LossAggregation } from "../core/aggregation.ts";
 import { microBatches, miniBatches } from "../core/batches.ts";
@@ -17,8 +18,8 @@ import type { AdamW } from "./optimizer.ts";
 import { policyGradient, tokenLogprobs } from "./policy.ts";
 
 export interface RlOptions {
-  /** Weight of length in the reward, 0 to 1. */
-  alpha: number;
+  /** The weight of length in the reward, 0 to 1, or what to steer it by. */
+  alpha: AlphaGoal;
   /** Prompts an iteration, and responses to each. */
   numPrompts: number;
   numGenerations: number;
@@ -47,6 +48,7 @@ export interface RlOptions {
 /** What an iteration reports, under TRL's names where TRL has one. Rates are of responses unless they say otherwise. */
 export interface RlMetrics {
   iteration: number;
+  alpha: number;
   reward: number;
   reward_std: number;
   accuracy: number;
@@ -114,19 +116,20 @@ interface Rollout {
 /**
  * Reinforcement learning with the length-aware reward (the paper, section 4): sample groups, judge, reward, take advantages
  * against the group, and step on the clipped policy gradient. Yields after each iteration. Everything drawn is a function
- * of (seed, iteration), so training resumes from the weights, the optimizer's state and `firstIteration`. An abort ends the
- * rollouts, never an update: model and optimizer stay as after the last iteration that was yielded.
+ * of (seed, iteration), so training resumes from the weights, the optimizer's state and the `history` of the
+ * iterations done. An abort ends the rollouts, never an update: model and optimizer stay as after the last iteration that was yielded.
  */
 export async function* trainRl(
   setup: RlSetup,
   options: RlOptions,
-  { firstIteration = 0, signal }: { firstIteration?: number; signal?: AbortSignal } = {},
+  { history = [], signal }: { history?: readonly Measured[]; signal?: AbortSignal } = {},
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0)
     throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
   const llm = new LLM(setup.model, options.engine);
+  const measured = [...history];
   try {
-    for (let iteration = firstIteration; iteration < options.maxIterations; iteration++) {
+    for (let iteration = history.length; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
       const groups = await sampleAndJudge(
         llm,
@@ -138,13 +141,16 @@ export async function* trainRl(
         { stopTokenIds: setup.stopTokenIds, firstPromptId: iteration * options.numPrompts, signal },
       );
       const rolloutTime = (performance.now() - start) / 1000;
-      const rollouts = groups.flatMap((group) => rewardGroup(group, iteration, options));
+      measured.push(measure(groups));
+      const alpha = steerAlpha(options.alpha, measured);
+      const rollouts = groups.flatMap((group) => rewardGroup(group, iteration, alpha, options));
       if (setup.reference) await addReferenceLogprobs(setup.reference, rollouts, options);
       assignTokenAdvantages(rollouts, options);
       const update = await updatePolicy(setup, rollouts, iteration, options);
       yield {
         metrics: {
           iteration: iteration + 1,
+          alpha,
           ...rolloutMetrics(rollouts, options.numGenerations),
           ...update,
           rollout_time: rolloutTime,
@@ -169,11 +175,20 @@ function problemsOf(train: readonly Problem[], iteration: number, { numPrompts, 
   });
 }
 
+function measure(groups: readonly Judged[]): Measured {
+  const responses = groups.flatMap(({ outputs }) => outputs.map(({ judged }) => judged));
+  return {
+    meanLength: mean(responses.map(({ length }) => length)),
+    accuracy: mean(responses.map(({ correct }) => Number(correct))),
+  };
+}
+
 /** Rewards and advantages of one prompt's responses. */
 function rewardGroup(
   { promptTokenIds, outputs }: Judged,
   iteration: number,
-  { alpha, scaleRewards }: RlOptions,
+  alpha: number,
+  { scaleRewards }: RlOptions,
 ): Rollout[] {
   const rewards = lengthRewards(
     outputs.map(({ judged, finishReason }) => ({ length: judged.length, finishReason, correct: judged.correct })),
@@ -301,9 +316,10 @@ async function updatePolicy(
   };
 }
 
+const mean = (values: readonly number[]) =>
+  values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
+
 function rolloutMetrics(rollouts: readonly Rollout[], groupSize: number) {
-  const mean = (values: readonly number[]) =>
-    values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
   const rewards = rollouts.map((rollout) => rollout.reward);
   const lengths = rollouts.map((rollout) => rollout.oldLogprobs.length);
   const terminated = rollouts.filter(({ completion }) => completion.finish_reason === "stop");

@@ -69,7 +69,7 @@ export async function toySetup(dtype: ModelDType): Promise<RlSetup> {
 }
 
 export const TOY_RL: RlOptions = {
-  alpha: 0.2,
+  alpha: { alpha: 0.2 },
   numPrompts: 4,
   numGenerations: 6,
   numSteps: 2,

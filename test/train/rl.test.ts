@@ -62,7 +62,7 @@ test("records and metrics describe the same responses", async () => {
       correct,
     }));
     expect(group.map(({ correct }) => correct)).toEqual(completionsOf.map(isCorrect));
-    expect(group.map(({ reward }) => reward)).toEqual(lengthRewards(completionsOf, TOY_RL.alpha));
+    expect(group.map(({ reward }) => reward)).toEqual(lengthRewards(completionsOf, metrics.alpha));
     expect(group.reduce((sum, { advantage }) => sum + advantage, 0)).toBeCloseTo(0, 9);
   }
 });
@@ -132,7 +132,14 @@ test("the reward rises and responses get shorter", async () => {
 test.each(DTYPES)(
   "a run resumed from a checkpoint equals one that was not interrupted, to the bit (%s)",
   async (dtype) => {
-    const options = { ...TOY_RL, maxIterations: 4, warmupSteps: 3, learningRate: 0.01, scheduler: "cosine" as const };
+    const options = {
+      ...TOY_RL,
+      alpha: { maxAccuracyDrop: 0.1 },
+      maxIterations: 6,
+      warmupSteps: 3,
+      learningRate: 0.01,
+      scheduler: "cosine" as const,
+    };
     const setup = await toySetup(dtype);
     const whole = await Array.fromAsync(trainRl(setup, options));
 
@@ -142,7 +149,7 @@ test.each(DTYPES)(
       const parts: RlIteration[] = [];
       for await (const iteration of trainRl(before, options)) {
         parts.push(iteration);
-        if (parts.length < 2) continue;
+        if (parts.length < 5) continue;
         const { iteration: step, num_tokens } = iteration.metrics;
         await saveCheckpoint(nodeFiles, dir, {
           model: before.model,
@@ -152,8 +159,15 @@ test.each(DTYPES)(
         break;
       }
       const path = await latestCheckpoint(nodeFiles, dir);
-      const { state, ...loaded } = await loadCheckpoint(await testGpu(), nodeFiles, path!, { dtype, optimizer: ADAMW });
-      const resumed = trainRl({ ...before, ...loaded }, options, { firstIteration: state.step });
+      const { state: _, ...loaded } = await loadCheckpoint(await testGpu(), nodeFiles, path!, {
+        dtype,
+        optimizer: ADAMW,
+      });
+      const history = parts.map(({ metrics }) => ({
+        meanLength: metrics["completions/mean_length"],
+        accuracy: metrics.accuracy,
+      }));
+      const resumed = trainRl({ ...before, ...loaded }, options, { history });
       parts.push(...(await Array.fromAsync(resumed)));
 
       expect(timeless(parts)).toEqual(timeless(whole));

@@ -2,6 +2,7 @@
 //
 //   policy_gradient_loss  loss, ratio, coefficient  overwritten
 //   cross_entropy_loss    loss, coefficient         overwritten: loss = -w logprob, coefficient = -w
+//   preference_loss       loss, coefficient, margin overwritten: direct preference optimisation
 //   policy_gradient_dlogits  logits                 a chunk of the vocabulary, turned in place into d loss / d logits
 //
 // The clipped policy gradient (PPO, Schulman et al. 2017, equation 7) with an optional KL term. Per token, with the ratio
@@ -14,9 +15,15 @@
 // Where r lies within the range, ends included, both sides of the minimum are equal and the gradient passes, as in PyTorch.
 // Tokens of weight 0 have loss 0, coefficient 0 and ratio 1, whatever their other inputs hold.
 //
+// Direct preference optimisation (Rafailov et al. 2023, equation 7), for pair p of a chosen and a rejected response, that is,
+// sequences 2p and 2p + 1 of the batch, both sums over the response's tokens (weight not 0) and w the weight of all of them:
+//
+//   margin      = beta (sum_chosen d - sum_rejected d),  loss = -w log sigmoid(margin), given to the pair's first row
+//   coefficient = -w beta sigmoid(-margin) in the chosen response, the opposite in the rejected one
+//
 //   d loss / d logits = coefficient (onehot(target) - p) / temperature,  p = exp(logits / temperature - lse)
 //
-// Parallelisation: losses, an invocation a token; dlogits, a workgroup of 64 lanes a row.
+// Parallelisation: losses, an invocation a token; preferences, a workgroup of 64 lanes a pair; dlogits, one a row.
 
 struct Params {
   rows: u32,
@@ -27,6 +34,7 @@ struct Params {
   ratio_high: f32, // 1 + epsilon
   beta: f32,
   kl_estimator: u32, // 0 none, otherwise k1, k2, k3
+  pair_weight: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -41,6 +49,8 @@ struct Params {
 @group(0) @binding(9) var<storage, read> targets: array<u32>;
 @group(0) @binding(10) var<storage, read> lse: array<f32>;
 @group(0) @binding(11) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(12) var<storage, read> bounds: array<u32>; // first rows of the sequences, and the end of the last
+@group(0) @binding(13) var<storage, read_write> margin: array<f32>;
 
 // kl(d) and its derivative.
 fn kl(d: f32) -> vec2<f32> {
@@ -79,6 +89,40 @@ fn cross_entropy_loss(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(nu
   let w = weights[t];
   loss[t] = select(-w * logprob[t], 0.0, w == 0.0);
   coefficient[t] = -w;
+}
+
+var<workgroup> lane_sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn preference_loss(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let pair_index = linear_group(wid, groups);
+  if (pair_index >= params.rows) { return; }
+  let start = bounds[2u * pair_index];
+  let split = bounds[2u * pair_index + 1u];
+  let end = bounds[2u * pair_index + 2u];
+  var sum = 0.0;
+  for (var t = start + lane; t < end; t += 64u) {
+    if (weights[t] != 0.0) { sum += select(-1.0, 1.0, t < split) * (logprob[t] - ref_logprobs[t]); }
+  }
+  lane_sums[lane] = sum;
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < 64u; i++) { total += lane_sums[i]; }
+  let m = params.beta * total;
+  let e = exp_f32(-abs(m));
+  let sigmoid_of_minus = select(1.0, e, m >= 0.0) / (1.0 + e);
+  for (var t = start + lane; t < end; t += 64u) {
+    coefficient[t] = select(1.0, -1.0, t < split) * weights[t] * params.beta * sigmoid_of_minus;
+    loss[t] = 0.0;
+  }
+  if (lane == 0u) {
+    loss[start] = params.pair_weight * (max(-m, 0.0) + log(1.0 + e));
+    margin[pair_index] = m;
+  }
 }
 
 @compute @workgroup_size(64)

@@ -75,8 +75,15 @@ configCommand(
       : (await import("./train.ts")).trainCommand(config),
   ["--dry-run"],
 );
-configCommand("sft", "Supervised fine-tuning on a task's demonstrations", async (config) =>
-  (await import("./sft.ts")).sftCommand(config),
+configCommand(
+  "sft",
+  "Supervised fine-tuning on demonstrations, or on the model's shortest correct responses",
+  async (config) => (await import("./sft.ts")).sftCommand(config),
+);
+configCommand(
+  "dpo",
+  "Preference optimisation: the model's shortest correct responses against its longest",
+  async (config) => (await import("./dpo.ts")).dpoCommand(config),
 );
 configCommand(
   "eval",
@@ -169,7 +176,7 @@ cli
   });
 
 cli.help((sections) => {
-  if (!process.argv.slice(2).some((arg) => ["start", "train", "sft", "eval"].includes(arg))) return sections;
+  if (!process.argv.slice(2).some((arg) => ["start", "train", "sft", "dpo", "eval"].includes(arg))) return sections;
   const keys = configKeys().map(
     ({ key, default: value, description }) =>
       `  --${key.padEnd(28)} ${description} (${value === undefined ? "unset" : JSON.stringify(value)})`,

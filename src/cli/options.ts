@@ -1,6 +1,7 @@
 import type { AlphaGoal } from "../core/alpha-control.ts";
 import type { EngineOptions } from "../engine/llm.ts";
 import type { Config } from "../run/config.ts";
+import type { DpoOptions } from "../train/dpo.ts";
 import type { EvaluateOptions } from "../train/evaluate.ts";
 import type { AdamWOptions } from "../train/optimizer.ts";
 import type { RlOptions } from "../train/rl.ts";
@@ -56,6 +57,17 @@ export const rlOptions = (config: Config): RlOptions => ({
 export const sftOptions = (config: Config): SftOptions => ({
   maxSteps: config.sft.max_steps,
   tokensPerBatch: config.sft.tokens_per_batch,
+  tokensPerMicroBatch: config.train.tokens_per_micro_batch,
+  learningRate: config.optim.learning_rate,
+  scheduler: config.optim.lr_scheduler_type,
+  warmupSteps: config.optim.warmup_steps,
+  recompute: config.model.recompute,
+});
+
+export const dpoOptions = (config: Config): DpoOptions => ({
+  beta: config.dpo.beta,
+  maxSteps: config.dpo.max_steps,
+  pairsPerBatch: config.dpo.pairs_per_batch,
   tokensPerMicroBatch: config.train.tokens_per_micro_batch,
   learningRate: config.optim.learning_rate,
   scheduler: config.optim.lr_scheduler_type,

@@ -1,64 +1,67 @@
 import { ConfigError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import { Model, readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
-import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
-import { AdamW } from "../train/optimizer.ts";
-import { trainSft } from "../train/sft.ts";
-import { duration, files, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
-import { adamwOptions, sftOptions } from "./options.ts";
+import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
+import { files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { sftOptions } from "./options.ts";
+import { selectedResponses } from "./rejection.ts";
+import { resume } from "./resume.ts";
+import { runSteps } from "./steps.ts";
 
-/** `pith sft`: supervised fine-tuning on the task's demonstrations. Goes on from the newest checkpoint of its folder. */
+/** `pith sft`: supervised fine-tuning. Goes on from the newest checkpoint of its folder. */
 export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
-  const folder = await RunFolder.open(files, config);
+  const { finished } = await runSft(gpu, sources, await RunFolder.open(files, config));
+  return finished ? 0 : 130;
+}
+
+/** The training run itself; leaves the trained model on the device. */
+export async function runSft(
+  gpu: Gpu,
+  sources: Sources,
+  folder: RunFolder,
+): Promise<{ model: Model; finished: boolean }> {
+  const { config } = folder;
   const { dtype } = config.model;
+  const signal = interruptSignal();
+  const source = await examples(gpu, sources, folder, signal);
+  const progress = await resume(gpu, folder, sources, async () =>
+    config.sft.random_init
+      ? Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed })
+      : Model.load(gpu, files, sources.modelDir, { dtype }),
+  );
+  const { model, optimizer } = progress;
+  const options = sftOptions(config);
+  note(`${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${folder.dir}`);
+  const finished = await runSteps(trainSft(model, optimizer, source, options), progress, folder, signal, {
+    total: options.maxSteps,
+    describe: ({ loss, mean_token_accuracy: accuracy }) =>
+      `loss ${loss.toFixed(4)} | token accuracy ${percent(accuracy)}`,
+  });
+  optimizer.dispose();
+  if (finished) print(`model: ${await progress.save()}`);
+  return { model, finished };
+}
+
+async function examples(
+  gpu: Gpu,
+  sources: Sources,
+  folder: RunFolder,
+  signal: AbortSignal,
+): Promise<Generator<Example, never>> {
+  const { sft, train } = folder.config;
+  if (sft.data === "shortest_correct") {
+    const selected = await selectedResponses(gpu, sources, folder, signal);
+    return passes(
+      selected.map(({ promptTokenIds, shortest }) => ({ promptTokenIds, completionTokenIds: shortest })),
+      train.seed,
+    );
+  }
   const [stopTokenId] = sources.stopTokenIds;
   if (stopTokenId === undefined)
     throw new ConfigError(`${sources.modelDir}: expected an eos_token_id to end demonstrations with, got none`);
-
-  const checkpoint = await latestCheckpoint(files, folder.checkpoints);
-  const fresh = async () => {
-    const model = config.sft.random_init
-      ? Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed })
-      : await Model.load(gpu, files, sources.modelDir, { dtype });
-    return { model, optimizer: await AdamW.create(model, adamwOptions(config)), state: { step: 0, num_tokens: 0 } };
-  };
-  const { model, optimizer, state } = checkpoint
-    ? await loadCheckpoint(gpu, files, checkpoint, { dtype, optimizer: adamwOptions(config) })
-    : await fresh();
-  await folder.cutBack(state.step);
-  const options = sftOptions(config);
-  note(`${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${folder.dir}`);
-
-  const signal = interruptSignal();
-  const start = performance.now();
-  const firstStep = state.step;
-  const save = () =>
-    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
-  for await (const metrics of trainSft(model, optimizer, sources.task, sources.tokenizer, stopTokenId, options)) {
-    const { step, ...logged } = metrics;
-    state.step = step;
-    state.num_tokens += metrics.num_tokens;
-    await folder.log(step, logged);
-    const perStep = (performance.now() - start) / 1000 / (step - firstStep);
-    if (step % 10 === 0 || step === options.maxSteps) {
-      print(
-        `step ${step}/${options.maxSteps} | loss ${metrics.loss.toFixed(4)} | token accuracy ${percent(metrics.mean_token_accuracy)} | ` +
-          `grad ${metrics.grad_norm.toFixed(2)} | lr ${metrics.learning_rate.toExponential(1)} | ` +
-          `${Math.round(metrics.num_tokens / metrics.step_time)} tok/s | ${duration(perStep * (options.maxSteps - step))} left`,
-      );
-    }
-    if (step % config.train.save_every === 0 || step === options.maxSteps || signal.aborted) {
-      await save();
-      await folder.writeEvents();
-    }
-    if (signal.aborted) {
-      note(`interrupted after step ${step}; the same command goes on from there`);
-      return 130;
-    }
-  }
-  print(`model: ${await save()}`);
-  return 0;
+  return demonstrations(sources.task, sources.tokenizer, stopTokenId, train.seed);
 }

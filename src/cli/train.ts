@@ -2,8 +2,6 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
-import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
-import { AdamW } from "../train/optimizer.ts";
 import { trainRl, type RlMetrics } from "../train/rl.ts";
 import {
   duration,
@@ -17,7 +15,8 @@ import {
   print,
   type Sources,
 } from "./host.ts";
-import { adamwOptions, rlOptions } from "./options.ts";
+import { rlOptions } from "./options.ts";
+import { resume } from "./resume.ts";
 
 /** Exit code of a run that was interrupted and has a checkpoint. */
 const INTERRUPTED = 130;
@@ -41,20 +40,14 @@ export async function runTraining(
   const { config } = folder;
   const { dtype } = config.model;
   const options = rlOptions(config);
-  const checkpoint = await latestCheckpoint(files, folder.checkpoints);
-  const { model, optimizer, state } = checkpoint
-    ? await loadCheckpoint(gpu, files, checkpoint, { dtype, optimizer: adamwOptions(config) })
-    : await fresh(gpu, sources, config);
-  await folder.cutBack(state.step);
+  const { model, optimizer, state, resumed, save } = await resume(gpu, folder, sources);
   const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
   note(
     `${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
-      (checkpoint ? `goes on after iteration ${state.step}` : `${folder.dir}`),
+      (resumed ? `goes on after iteration ${state.step}` : `${folder.dir}`),
   );
 
   const signal = interruptSignal();
-  const save = () =>
-    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
   const start = performance.now();
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({
@@ -86,11 +79,6 @@ export async function runTraining(
     reference?.dispose();
   }
   return { model, finished: true };
-}
-
-async function fresh(gpu: Gpu, sources: Sources, config: Config) {
-  const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
-  return { model, optimizer: await AdamW.create(model, adamwOptions(config)), state: { step: 0, num_tokens: 0 } };
 }
 
 function goal({ rl }: Config): string {

@@ -12,8 +12,11 @@ export interface Measured {
   accuracy: number;
 }
 
-/** Alpha per e-fold of length above the target: a tenth too long is alpha 0.2. */
-const LENGTH_GAIN = 2;
+/** The trend of the length is that of this many iterations, and is looked at this many ahead: updates act with delay. */
+const TREND = 6;
+const AHEAD = 3;
+/** Alpha for a target length; below 0 a longer response earns more. */
+const LENGTH_BOUNDS = [-0.2, 0.5] as const;
 
 /** Iterations at alpha 0 whose mean accuracy is the one to keep. */
 const REFERENCE_ITERATIONS = 4;
@@ -30,15 +33,18 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 
 /**
  * The alpha of the iteration that `history` ends with; `history` begins with the run's first iteration.
  *
- * A target length gives alpha in proportion to the logarithm of length / target, from 0 to 1: it shortens and lets go, and
- * cannot make a model that is shorter longer. A largest drop of accuracy gives alpha 0 for four iterations, whose mean is the
+ * For a target length, alpha is the logarithm of length / target that the trend of the last six iterations leads to in three
+ * more, from -0.2 to 0.5: 0.1 where responses are about to be a tenth too long, and below 0, where length is paid for, once they
+ * are about to be too short. A largest drop of accuracy gives alpha 0 for four iterations, whose mean is the
  * reference, then raises alpha while the running mean of accuracy is above reference - drop and lowers it ten times as fast
  * below, from 0 to 0.6. Both act on sampled training responses: noise of the samples is noise of alpha.
  */
 export function steerAlpha(goal: AlphaGoal, history: readonly Measured[]): number {
   if ("alpha" in goal) return goal.alpha;
-  if ("targetLength" in goal)
-    return clamp(LENGTH_GAIN * Math.log(history.at(-1)!.meanLength / goal.targetLength), 0, 1);
+  if ("targetLength" in goal) {
+    const excess = history.slice(-TREND).map(({ meanLength }) => Math.log(meanLength / goal.targetLength));
+    return clamp(extrapolate(excess, AHEAD), ...LENGTH_BOUNDS);
+  }
 
   const accuracies = history.map(({ accuracy }) => accuracy);
   const reference = mean(accuracies.slice(0, REFERENCE_ITERATIONS));
@@ -50,4 +56,12 @@ export function steerAlpha(goal: AlphaGoal, history: readonly Measured[]): numbe
     alpha = clamp(alpha + slack * (slack > 0 ? PRESS : GIVE_WAY), 0, LARGEST);
   }
   return alpha;
+}
+
+/** The value, `ahead` places after the last, of the straight line fitted to `values` at equal distances. */
+function extrapolate(values: readonly number[], ahead: number): number {
+  const middle = (values.length - 1) / 2;
+  const spread = values.reduce((sum, _, i) => sum + (i - middle) ** 2, 0);
+  const slope = spread === 0 ? 0 : values.reduce((sum, value, i) => sum + (i - middle) * value, 0) / spread;
+  return mean(values) + slope * (middle + ahead);
 }

@@ -123,6 +123,44 @@ export function crossEntropyGradient(rec: Recorder, head: HeadTensors): void {
   headBackward(rec, head);
 }
 
+/**
+ * The gradient of direct preference optimisation (Rafailov et al. 2023). Sequences 2p and 2p + 1 are the chosen and the
+ * rejected response of pair p; `bounds` u32 [2 P + 1] are their first rows and the end of the last. weights f32 [T] are
+ * `pairWeight` on response tokens and 0 elsewhere, refLogprobs f32 [T] the reference's. The loss is `pairWeight` times the sum
+ * over pairs of -log sigmoid(margin); margin f32 [P], overwritten, is beta times how much more the policy than the reference
+ * prefers the chosen response.
+ */
+export function preferenceGradient(
+  rec: Recorder,
+  {
+    refLogprobs,
+    bounds,
+    margin,
+    beta,
+    pairWeight,
+    ...head
+  }: HeadTensors & { refLogprobs: Tensor; bounds: Tensor; margin: Tensor; beta: number; pairWeight: number },
+): void {
+  checkShapes("preference_gradient", head, { refLogprobs });
+  const pairs = margin.size;
+  check(
+    hasShape(margin, pairs) && hasShape(bounds, 2 * pairs + 1),
+    "preference_gradient",
+    "margin [P], bounds [2 P + 1]",
+    {
+      margin,
+      bounds,
+    },
+  );
+  const { logprob, weights, loss, coefficient } = head;
+  rec.dispatch(kernel, "preference_loss", {
+    params: { rows: pairs, beta, pair_weight: pairWeight },
+    buffers: { logprob, weights, ref_logprobs: refLogprobs, bounds, loss, coefficient, margin },
+    workgroups: [pairs],
+  });
+  headBackward(rec, head);
+}
+
 /** From `coefficient` = d loss / d logprob to dhidden and dweight, a chunk of the vocabulary at a time. */
 function headBackward(
   rec: Recorder,

@@ -65,6 +65,37 @@ export function crossEntropyLoss({ logprob, weights }: { logprob: Float64Array; 
   return { loss: logprob.map((value, t) => -weights[t]! * value), coefficient: weights.map((w) => -w) };
 }
 
+/** Per pair of sequences 2p (chosen) and 2p + 1 (rejected): DPO's loss at the pair's first row, its margin, and d loss / d logprob. */
+export function preferenceLoss({
+  logprob,
+  refLogprobs,
+  weights,
+  bounds,
+  beta,
+  pairWeight,
+}: {
+  logprob: Float64Array;
+  refLogprobs: Float64Array;
+  weights: Float64Array;
+  bounds: ArrayLike<number>;
+  beta: number;
+  pairWeight: number;
+}): { loss: Float64Array; margin: Float64Array; coefficient: Float64Array } {
+  const loss = new Float64Array(logprob.length);
+  const coefficient = new Float64Array(logprob.length);
+  const margin = new Float64Array((bounds.length - 1) / 2);
+  for (let p = 0; p < margin.length; p++) {
+    const [start, split, end] = [bounds[2 * p]!, bounds[2 * p + 1]!, bounds[2 * p + 2]!];
+    const sign = (t: number) => (t < split ? 1 : -1);
+    for (let t = start; t < end; t++) {
+      if (weights[t] !== 0) margin[p]! += beta * sign(t) * (logprob[t]! - refLogprobs[t]!);
+    }
+    loss[start] = pairWeight * Math.log1p(Math.exp(-margin[p]!));
+    for (let t = start; t < end; t++) coefficient[t] = (-sign(t) * weights[t]! * beta) / (1 + Math.exp(margin[p]!));
+  }
+  return { loss, margin, coefficient };
+}
+
 /** From d loss / d logprob [T] to the hidden states [T, C] and the head's weight [V, C]. */
 export function headBackward({
   hidden,

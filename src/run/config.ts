@@ -74,14 +74,32 @@ export const configSchema = z.strictObject({
       message: "expected one goal, target_length or max_accuracy_drop",
     })
     .prefault({}),
+  rejection: z
+    .strictObject({
+      num_prompts: count()
+        .default(3200)
+        .describe("training prompts to sample rl.num_generations responses to, for dpo and sft.data shortest_correct"),
+    })
+    .prefault({}),
   sft: z
     .strictObject({
+      data: z
+        .enum(["demonstrations", "shortest_correct"])
+        .default("demonstrations")
+        .describe("what is learned: the task's demonstrations, or the model's own shortest correct responses"),
       max_steps: count().default(1000).describe("optimizer steps"),
       tokens_per_batch: count().default(2048).describe("tokens of a step's batch, prompts included"),
       random_init: z
         .boolean()
         .default(false)
         .describe("start from random weights: the folder needs config.json and a tokenizer only"),
+    })
+    .prefault({}),
+  dpo: z
+    .strictObject({
+      beta: positive().default(0.1).describe("strength of the tie to the reference"),
+      max_steps: count().default(100).describe("optimizer steps"),
+      pairs_per_batch: count().default(64).describe("pairs of responses a step"),
     })
     .prefault({}),
   optim: z

@@ -5,6 +5,7 @@ import { logprobForward } from "../kernels/logprob.ts";
 import {
   crossEntropyGradient,
   policyGradient as policyGradientKernel,
+  preferenceGradient as preferenceGradientKernel,
   type HeadTensors,
   type KlEstimator,
 } from "../kernels/policy-gradient.ts";
@@ -104,6 +105,31 @@ export async function supervisedGradient(
   );
   gpu.release(rowWeights);
   return results;
+}
+
+/**
+ * Adds the gradient of direct preference optimisation to `grads`: sequences 2p and 2p + 1 are pair p's chosen and rejected
+ * response. `weights` f32 [T] are `pairWeight` on response tokens, `refLogprobs` f32 [T] the reference's. The sum of `loss` is
+ * the loss; margins are one a pair.
+ */
+export async function preferenceGradient(
+  model: Model,
+  grads: Gradients,
+  packed: PackedBatch,
+  { weights, refLogprobs }: { weights: Float32Array; refLogprobs: Float32Array },
+  { beta, pairWeight, recompute }: { beta: number; pairWeight: number; recompute: boolean },
+): Promise<TokenLogprobs & { loss: Float32Array; margins: Float32Array }> {
+  const { gpu } = model;
+  const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
+  const inputs = { weights: rows(weights), refLogprobs: rows(refLogprobs) };
+  const bounds = gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32");
+  const margin = gpu.empty([(packed.cuSeqlens.length - 1) / 2], "f32");
+  const results = await headGradient(model, grads, packed, 1, recompute, (shared) =>
+    preferenceGradientKernel(gpu.recorder(), { ...shared, ...inputs, bounds, margin, beta, pairWeight }),
+  );
+  const margins = await gpu.readF32(margin);
+  gpu.release(...Object.values(inputs), bounds, margin);
+  return { ...results, margins };
 }
 
 /** Forward, `loss` at the head, backward: what all the losses have in common. */

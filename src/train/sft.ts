@@ -33,18 +33,22 @@ export interface SftOptions {
   learningRate: number;
   scheduler: LrScheduler;
   warmupSteps: number;
-  seed: number;
   recompute: boolean;
 }
 
-/** Prompt and completion of one example. */
-interface Example {
-  tokenIds: number[];
-  promptLength: number;
+/** A completion to learn after its prompt, the stop token with it. */
+export interface Example {
+  promptTokenIds: readonly number[];
+  completionTokenIds: readonly number[];
 }
 
-/** The examples of a task's demonstrations in the order in which they are seen; a second pass draws new demonstrations. */
-function* examples(task: Task, tokenizer: Tokenizer, stopTokenId: number, seed: number): Generator<Example> {
+/** The task's demonstrations without end: in a new order on each pass, and newly drawn. */
+export function* demonstrations(
+  task: Task,
+  tokenizer: Tokenizer,
+  stopTokenId: number,
+  seed: number,
+): Generator<Example, never> {
   const { demonstration } = task;
   if (!demonstration)
     throw new ConfigError(
@@ -54,37 +58,38 @@ function* examples(task: Task, tokenizer: Tokenizer, stopTokenId: number, seed: 
   for (let epoch = 0; ; epoch++) {
     for (const index of shuffledIndices(task.train.length, seed, epoch)) {
       const problem = task.train[index]!;
-      const prompt = tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false });
-      const completion = tokenizer.encode(demonstration(problem, seed + epoch * task.train.length + index), {
-        addSpecialTokens: false,
-      });
-      yield { tokenIds: [...prompt, ...completion, stopTokenId], promptLength: prompt.length };
+      const text = demonstration(problem, seed + epoch * task.train.length + index);
+      yield {
+        promptTokenIds: tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false }),
+        completionTokenIds: [...tokenizer.encode(text, { addSpecialTokens: false }), stopTokenId],
+      };
     }
   }
 }
 
+/** `items` without end, in a new order on each pass. */
+export function* passes<T>(items: readonly T[], seed: number): Generator<T, never> {
+  for (let epoch = 0; ; epoch++) for (const index of shuffledIndices(items.length, seed, epoch)) yield items[index]!;
+}
+
 /**
- * Trains on the task's demonstrations: the mean cross-entropy over the completions' tokens. Yields after every step; which
- * examples a step sees depends on (seed, step) alone, so training goes on from the optimizer's step.
+ * Trains on the mean cross-entropy over the completions' tokens. Yields after every step. `examples` begin with the run's
+ * first, whatever step the optimizer stands at: those of the steps done are passed over.
  */
 export async function* trainSft(
   model: Model,
   optimizer: AdamW,
-  task: Task,
-  tokenizer: Tokenizer,
-  stopTokenId: number,
+  examples: Generator<Example, never>,
   options: SftOptions,
 ): AsyncGenerator<SftMetrics> {
-  const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } =
-    options;
-  const source = examples(task, tokenizer, stopTokenId, seed);
-  let next = source.next().value as Example;
+  const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, recompute } = options;
+  let next = examples.next().value;
   const nextBatch = (): Example[] => {
     const batch: Example[] = [];
-    for (let tokens = 0; batch.length === 0 || tokens + next.tokenIds.length <= tokensPerBatch;) {
+    for (let tokens = 0; batch.length === 0 || tokens + tokensOf(next) <= tokensPerBatch;) {
       batch.push(next);
-      tokens += next.tokenIds.length;
-      next = source.next().value as Example;
+      tokens += tokensOf(next);
+      next = examples.next().value;
     }
     return batch;
   };
@@ -92,16 +97,16 @@ export async function* trainSft(
   while (optimizer.step < maxSteps) {
     const start = performance.now();
     const batch = nextBatch();
-    const lengths = batch.map(({ tokenIds }) => tokenIds.length);
-    const completionLengths = batch.map(({ tokenIds, promptLength }) => tokenIds.length - promptLength);
+    const lengths = batch.map(tokensOf);
+    const completionLengths = batch.map(({ completionTokenIds }) => completionTokenIds.length);
     const weightOf = tokenWeights(completionLengths, "token");
     let loss = 0;
     let likely = 0;
     for (const micro of microBatches([...batch.keys()], lengths, tokensPerMicroBatch)) {
-      const packed = packSequences(micro.map((i) => batch[i]!.tokenIds));
+      const packed = packSequences(micro.map((i) => [...batch[i]!.promptTokenIds, ...batch[i]!.completionTokenIds]));
       const weights = new Float32Array(packed.tokenIds.length);
       micro.forEach((i, s) =>
-        weights.fill(weightOf[i]!, packed.cuSeqlens[s]! + batch[i]!.promptLength, packed.cuSeqlens[s + 1]!),
+        weights.fill(weightOf[i]!, packed.cuSeqlens[s + 1]! - completionLengths[i]!, packed.cuSeqlens[s + 1]!),
       );
       const result = await supervisedGradient(model, optimizer.gradients, packed, weights, { recompute });
       weights.forEach((weight, t) => {
@@ -123,3 +128,6 @@ export async function* trainSft(
     };
   }
 }
+
+const tokensOf = ({ promptTokenIds, completionTokenIds }: Example): number =>
+  promptTokenIds.length + completionTokenIds.length;

@@ -9,27 +9,32 @@ test("a given alpha is that alpha", () => {
 });
 
 describe("a target length", () => {
-  const steer = (length: number) => steerAlpha({ targetLength: 50 }, lengths(10, length));
+  const steer = (...values: number[]) => steerAlpha({ targetLength: 50 }, lengths(...values));
 
-  test("lets go at the target and below, and is bounded above", () => {
+  test("is the logarithm of how much too long responses are, bounded", () => {
     expect(steer(50)).toBe(0);
-    expect(steer(20)).toBe(0);
-    expect(steer(1e6)).toBe(1);
+    expect(steer(55, 55, 55)).toBeCloseTo(Math.log(1.1), 12);
+    expect(steer(48, 48)).toBeCloseTo(Math.log(0.96), 12);
+    expect(steer(1e6)).toBe(0.5);
+    expect(steer(1)).toBe(-0.2);
   });
 
-  test("presses the more the longer the responses are", () => {
-    expect(steer(55)).toBeCloseTo(2 * Math.log(1.1), 12);
-    expect(steer(70)).toBeGreaterThan(steer(60));
+  test("looks three iterations ahead on the trend of the last six", () => {
+    const falling = [90, 80, 70, 60];
+    expect(steer(...falling)).toBe(-0.2);
+    const gently = Array.from({ length: 8 }, (_, i) => 50 * Math.exp(0.3 - 0.02 * i));
+    expect(steer(...gently)).toBeCloseTo(0.3 - 0.02 * (7 + 3), 12);
+    expect(steer(5000, ...gently)).toBe(steer(...gently)); // older ones do not count
   });
 
-  test("shortens a model to the target and no further, if alpha shortens it at all", () => {
+  test("lands on the target where alpha acts with delay", () => {
     const history = lengths(100);
-    for (let i = 0; i < 200; i++) {
-      const alpha = steerAlpha({ targetLength: 60 }, history);
-      history.push(...lengths(history.at(-1)!.meanLength * (1 - 0.1 * alpha)));
+    let pace = 0;
+    for (let i = 0; i < 60; i++) {
+      pace += 0.25 * (0.2 * steerAlpha({ targetLength: 60 }, history) - pace);
+      history.push(...lengths(history.at(-1)!.meanLength * Math.exp(-pace)));
     }
-    expect(history.at(-1)!.meanLength).toBeGreaterThan(59.9);
-    expect(history.at(-1)!.meanLength).toBeLessThan(60.5);
+    for (const { meanLength } of history.slice(-20)) expect(Math.abs(meanLength / 60 - 1)).toBeLessThan(0.03);
   });
 });
 

@@ -3,7 +3,12 @@ import { ShapeError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
 import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
-import { crossEntropyGradient, policyGradient, type KlEstimator } from "../../src/kernels/policy-gradient.ts";
+import {
+  crossEntropyGradient,
+  policyGradient,
+  preferenceGradient,
+  type KlEstimator,
+} from "../../src/kernels/policy-gradient.ts";
 import * as logprobTwin from "../../src/reference/logprob.ts";
 import * as twin from "../../src/reference/policy-gradient.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
@@ -121,6 +126,51 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
       klEstimator,
     });
     await expectResults({ ...want, ...wantGrad });
+  });
+
+  // Pairs of one token and of more than a workgroup's lanes; prompts in front.
+  test.each([
+    { lengths: [2, 2], beta: 0.1 },
+    { lengths: [9, 5, 3, 12], beta: 2 },
+    { lengths: [70, 131, 4, 3, 40, 7], beta: 0.5 },
+  ])("preferences of responses of $lengths tokens", async ({ lengths, beta }) => {
+    const gpu = await testGpu();
+    const tokens = lengths.reduce((a, b) => a + b, 0);
+    const shape: Case = { tokens, inputs: 6, vocabulary: 37, temperature: 1, klEstimator: "none" };
+    const data = inputsOf(shape, storage);
+    const bounds = new Uint32Array(lengths.length + 1);
+    lengths.forEach((length, s) => (bounds[s + 1] = bounds[s]! + length));
+    const pairWeight = 2 / lengths.length;
+    const weights = Float32Array.from({ length: tokens }, (_, t) => (bounds.includes(t) ? 0 : pairWeight));
+    const { refLogprobs } = data;
+    const want = twin.preferenceLoss({
+      logprob: data.logprob,
+      refLogprobs: f64(refLogprobs),
+      weights: f64(weights),
+      bounds,
+      beta,
+      pairWeight,
+    });
+    const wantGrad = twin.headBackward({
+      ...shape,
+      hidden: f64(data.hidden),
+      weight: f64(data.weight),
+      targets: data.targets,
+      coefficient: want.coefficient,
+    });
+    const { head, expectResults } = headOf(gpu, shape, { ...data, weights }, storage);
+    const margin = guarded(gpu, [lengths.length / 2], "f32");
+    preferenceGradient(gpu.recorder(), {
+      ...head,
+      refLogprobs: gpu.upload(refLogprobs, [tokens], "f32"),
+      bounds: gpu.upload(bounds, [bounds.length], "u32"),
+      margin: margin.tensor,
+      beta,
+      pairWeight,
+    });
+    expectClose(await gpu.readF32(margin.tensor), want.margin, { rtol: 1e-5, atol: 1e-4 });
+    await margin.expectUntouched();
+    await expectResults({ loss: want.loss, coefficient: want.coefficient, ...wantGrad });
   });
 
   test("cross-entropy", async () => {

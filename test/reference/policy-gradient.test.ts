@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { logprobForward } from "../../src/reference/logprob.ts";
-import { crossEntropyLoss, headBackward, policyGradientLoss } from "../../src/reference/policy-gradient.ts";
+import {
+  crossEntropyLoss,
+  headBackward,
+  policyGradientLoss,
+  preferenceLoss,
+} from "../../src/reference/policy-gradient.ts";
 import { expectGradient } from "../helpers/finite-difference.ts";
 import { f64, randn } from "../helpers/gpu.ts";
 
@@ -64,4 +69,41 @@ test("cross-entropy", () => {
   const { dhidden, dweight } = headBackward({ ...head, coefficient: run().coefficient });
   expectGradient(dhidden, () => sum(run().loss), head.hidden);
   expectGradient(dweight, () => sum(run().loss), head.weight);
+});
+
+describe("direct preference optimisation", () => {
+  const pairs = {
+    refLogprobs: old,
+    weights: f64([0, 0.5, 0.5, 0, 0.5, 0.5]),
+    bounds: [0, 3, 6],
+    beta: 0.7,
+    pairWeight: 0.5,
+  };
+
+  test("the loss is the textbook's on log-probabilities made by hand", () => {
+    // Chosen: -1 - 2 against the reference's -1.5 - 2.5; rejected: -3 against -2. Prompt tokens (weight 0) do not count.
+    const { loss, margin } = preferenceLoss({
+      logprob: f64([-9, -1, -2, -9, -3]),
+      refLogprobs: f64([0, -1.5, -2.5, 0, -2]),
+      weights: f64([0, 1, 1, 0, 1]),
+      bounds: [0, 3, 5],
+      beta: 0.1,
+      pairWeight: 1,
+    });
+    expect(margin[0]).toBeCloseTo(0.1 * (1 - -1), 14);
+    expect(Array.from(loss)).toEqual([expect.closeTo(-Math.log(1 / (1 + Math.exp(-0.2))), 14), 0, 0, 0, 0]);
+  });
+
+  test("the gradients are those of the loss", () => {
+    const run = () => preferenceLoss({ logprob: logprobForward(head).logprob, ...pairs });
+    const { dhidden, dweight } = headBackward({ ...head, coefficient: run().coefficient });
+    expectGradient(dhidden, () => sum(run().loss), head.hidden);
+    expectGradient(dweight, () => sum(run().loss), head.weight);
+  });
+
+  test("a policy that is its reference has the loss log 2", () => {
+    const { loss, margin } = preferenceLoss({ logprob: old, ...pairs });
+    expect(margin[0]).toBe(0);
+    expect(sum(loss)).toBeCloseTo(0.5 * Math.LN2, 14);
+  });
 });

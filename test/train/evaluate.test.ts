@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { LLM } from "../../src/engine/llm.ts";
 import { AdamW } from "../../src/train/optimizer.ts";
 import { evaluate, type EvaluateOptions } from "../../src/train/evaluate.ts";
-import { trainSft } from "../../src/train/sft.ts";
+import { demonstrations, trainSft } from "../../src/train/sft.ts";
 import { ADAMW, toyModel, toyTask, toyTokenizer } from "../helpers/toy.ts";
 
 const OPTIONS: EvaluateOptions = { numSamples: 3, temperature: 1, topK: 0, topP: 1, maxCompletionLength: 8, seed: 4 };
@@ -75,10 +75,9 @@ test("a model that has learnt the task gets every problem right", async () => {
     learningRate: 0.01,
     scheduler: "cosine",
     warmupSteps: 2,
-    seed: 3,
     recompute: false,
   } as const;
-  await Array.fromAsync(trainSft(model, optimizer, task, tokenizer, 0, sft));
+  await Array.fromAsync(trainSft(model, optimizer, demonstrations(task, tokenizer, 0, 3), sft));
   const llm = new LLM(model);
   const result = await evaluate(llm, tokenizer, task, task.test, { ...OPTIONS, temperature: 0, numSamples: 1 }, HOST);
   expect(result).toMatchObject({ accuracy: 1, "pass@k": 1, mean_length: 3, clipped_ratio: 0 });

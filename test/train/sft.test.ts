@@ -8,7 +8,7 @@ import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { tokenLogprobs } from "../../src/train/policy.ts";
 import type { RlSetup } from "../../src/train/rl.ts";
-import { trainSft, type SftMetrics, type SftOptions } from "../../src/train/sft.ts";
+import { demonstrations, trainSft, type SftMetrics, type SftOptions } from "../../src/train/sft.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { ADAMW, toySetup, weightBytes } from "../helpers/toy.ts";
 
@@ -19,12 +19,11 @@ const OPTIONS: SftOptions = {
   learningRate: 0.01,
   scheduler: "cosine",
   warmupSteps: 2,
-  seed: 3,
   recompute: false,
 };
 
 const steps = ({ model, optimizer, task, tokenizer }: RlSetup, options: SftOptions): AsyncGenerator<SftMetrics> =>
-  trainSft(model, optimizer, task, tokenizer, 0, options);
+  trainSft(model, optimizer, demonstrations(task, tokenizer, 0, 3), options);
 
 const timeless = (metrics: SftMetrics[]) => metrics.map(({ step_time: _time, ...rest }) => rest);
 

@@ -1,0 +1,52 @@
+import { ConfigError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { Model } from "../model/model.ts";
+import type { Config } from "../run/config.ts";
+import { RunFolder } from "../run/run-folder.ts";
+import { trainDpo, type PreferencePair } from "../train/dpo.ts";
+import { files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { dpoOptions } from "./options.ts";
+import { selectedResponses } from "./rejection.ts";
+import { resume } from "./resume.ts";
+import { runSteps } from "./steps.ts";
+
+/** `pith dpo`: prefers the model's shortest correct responses to its longest. Goes on from the newest checkpoint. */
+export async function dpoCommand(config: Config): Promise<number> {
+  const sources = await openSources(config);
+  const gpu = await openGpu(config.device.adapter);
+  const { finished } = await runDpo(gpu, sources, await RunFolder.open(files, config));
+  return finished ? 0 : 130;
+}
+
+/** The training run itself; leaves the trained model on the device. */
+export async function runDpo(
+  gpu: Gpu,
+  sources: Sources,
+  folder: RunFolder,
+): Promise<{ model: Model; finished: boolean }> {
+  const { config } = folder;
+  const { dtype } = config.model;
+  const signal = interruptSignal();
+  const selected = await selectedResponses(gpu, sources, folder, signal);
+  const pairs = selected.flatMap(({ promptTokenIds, shortest, longest }): PreferencePair[] =>
+    longest ? [{ promptTokenIds, chosen: shortest, rejected: longest }] : [],
+  );
+  if (pairs.length === 0)
+    throw new ConfigError(
+      `${sources.task.name}: expected pairs of a shorter and a longer correct response, got none; raise rejection.num_prompts`,
+    );
+  const progress = await resume(gpu, folder, sources);
+  const { model, optimizer } = progress;
+  const reference = await Model.load(gpu, files, sources.modelDir, { dtype });
+  const options = dpoOptions(config);
+  note(`${sources.task.name} | ${pairs.length} pairs | ${model.numParameters} parameters, ${dtype}, on ${gpu.name}`);
+  const finished = await runSteps(trainDpo(model, reference, optimizer, pairs, options), progress, folder, signal, {
+    total: options.maxSteps,
+    describe: (m) =>
+      `loss ${m.loss.toFixed(4)} | prefers ${percent(m["rewards/accuracies"])} | margin ${m["rewards/margins"].toFixed(3)}`,
+  });
+  optimizer.dispose();
+  reference.dispose();
+  if (finished) print(`model: ${await progress.save()}`);
+  return { model, finished };
+}

@@ -1,0 +1,40 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import { Model } from "../model/model.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../train/checkpoint.ts";
+import { AdamW } from "../train/optimizer.ts";
+import { files, type Sources } from "./host.ts";
+import { adamwOptions } from "./options.ts";
+
+/** A training run where it stands: at its newest checkpoint, or at its beginning. */
+export interface Progress {
+  model: Model;
+  optimizer: AdamW;
+  state: TrainerState;
+  /** Whether there was a checkpoint. */
+  resumed: boolean;
+  /** Writes a checkpoint of the state as it is; its path. */
+  save(): Promise<string>;
+}
+
+/** Opens the folder's newest checkpoint and cuts its logs back to it; without one, `begin` makes the model. */
+export async function resume(
+  gpu: Gpu,
+  folder: RunFolder,
+  sources: Sources,
+  begin: () => Promise<Model> = () => Model.load(gpu, files, sources.modelDir, { dtype: folder.config.model.dtype }),
+): Promise<Progress> {
+  const options = adamwOptions(folder.config);
+  const path = await latestCheckpoint(files, folder.checkpoints);
+  const fresh = async () => {
+    const model = await begin();
+    return { model, optimizer: await AdamW.create(model, options), state: { step: 0, num_tokens: 0 } };
+  };
+  const { model, optimizer, state } = path
+    ? await loadCheckpoint(gpu, files, path, { dtype: folder.config.model.dtype, optimizer: options })
+    : await fresh();
+  await folder.cutBack(state.step);
+  const save = () =>
+    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
+  return { model, optimizer, state, resumed: path !== null, save };
+}

@@ -1,0 +1,135 @@
+import { microBatches } from "../core/batches.ts";
+import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
+import { packSequences } from "../model/batch.ts";
+import type { Model } from "../model/model.ts";
+import type { AdamW } from "./optimizer.ts";
+import { preferenceGradient, tokenLogprobs } from "./policy.ts";
+import { passes } from "./sft.ts";
+
+/** Two responses to one prompt, stop tokens with them. */
+export interface PreferencePair {
+  promptTokenIds: readonly number[];
+  chosen: readonly number[];
+  rejected: readonly number[];
+}
+
+export interface DpoOptions {
+  /** Strength of the tie to the reference. */
+  beta: number;
+  maxSteps: number;
+  pairsPerBatch: number;
+  tokensPerMicroBatch: number;
+  learningRate: number;
+  scheduler: LrScheduler;
+  warmupSteps: number;
+  seed: number;
+  recompute: boolean;
+}
+
+/** One step of direct preference optimisation, under TRL's names. */
+export interface DpoMetrics {
+  step: number;
+  /** Mean over pairs of -log sigmoid(margin). */
+  loss: number;
+  /** Share of pairs whose chosen response the policy prefers, against the reference. */
+  "rewards/accuracies": number;
+  "rewards/margins": number;
+  grad_norm: number;
+  learning_rate: number;
+  /** Prompt and response tokens. */
+  num_tokens: number;
+  /** Seconds. */
+  step_time: number;
+}
+
+/** A pair with what the loss needs of the reference: log-probabilities per token, prompts with 0. */
+interface Prepared {
+  sequences: [chosen: number[], rejected: number[]];
+  promptLength: number;
+  refLogprobs: [chosen: Float32Array, rejected: Float32Array];
+}
+
+/**
+ * Direct preference optimisation (Rafailov et al. 2023; the paper's baseline, section 5.1). `reference` is read once, before
+ * the first step. Yields after each step; goes on from `optimizer.step`.
+ */
+export async function* trainDpo(
+  model: Model,
+  reference: Model,
+  optimizer: AdamW,
+  pairs: readonly PreferencePair[],
+  options: DpoOptions,
+): AsyncGenerator<DpoMetrics> {
+  const { beta, maxSteps, pairsPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } =
+    options;
+  const order = passes(await prepare(reference, pairs, tokensPerMicroBatch), seed);
+  const nextBatch = () => Array.from({ length: pairsPerBatch }, () => order.next().value);
+  for (let step = 0; step < optimizer.step; step++) nextBatch(); // done before this run was interrupted
+  while (optimizer.step < maxSteps) {
+    const start = performance.now();
+    const batch = nextBatch();
+    const pairWeight = 1 / batch.length;
+    const lengths = batch.map(tokensOf);
+    const total = { loss: 0, preferred: 0, margin: 0 };
+    for (const micro of microBatches([...batch.keys()], lengths, tokensPerMicroBatch)) {
+      const parts = micro.map((i) => batch[i]!);
+      const packed = packSequences(parts.flatMap(({ sequences }) => sequences));
+      const weights = new Float32Array(packed.tokenIds.length);
+      const refLogprobs = new Float32Array(packed.tokenIds.length);
+      parts.forEach((part, p) =>
+        part.refLogprobs.forEach((values, side) => {
+          const first = packed.cuSeqlens[2 * p + side]!;
+          weights.fill(pairWeight, first + part.promptLength, first + values.length);
+          refLogprobs.set(values, first);
+        }),
+      );
+      const targets = { weights, refLogprobs };
+      const result = await preferenceGradient(model, optimizer.gradients, packed, targets, {
+        beta,
+        pairWeight,
+        recompute,
+      });
+      total.loss += result.loss.reduce((a, b) => a + b, 0);
+      for (const margin of result.margins) {
+        total.margin += margin * pairWeight;
+        if (margin > 0) total.preferred += pairWeight;
+      }
+    }
+    const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
+    const norm = await optimizer.update(rate);
+    yield {
+      step: optimizer.step,
+      loss: total.loss,
+      "rewards/accuracies": total.preferred,
+      "rewards/margins": total.margin,
+      grad_norm: norm,
+      learning_rate: rate,
+      num_tokens: lengths.reduce((a, b) => a + b, 0),
+      step_time: (performance.now() - start) / 1000,
+    };
+  }
+}
+
+const tokensOf = ({ sequences: [chosen, rejected] }: Prepared): number => chosen.length + rejected.length;
+
+async function prepare(
+  reference: Model,
+  pairs: readonly PreferencePair[],
+  tokensPerMicroBatch: number,
+): Promise<Prepared[]> {
+  const prepared = pairs.map(({ promptTokenIds, chosen, rejected }): Prepared => ({
+    sequences: [
+      [...promptTokenIds, ...chosen],
+      [...promptTokenIds, ...rejected],
+    ],
+    promptLength: promptTokenIds.length,
+    refLogprobs: [new Float32Array(0), new Float32Array(0)],
+  }));
+  for (const micro of microBatches([...pairs.keys()], prepared.map(tokensOf), tokensPerMicroBatch)) {
+    const packed = packSequences(micro.flatMap((i) => prepared[i]!.sequences));
+    const { logprobs } = await tokenLogprobs(reference, packed, { temperature: 1 });
+    const slice = (s: number) => logprobs.slice(packed.cuSeqlens[s], packed.cuSeqlens[s + 1]);
+    micro.forEach((i, p) => (prepared[i]!.refLogprobs = [slice(2 * p), slice(2 * p + 1)]));
+  }
+  return prepared;
+}

@@ -51,8 +51,11 @@ export async function openSources({ model, task }: Config): Promise<Sources> {
   };
 }
 
-/** Aborts at the first Ctrl-C or SIGTERM; a second one ends the process at once. */
+let interrupt: AbortSignal | null = null;
+
+/** The process's one signal that aborts at the first Ctrl-C or SIGTERM; a second one ends the process at once. */
 export function interruptSignal(): AbortSignal {
+  if (interrupt) return interrupt;
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.once(name, () => {
@@ -60,7 +63,8 @@ export function interruptSignal(): AbortSignal {
       controller.abort(new Interrupted());
     });
   }
-  return controller.signal;
+  interrupt = controller.signal;
+  return interrupt;
 }
 
 export class Interrupted extends Error {

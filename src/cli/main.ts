@@ -143,6 +143,24 @@ cli
     exit(0);
   });
 
+cli
+  .command("reproduce", "The paper's methods, ablation and figures on the bundled reasoner")
+  .option("--quick", "one seed and fewer values of alpha, unless --seeds says otherwise")
+  .option("--seeds <seeds>", "such as 1,2,3", { type: [String] })
+  .option("--output-dir <dir>", "where runs are kept and resumed", { default: "runs/reproduce" })
+  .option("--device.adapter <name>", "part of the adapter's name")
+  .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others
+  .action(async (flags: Flags) => {
+    known(flags, "quick", "seeds", "outputDir", "device");
+    const quick = flags["quick"] === true;
+    const given = flags["seeds"] as string[] | undefined;
+    const seeds = given ? given.join(",").split(",").map(Number) : quick ? [1] : [1, 2, 3];
+    if (!seeds.every((seed) => Number.isSafeInteger(seed) && seed >= 0))
+      throw new UsageError(`--seeds: expected whole numbers such as 1,2,3, got ${given!.join(",")}`);
+    const { reproduceCommand } = await import("./reproduce.ts");
+    exit(await reproduceCommand({ quick, seeds, dir: String(flags["outputDir"]), ...adapterOf(flags) }));
+  });
+
 cli.command("report <run>", "Write report.html from a run's folder").action(async (dir: string) => {
   print(await (await import("./start.ts")).writeReport(dir.replace(/\/+$/, "")));
   exit(0);

@@ -12,11 +12,12 @@ export interface Measured {
   accuracy: number;
 }
 
-/** The trend of the length is that of this many iterations, and is looked at this many ahead: updates act with delay. */
-const TREND = 6;
-const AHEAD = 3;
+/** The length of an iteration's responses is noisy: it is read off a straight line through this many iterations. */
+const LINE = 6;
 /** Alpha for a target length; below 0 a longer response earns more. */
 const LENGTH_BOUNDS = [-0.2, 0.5] as const;
+/** What an iteration adds to the alpha that holds the length, per unit of excess. */
+const INTEGRAL = 0.1;
 
 /** Iterations at alpha 0 whose mean accuracy is the one to keep. */
 const REFERENCE_ITERATIONS = 4;
@@ -33,17 +34,24 @@ const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / 
 /**
  * The alpha of the iteration that `history` ends with; `history` begins with the run's first iteration.
  *
- * For a target length, alpha is the logarithm of length / target that the trend of the last six iterations leads to in three
- * more, from -0.2 to 0.5: 0.1 where responses are about to be a tenth too long, and below 0, where length is paid for, once they
- * are about to be too short. A largest drop of accuracy gives alpha 0 for four iterations, whose mean is the
+ * For a target length, alpha is the excess, the logarithm of length / target, plus an integral of it that comes to hold the
+ * length (a PI controller), from -0.2 to 0.5: below 0, where responses are too short, length is paid for. A largest drop of accuracy gives alpha 0 for four iterations, whose mean is the
  * reference, then raises alpha while the running mean of accuracy is above reference - drop and lowers it ten times as fast
  * below, from 0 to 0.6. Both act on sampled training responses: noise of the samples is noise of alpha.
  */
 export function steerAlpha(goal: AlphaGoal, history: readonly Measured[]): number {
   if ("alpha" in goal) return goal.alpha;
   if ("targetLength" in goal) {
-    const excess = history.slice(-TREND).map(({ meanLength }) => Math.log(meanLength / goal.targetLength));
-    return clamp(extrapolate(excess, AHEAD), ...LENGTH_BOUNDS);
+    const excesses = history.map(({ meanLength }) => Math.log(meanLength / goal.targetLength));
+    let integral = 0;
+    let alpha = 0;
+    for (let i = 1; i <= excesses.length; i++) {
+      const excess = lineEnd(excesses.slice(Math.max(0, i - LINE), i));
+      alpha = clamp(excess + integral, ...LENGTH_BOUNDS);
+      // At a bound the integral waits: it would only have to be undone.
+      if (alpha === excess + integral) integral += INTEGRAL * excess;
+    }
+    return alpha;
   }
 
   const accuracies = history.map(({ accuracy }) => accuracy);
@@ -58,10 +66,10 @@ export function steerAlpha(goal: AlphaGoal, history: readonly Measured[]): numbe
   return alpha;
 }
 
-/** The value, `ahead` places after the last, of the straight line fitted to `values` at equal distances. */
-function extrapolate(values: readonly number[], ahead: number): number {
+/** The value at its end of the straight line fitted to `values` at equal distances. */
+function lineEnd(values: readonly number[]): number {
   const middle = (values.length - 1) / 2;
   const spread = values.reduce((sum, _, i) => sum + (i - middle) ** 2, 0);
   const slope = spread === 0 ? 0 : values.reduce((sum, value, i) => sum + (i - middle) * value, 0) / spread;
-  return mean(values) + slope * (middle + ahead);
+  return mean(values) + slope * middle;
 }

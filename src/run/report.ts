@@ -1,3 +1,5 @@
+import { escapeHtml as escape } from "./chart.ts";
+
 /** What report.html shows. Rows are metrics.jsonl's; the evaluations are before and after training, on the same problems. */
 export interface ReportData {
   title: string;
@@ -49,7 +51,7 @@ export function renderReport({ title, facts, metrics, before, after }: ReportDat
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escape(title)}</title>
-<style>${STYLE}</style>
+<style>${PAGE_STYLE}</style>
 </head>
 <body>
 <main>
@@ -68,10 +70,6 @@ ${before && after ? sideBySide(before, after) : ""}
 
 function percent(value: number): string {
   return `${(100 * value).toFixed(1)}%`;
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 }
 
 function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): string {
@@ -136,7 +134,8 @@ function sideBySide(before: ReportEvaluation, after: ReportEvaluation): string {
 <thead><tr><th>problem</th><th>before</th><th>after</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }
 
-const STYLE = `
+/** What the project's pages share: type, tables, light and dark. */
+export const PAGE_STYLE = `
 :root { color-scheme: light dark; --ink: light-dark(#1b1f24, #e6e6e6); --faint: light-dark(#6a737d, #9aa4ae); --line: light-dark(#0b62d6, #6cb0ff); --rule: light-dark(#d8dee4, #3a424a); --page: light-dark(#fff, #15181c); }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 1160px; margin: 0 auto; padding: 24px 16px; }

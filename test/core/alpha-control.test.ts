@@ -13,26 +13,31 @@ describe("a target length", () => {
 
   test("is the logarithm of how much too long responses are, bounded", () => {
     expect(steer(50)).toBe(0);
-    expect(steer(55, 55, 55)).toBeCloseTo(Math.log(1.1), 12);
-    expect(steer(48, 48)).toBeCloseTo(Math.log(0.96), 12);
+    expect(steer(55)).toBeCloseTo(Math.log(1.1), 12);
+    expect(steer(48)).toBeCloseTo(Math.log(0.96), 12);
     expect(steer(1e6)).toBe(0.5);
     expect(steer(1)).toBe(-0.2);
   });
 
-  test("looks three iterations ahead on the trend of the last six", () => {
-    const falling = [90, 80, 70, 60];
-    expect(steer(...falling)).toBe(-0.2);
-    const gently = Array.from({ length: 8 }, (_, i) => 50 * Math.exp(0.3 - 0.02 * i));
-    expect(steer(...gently)).toBeCloseTo(0.3 - 0.02 * (7 + 3), 12);
-    expect(steer(5000, ...gently)).toBe(steer(...gently)); // older ones do not count
+  test("adds a tenth of every iteration's excess, but waits at a bound", () => {
+    const excess = Math.log(1.1);
+    expect(steer(55, 55, 55)).toBeCloseTo(1.2 * excess, 12);
+    expect(steer(...Array<number>(50).fill(500), ...Array<number>(6).fill(50))).toBeCloseTo(0, 12);
   });
 
-  test("lands on the target where alpha acts with delay", () => {
+  test("reads the length off a line through the last six iterations", () => {
+    const zigzag = [50, 60, 50, 60, 50, 60];
+    expect(Math.abs(steer(...zigzag) - steer(...zigzag, 50))).toBeLessThan(0.06);
+  });
+
+  test.each([0, 0.3])("lands on the target where alpha acts with delay and against a pull of %d", (pull) => {
     const history = lengths(100);
     let pace = 0;
-    for (let i = 0; i < 60; i++) {
-      pace += 0.25 * (0.2 * steerAlpha({ targetLength: 60 }, history) - pace);
-      history.push(...lengths(history.at(-1)!.meanLength * Math.exp(-pace)));
+    for (let i = 0; i < 120; i++) {
+      const length = history.at(-1)!.meanLength;
+      const alpha = steerAlpha({ targetLength: 60 }, history);
+      pace += 0.25 * (0.2 * (alpha - pull * Math.log(100 / length)) - pace);
+      history.push(...lengths(length * Math.exp(-pace)));
     }
     for (const { meanLength } of history.slice(-20)) expect(Math.abs(meanLength / 60 - 1)).toBeLessThan(0.03);
   });

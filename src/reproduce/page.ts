@@ -1,0 +1,197 @@
+import { runningMean, paretoFront } from "../core/statistics.ts";
+import { CHART_STYLE, escapeHtml, renderChart, type Series } from "../run/chart.ts";
+import { PAGE_STYLE } from "../run/report.ts";
+import type { Claim } from "./claims.ts";
+import type { Outcome, TableRow } from "./results.ts";
+
+/** Iterations of the running mean in the paper's figure 2. */
+const SMOOTHING = 25;
+
+const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
+const whole = (value: number) => String(Math.round(value));
+const share = (value: number) => `${Math.round(100 * value)}%`;
+const between = (value: string, half: string, seeds: number) => (seeds > 1 ? `${value} ± ${half}` : value);
+
+export interface ReproducePage {
+  /** Lines under the title: adapter, seeds, iterations and the like. */
+  facts: Readonly<Record<string, string | number>>;
+  rows: readonly TableRow[];
+  outcomes: readonly Outcome[];
+  claims: readonly Claim[];
+}
+
+/** reproduce.html: the paper's tables and figures on the bundled reasoner, one file with nothing outside itself. */
+export function renderReproduction({ facts, rows, outcomes, claims }: ReproducePage): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Pith: the paper, reproduced</title>
+<style>${PAGE_STYLE}${CHART_STYLE}.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 32px; }</style>
+</head>
+<body>
+<main>
+<h1>The paper on a model of 205,504 parameters</h1>
+<p>Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), with the bundled reasoner on held-out sums.</p>
+<dl class="facts">${Object.entries(facts)
+    .map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd></div>`)
+    .join("")}</dl>
+${claimsTable(claims)}
+<section class="figures" aria-label="Figures">
+${tradeOff(rows)}
+${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
+${dynamics(outcomes, "mean_length", "Training response tokens", whole)}
+${checkpoints(outcomes)}
+${normalisation(outcomes, "mean_length", "response tokens", whole)}
+${normalisation(outcomes, "accuracy", "accuracy", share)}
+</section>
+${resultsTable(rows)}
+</main>
+</body>
+</html>
+`;
+}
+
+function claimsTable(claims: readonly Claim[]): string {
+  const rows = claims.map(
+    ({ claim, source, seen, holds }) =>
+      `<tr><th scope="row">${escapeHtml(claim)}<br><small>${escapeHtml(source)}</small></th><td>${holds ? "✓ holds" : "✗ does not hold"}</td><td>${escapeHtml(seen)}</td></tr>`,
+  );
+  return `<table><caption>The paper's claims on this model</caption><thead><tr><th>claim</th><th>here</th><th>seen</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+}
+
+function resultsTable(rows: readonly TableRow[]): string {
+  const cells = rows.map(
+    (row) =>
+      `<tr><th scope="row">${escapeHtml(row.method)}</th><td>${row.alpha ?? "-"}</td><td>${between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds)}</td>` +
+      `<td>${between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds)}</td><td>${row.context}</td></tr>`,
+  );
+  return `<table><caption>Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals</caption>
+<thead><tr><th>Model type</th><th>α</th><th>Tokens</th><th>Avg. pass rate</th><th>Ctx.</th></tr></thead><tbody>${cells.join("")}</tbody></table>`;
+}
+
+/** Figures 3, 4 and 7: accuracy against tokens, a series a method, and the front that nothing beats. */
+function tradeOff(rows: readonly TableRow[]): string {
+  const series = Array.from(
+    Map.groupBy(rows, ({ method }) => method),
+    ([method, group]): Series => ({
+      name: method === "Base" ? "Base, cut off" : method,
+      line: method === "Base" || method === "RL",
+      markers: true,
+      points: [...group]
+        .sort((a, b) => a.tokens - b.tokens)
+        .map((row) => ({
+          x: row.tokens,
+          y: row.accuracy,
+          halfX: row.tokensHalf,
+          halfY: row.accuracyHalf,
+          ...(row.alpha === null ? {} : { label: `α ${row.alpha}` }),
+        })),
+    }),
+  );
+  const front: Series = {
+    name: "Pareto front",
+    line: true,
+    markers: false,
+    points: paretoFront(rows).map(({ tokens, accuracy }) => ({ x: tokens, y: accuracy })),
+  };
+  return renderChart({
+    title: "Accuracy against tokens (figures 3, 4 and 7)",
+    xLabel: "mean tokens of a response",
+    yLabel: "pass rate",
+    series: [...series, front],
+    formatX: whole,
+    formatY: share,
+  });
+}
+
+const meanOver = (curves: readonly number[][]): number[] =>
+  curves[0]!.map((_, i) => curves.reduce((sum, curve) => sum + curve[i]!, 0) / curves.length);
+
+/** Figure 2: one curve for each alpha, its mean over seeds, smoothed. */
+function dynamics(
+  outcomes: readonly Outcome[],
+  key: "accuracy" | "mean_length",
+  label: string,
+  format: (value: number) => string,
+): string {
+  const byAlpha = Map.groupBy(
+    outcomes.filter(({ method }) => method === "RL"),
+    ({ alpha }) => alpha,
+  );
+  const series = Array.from(byAlpha, ([alpha, group]): Series => {
+    const curve = runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), SMOOTHING);
+    return { name: `α ${alpha}`, line: true, markers: false, points: curve.map((y, i) => ({ x: i + 1, y })) };
+  });
+  return renderChart({
+    title: `${label} (figure 2, mean of the last ${SMOOTHING} iterations)`,
+    xLabel: "iteration",
+    yLabel: label.toLowerCase(),
+    series,
+    formatX: whole,
+    formatY: format,
+  });
+}
+
+/** Figure 5: held-out accuracy against tokens along training. */
+function checkpoints(outcomes: readonly Outcome[]): string {
+  const byAlpha = Map.groupBy(
+    outcomes.filter(({ method }) => method === "RL"),
+    ({ alpha }) => alpha,
+  );
+  const series = Array.from(byAlpha, ([alpha, group]): Series => {
+    const iterations = group[0]!.checkpoints.map(({ iteration }) => iteration);
+    const at = (i: number, key: "accuracy" | "mean_length") =>
+      group.reduce((sum, outcome) => sum + outcome.checkpoints[i]![key], 0) / group.length;
+    const end = (key: "accuracy" | "mean_length") =>
+      group.reduce((sum, { final }) => sum + final[key], 0) / group.length;
+    return {
+      name: `α ${alpha}`,
+      line: true,
+      markers: true,
+      points: [
+        ...iterations.map((iteration, i) => ({ x: at(i, "mean_length"), y: at(i, "accuracy"), label: `${iteration}` })),
+        { x: end("mean_length"), y: end("accuracy") },
+      ],
+    };
+  });
+  return renderChart({
+    title: "Along training (figure 5, labelled with the iteration)",
+    xLabel: "mean tokens of a response",
+    yLabel: "pass rate",
+    series,
+    formatX: whole,
+    formatY: share,
+  });
+}
+
+/** Figure 6: the same alpha with advantages as they are and normalised by their group. */
+function normalisation(
+  outcomes: readonly Outcome[],
+  key: "accuracy" | "mean_length",
+  label: string,
+  format: (value: number) => string,
+): string {
+  const alphas = new Set(outcomes.filter(({ method }) => method === "RL, normalised").map(({ alpha }) => alpha));
+  const runs = outcomes.filter(({ method, alpha }) => method.startsWith("RL") && alphas.has(alpha));
+  const series = Array.from(
+    Map.groupBy(runs, ({ method, alpha }) => `${method === "RL" ? "as they are" : "normalised"}, α ${alpha}`),
+    ([name, group]): Series => ({
+      name,
+      line: true,
+      markers: false,
+      points: runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), 5).map(
+        (y, i) => ({ x: i + 1, y }),
+      ),
+    }),
+  );
+  return renderChart({
+    title: `Advantages as they are and normalised: ${label} (figure 6)`,
+    xLabel: "iteration",
+    yLabel: label,
+    series,
+    formatX: whole,
+    formatY: format,
+  });
+}

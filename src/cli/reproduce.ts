@@ -33,6 +33,7 @@ export interface ReproduceOptions {
 export async function reproduceCommand({ quick, seeds, dir, adapter }: ReproduceOptions): Promise<number> {
   if (seeds.length === 0) throw new UsageError("--seeds: expected at least one, such as 1,2,3");
   const start = performance.now();
+  await files.mkdir(dir);
   const gpu = await openGpu(adapter);
   const plan = experiments({ quick });
   const base = await evaluateBase(gpu, dir);

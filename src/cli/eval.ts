@@ -1,49 +1,145 @@
+import { scoreAtCutoff } from "../core/cutoff.ts";
+import type { Scores } from "../core/scores.ts";
 import { LLM } from "../engine/llm.ts";
-import type { Gpu } from "../gpu/gpu.ts";
+import { ConfigError, UsageError } from "../errors.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { evaluate, type Evaluation } from "../train/evaluate.ts";
+import { evaluate, summarise, type Evaluation, type JudgedCompletion } from "../train/evaluate.ts";
 import { duration, files, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
 import { engineOptions, evaluateOptions } from "./options.ts";
 
+/** Problems evaluated together where responses are kept in a file, so that an interruption loses at most these. */
+const CHUNK = 100;
+
 /** Scores a model on the task's held-out problems. */
 export async function evaluateModel(model: Model, sources: Sources, config: Config, what: string): Promise<Evaluation> {
+  return summarise(await judgeProblems(model, sources, config, what, { first: 0, last: config.eval.num_problems }));
+}
+
+/** Judged responses to held-out problems `first` to `last`, a problem's own in a row. */
+async function judgeProblems(
+  model: Model,
+  { task, tokenizer, stopTokenIds }: Sources,
+  config: Config,
+  what: string,
+  { first, last }: { first: number; last: number },
+): Promise<JudgedCompletion[][]> {
   const llm = new LLM(model, engineOptions(config));
-  const problems = sources.task.test.slice(0, config.eval.num_problems);
+  const options = evaluateOptions(config);
   const start = performance.now();
   let shown = 0;
+  const onProgress = (done: number, total: number) => {
+    const share = done / total;
+    if (share < shown + 0.2 && done < total) return;
+    shown = share;
+    const seconds = (performance.now() - start) / 1000;
+    note(
+      `eval ${what} ${done}/${total} | ${(done / seconds).toFixed(1)} responses/s | ${duration((seconds * (total - done)) / done)} left`,
+    );
+  };
   try {
-    return await evaluate(llm, sources.tokenizer, sources.task, problems, evaluateOptions(config), {
-      stopTokenIds: sources.stopTokenIds,
-      onProgress: (done, total) => {
-        const share = done / total;
-        if (share < shown + 0.2 && done < total) return;
-        shown = share;
-        const seconds = (performance.now() - start) / 1000;
-        note(
-          `eval ${what} ${done}/${total} | ${(done / seconds).toFixed(1)} responses/s | ${duration((seconds * (total - done)) / done)} left`,
-        );
-      },
-    });
+    const host = { stopTokenIds, firstPromptId: first, onProgress };
+    const { completions } = await evaluate(llm, tokenizer, task, task.test.slice(first, last), options, host);
+    return groupsOf(completions, options.numSamples);
   } finally {
     llm.dispose();
   }
 }
 
-/** `pith eval`: accuracy and tokens on the held-out problems, by difficulty. */
-export async function evalCommand(config: Config, { json }: { json: boolean }): Promise<void> {
-  const sources = await openSources(config);
-  const gpu: Gpu = await openGpu(config.device.adapter);
-  const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
-  const result = await evaluateModel(model, sources, config, sources.task.name);
-  if (json) return print(JSON.stringify(result));
-  print(
-    `${"difficulty".padEnd(12)} ${"problems".padStart(8)} ${"accuracy".padStart(9)} ${"tokens".padStart(8)} ${"cut off".padStart(8)}`,
+const groupsOf = (completions: readonly JudgedCompletion[], size: number): JudgedCompletion[][] =>
+  Array.from({ length: Math.ceil(completions.length / size) }, (_, g) => completions.slice(g * size, (g + 1) * size));
+
+/** The first line of a file of responses: what they are responses of. */
+interface Header {
+  model: string;
+  task: Config["task"];
+  eval: Config["eval"];
+}
+
+/** A file's header and the responses of whole problems; what a killed process left of another is cut off. */
+async function wholeLines(path: string, size: number): Promise<string[]> {
+  if (!(await files.exists(path))) return [];
+  const lines = (await files.readText(path)).split("\n").slice(0, -1);
+  const whole = lines.slice(0, lines.length - ((lines.length + size - 1) % size));
+  await files.truncate(
+    path,
+    whole.reduce((bytes, line) => bytes + new TextEncoder().encode(line).length + 1, 0),
   );
-  for (const [name, scores] of [...Object.entries(result.by_difficulty), ["all", result] as const]) {
-    print(
-      `${name.padEnd(12)} ${String(scores.num_problems).padStart(8)} ${percent(scores.accuracy).padStart(9)} ` +
-        `${scores.mean_length.toFixed(1).padStart(8)} ${percent(scores.clipped_ratio).padStart(8)}`,
+  return whole;
+}
+
+/** Evaluates what `path` does not hold yet, some problems at a time. */
+async function evaluateInto(path: string, model: Model, sources: Sources, config: Config): Promise<Evaluation> {
+  const { num_samples: size, num_problems: limit, ...sampling } = config.eval;
+  const header: Header = { model: config.model.path, task: config.task, eval: { ...config.eval, num_problems: 0 } };
+  const [before, ...rows] = await wholeLines(path, size);
+  if (before !== undefined && before !== JSON.stringify(header)) {
+    throw new ConfigError(
+      `${path} holds responses of another model, task or eval section (temperature ${sampling.temperature} here); choose another --output, or remove it`,
     );
   }
+  if (before === undefined) await files.append(path, `${JSON.stringify(header)}\n`);
+  const completions = rows.map((row) => JSON.parse(row) as JudgedCompletion);
+  const problems = Math.min(limit, sources.task.test.length);
+  for (let first = completions.length / size; first < problems; first += CHUNK) {
+    const what = `problems ${first + 1} to ${Math.min(first + CHUNK, problems)} of ${problems}`;
+    const last = Math.min(first + CHUNK, problems);
+    const judged = (await judgeProblems(model, sources, config, what, { first, last })).flat();
+    await files.append(path, judged.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    completions.push(...judged);
+  }
+  return summarise(groupsOf(completions.slice(0, problems * size), size));
+}
+
+export interface EvalOptions {
+  json: boolean;
+  /** Limits in tokens for the generation-cutoff baseline. */
+  cutoffs: readonly number[];
+  /** A file that keeps the responses and that an interrupted evaluation goes on from. */
+  output?: string;
+}
+
+/** `pith eval`: accuracy and tokens on the held-out problems, by difficulty and at every cutoff. */
+export async function evalCommand(config: Config, { json, cutoffs, output }: EvalOptions): Promise<void> {
+  if (!cutoffs.every((limit) => Number.isSafeInteger(limit) && limit > 0))
+    throw new UsageError(`--cutoff: expected whole numbers of tokens such as 8000,16000, got ${cutoffs.join(",")}`);
+  const sources = await openSources(config);
+  const gpu = await openGpu(config.device.adapter);
+  const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
+  const result = output
+    ? await evaluateInto(output, model, sources, config)
+    : await evaluateModel(model, sources, config, sources.task.name);
+  const atCutoffs = cutoffs.map((limit) => ({ limit, ...scoreAtCutoff(result.completions, limit) }));
+  if (json) return print(JSON.stringify({ ...result, cutoffs: atCutoffs }));
+
+  const line = (...cells: string[]) =>
+    print(cells.map((cell, i) => (i ? cell.padStart(11) : cell.padEnd(11))).join(""));
+  const row = (name: string, scores: Scores) =>
+    line(
+      name,
+      String(scores.num_problems),
+      percent(scores.accuracy),
+      percent(scores.majority),
+      scores.mean_length.toFixed(1),
+      percent(scores.clipped_ratio),
+    );
+  line("difficulty", "problems", "accuracy", "majority", "tokens", "cut off");
+  for (const [name, scores] of Object.entries(result.by_difficulty)) row(name, scores);
+  row("all", result);
+  const [low, high] = result.accuracy_interval;
+  const [shortest, longest] = result.mean_length_interval;
+  print();
+  print(
+    `95% over problems: accuracy ${percent(low)} to ${percent(high)}, tokens ${shortest.toFixed(1)} to ${longest.toFixed(1)}`,
+  );
+  print(
+    `pass@k: ${Object.entries(result.pass_at_k)
+      .map(([k, share]) => `${k}: ${percent(share)}`)
+      .join(", ")}`,
+  );
+  if (atCutoffs.length === 0) return;
+  print();
+  line("cutoff", "accuracy", "tokens", "cut off");
+  for (const { limit, accuracy, mean_length, clipped_ratio } of atCutoffs)
+    line(String(limit), percent(accuracy), mean_length.toFixed(1), percent(clipped_ratio));
 }

@@ -30,7 +30,7 @@ function configCommand(
 }
 
 const camel = (flag: string): string =>
-  flag.replace(/^--/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  flag.replace(/^--| <.*/g, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 /** Refuses flags that a command does not have. */
 function known(flags: Flags, ...names: string[]): void {
@@ -88,8 +88,13 @@ configCommand(
 configCommand(
   "eval",
   "Accuracy and tokens on a task's held-out problems",
-  async (config, flags) => (await import("./eval.ts")).evalCommand(config, { json: flags["json"] === true }),
-  ["--json"],
+  async (config, flags) =>
+    (await import("./eval.ts")).evalCommand(config, {
+      json: flags["json"] === true,
+      cutoffs: flags["cutoff"] === undefined ? [] : String(flags["cutoff"]).split(",").map(Number),
+      ...(flags["output"] === undefined ? {} : { output: String(flags["output"]) }),
+    }),
+  ["--json", "--cutoff <limits>", "--output <file>"],
 );
 
 cli

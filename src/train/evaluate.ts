@@ -1,4 +1,5 @@
 import { isCorrect } from "../core/group.ts";
+import { scoreSamples, type Scores } from "../core/scores.ts";
 import type { LLM } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import type { FinishReason } from "../engine/sequence.ts";
@@ -30,8 +31,8 @@ export interface Judged {
 
 export interface SampleHost {
   stopTokenIds: readonly number[];
-  /** Problem i draws under the key `firstPromptId` + i, so what it draws depends on nothing else in the batch. */
-  firstPromptId: number;
+  /** Problem i draws under the key `firstPromptId` (default 0) + i, so what it draws depends on nothing else in the batch. */
+  firstPromptId?: number;
   signal?: AbortSignal | undefined;
   /** Responses finished, of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -45,7 +46,7 @@ export async function sampleAndJudge(
   problems: readonly Problem[],
   n: number,
   { temperature, topK, topP, maxTokens, seed }: Omit<SamplingParams, "n" | "stopTokenIds">,
-  { stopTokenIds, firstPromptId, signal, onProgress }: SampleHost,
+  { stopTokenIds, firstPromptId = 0, signal, onProgress }: SampleHost,
 ): Promise<Judged[]> {
   const prompts = problems.map((problem) => task.render(problem, tokenizer));
   const requests = prompts.map((prompt, i) => ({
@@ -108,19 +109,6 @@ export interface EvaluateOptions {
   seed: number;
 }
 
-export interface Scores {
-  num_problems: number;
-  num_samples: number;
-  /** Share of correct responses over all problems and samples. */
-  accuracy: number;
-  /** Share of problems with at least one correct response. */
-  "pass@k": number;
-  /** Mean tokens of a response. */
-  mean_length: number;
-  /** Share of responses that were cut off. */
-  clipped_ratio: number;
-}
-
 export interface Evaluation extends Scores {
   /** Easiest first where difficulties are numbers. */
   by_difficulty: Record<string, Scores>;
@@ -134,36 +122,23 @@ export async function evaluate(
   task: Task,
   problems: readonly Problem[],
   { numSamples, maxCompletionLength, ...params }: EvaluateOptions,
-  host: Omit<SampleHost, "firstPromptId">,
+  host: SampleHost,
 ): Promise<Evaluation> {
   const sampling = { ...params, maxTokens: maxCompletionLength };
-  const judged = await sampleAndJudge(llm, tokenizer, task, problems, numSamples, sampling, {
-    ...host,
-    firstPromptId: 0,
-  });
-  const groups = judged.map(({ outputs }) => outputs.map((output) => output.judged));
+  const judged = await sampleAndJudge(llm, tokenizer, task, problems, numSamples, sampling, host);
+  return summarise(judged.map(({ outputs }) => outputs.map((output) => output.judged)));
+}
+
+/** The scores of judged responses, the same number to each problem. */
+export function summarise(groups: readonly JudgedCompletion[][]): Evaluation {
   const byDifficulty = Map.groupBy(groups, ([first]) => first!.difficulty);
   const collator = new Intl.Collator("en", { numeric: true });
   const difficulties = [...byDifficulty.keys()].sort((a, b) => collator.compare(String(a), String(b)));
   return {
-    ...scores(groups),
+    ...scoreSamples(groups),
     by_difficulty: Object.fromEntries(
-      difficulties.map((difficulty) => [difficulty, scores(byDifficulty.get(difficulty)!)]),
+      difficulties.map((difficulty) => [difficulty, scoreSamples(byDifficulty.get(difficulty)!)]),
     ),
     completions: groups.flat(),
-  };
-}
-
-function scores(groups: readonly JudgedCompletion[][]): Scores {
-  const responses = groups.flat();
-  const mean = (values: readonly number[]) =>
-    values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
-  return {
-    num_problems: groups.length,
-    num_samples: groups[0]?.length ?? 0,
-    accuracy: mean(responses.map(({ correct }) => Number(correct))),
-    "pass@k": mean(groups.map((group) => Number(group.some(({ correct }) => correct)))),
-    mean_length: mean(responses.map(({ length }) => length)),
-    clipped_ratio: mean(responses.map(({ finish_reason }) => Number(finish_reason === "length"))),
   };
 }

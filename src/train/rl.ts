@@ -13,12 +13,12 @@ import type { KlEstimator } from "../kernels/policy-gradient.ts";
 import { packSequences } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Problem, Task } from "../tasks/task.ts";
-import { sampleAndJudge, type Judged, type JudgedCompletion } from "./evaluate.ts";
+import { sampleAndJudge, type Judged, type JudgedCompletion, type SampleHost } from "./evaluate.ts";
 import type { AdamW } from "./optimizer.ts";
 import { policyGradient, tokenLogprobs } from "./policy.ts";
 
 export interface RlOptions {
-  /** The weight of length in the reward, 0 to 1, or what to steer it by. */
+  /** The weight of length in the reward, 0 to 1, or what to steer it by. Read in each iteration, so it may be replaced between two. */
   alpha: AlphaGoal;
   /** Prompts an iteration, and responses to each. */
   numPrompts: number;
@@ -122,7 +122,11 @@ interface Rollout {
 export async function* trainRl(
   setup: RlSetup,
   options: RlOptions,
-  { history = [], signal }: { history?: readonly Measured[]; signal?: AbortSignal } = {},
+  {
+    history = [],
+    signal,
+    onProgress,
+  }: { history?: readonly Measured[]; signal?: AbortSignal; onProgress?: SampleHost["onProgress"] } = {},
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0)
     throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
@@ -138,7 +142,7 @@ export async function* trainRl(
         problemsOf(setup.task.train, iteration, options),
         options.numGenerations,
         { ...options, maxTokens: options.maxCompletionLength },
-        { stopTokenIds: setup.stopTokenIds, firstPromptId: iteration * options.numPrompts, signal },
+        { stopTokenIds: setup.stopTokenIds, firstPromptId: iteration * options.numPrompts, signal, onProgress },
       );
       const rolloutTime = (performance.now() - start) / 1000;
       measured.push(measure(groups));

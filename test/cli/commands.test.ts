@@ -71,6 +71,23 @@ describe("commands", () => {
   });
 });
 
+test("an evaluation goes on from the responses that it kept", async () => {
+  const sampling = ["--eval.num_problems", "6", "--eval.num_samples", "2", "--cutoff", "30,60"];
+  const evaluate = (path: string) => pith("eval", "configs/start.toml", ...sampling, "--output", path);
+  const whole = join(folder, "whole.jsonl");
+  const { code, stdout } = await evaluate(whole);
+  expect(code).toBe(0);
+  const cut = join(folder, "cut.jsonl");
+  writeFileSync(cut, readFileSync(whole).subarray(0, -700)); // in the middle of a line, and of a problem's responses
+  expect((await evaluate(cut)).stdout).toBe(stdout);
+  expect(readFileSync(cut, "utf8")).toBe(readFileSync(whole, "utf8"));
+  const other = await pith("eval", "configs/start.toml", "--eval.seed", "9", ...sampling, "--output", whole);
+  expect([other.code, other.stderr]).toEqual([
+    2,
+    expect.stringMatching(/holds responses of another model, task or eval/),
+  ]);
+});
+
 describe("bad input is one line on standard error", () => {
   const runDir = () => join(folder, "run");
   const cases: [name: string, args: () => string[], code: number, message: RegExp][] = [

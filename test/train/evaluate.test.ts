@@ -80,6 +80,6 @@ test("a model that has learnt the task gets every problem right", async () => {
   await Array.fromAsync(trainSft(model, optimizer, demonstrations(task, tokenizer, 0, 3), sft));
   const llm = new LLM(model);
   const result = await evaluate(llm, tokenizer, task, task.test, { ...OPTIONS, temperature: 0, numSamples: 1 }, HOST);
-  expect(result).toMatchObject({ accuracy: 1, "pass@k": 1, mean_length: 3, clipped_ratio: 0 });
+  expect(result).toMatchObject({ accuracy: 1, pass_at_k: { "1": 1 }, majority: 1, mean_length: 3, clipped_ratio: 0 });
   llm.dispose();
 });

@@ -1,7 +1,7 @@
 import { scoreAtCutoff } from "../core/cutoff.ts";
 import type { Scores } from "../core/scores.ts";
 import { LLM } from "../engine/llm.ts";
-import { ConfigError, UsageError } from "../errors.ts";
+import { ConfigError, FormatError, UsageError } from "../errors.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate, summarise, type Evaluation, type JudgedCompletion } from "../train/evaluate.ts";
@@ -66,6 +66,15 @@ async function wholeLines(path: string, size: number): Promise<string[]> {
     whole.reduce((bytes, line) => bytes + new TextEncoder().encode(line).length + 1, 0),
   );
   return whole;
+}
+
+/** The scores of the responses that `path` holds so far. */
+export async function readResponses(path: string): Promise<Evaluation> {
+  const [header, ...rows] = (await files.readText(path)).split("\n").slice(0, -1);
+  if (header === undefined) throw new FormatError(`${path}: expected responses that pith eval --output wrote`);
+  const size = (JSON.parse(header) as Header).eval.num_samples;
+  const completions = rows.map((row) => JSON.parse(row) as JudgedCompletion);
+  return summarise(groupsOf(completions.slice(0, completions.length - (completions.length % size)), size));
 }
 
 /** Evaluates what `path` does not hold yet, some problems at a time. */

@@ -3,7 +3,7 @@ import { GpuUnavailableError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
-import { resolveModelDir } from "../hf/hub.ts";
+import { resolveModelDir, type HubOptions } from "../hf/hub.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
@@ -28,6 +28,9 @@ export async function openGpu(adapter: string | undefined): Promise<Gpu> {
   }
 }
 
+/** How the hub is reached: HF_TOKEN for what is gated or private. */
+export const hubAccess = (): HubOptions => ({ token: process.env["HF_TOKEN"] });
+
 /** What a model's folder and the task say, without a GPU. */
 export interface Sources {
   modelDir: string;
@@ -37,7 +40,7 @@ export interface Sources {
 }
 
 export async function openSources({ model, task }: Config): Promise<Sources> {
-  const modelDir = await resolveModelDir(files, model.path, { token: process.env["HF_TOKEN"] });
+  const modelDir = await resolveModelDir(files, model.path, hubAccess());
   const { eosTokenIds } = await readModelConfig(files, modelDir);
   const tokenizer = await loadTokenizer(files, modelDir);
   return {
@@ -46,6 +49,7 @@ export async function openSources({ model, task }: Config): Promise<Sources> {
     stopTokenIds: await stopTokenIds(files, modelDir, eosTokenIds),
     task: await loadTask(task.name, task, {
       files,
+      hub: hubAccess(),
       importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href),
     }),
   };

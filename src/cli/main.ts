@@ -3,7 +3,7 @@ import { cac } from "cac";
 import { PithError, UsageError } from "../errors.ts";
 import { configKeys, loadConfig, type Config } from "../run/config.ts";
 import type { ModelDType } from "../model/model.ts";
-import { files, note, print } from "./host.ts";
+import { files, note } from "./host.ts";
 
 /** Flags of a command as cac parses them: dotted ones nest. */
 type Flags = Record<string, unknown>;
@@ -166,10 +166,35 @@ cli
     exit(await reproduceCommand({ quick, seeds, dir: String(flags["outputDir"]), ...adapterOf(flags) }));
   });
 
-cli.command("report <run>", "Write report.html from a run's folder").action(async (dir: string) => {
-  print(await (await import("./start.ts")).writeReport(dir.replace(/\/+$/, "")));
-  exit(0);
-});
+cli
+  .command("report [...runs]", "Write report.html from a run's folder, or compare several runs and the paper")
+  .option("--compare", "one page for all the runs: folders of start and reproduce, files of eval --output")
+  .option("--output <file>", "where the comparison goes", { default: "compare.html" })
+  .action(async (runs: string[], flags: Flags) => {
+    const { reportCommand } = await import("./report.ts");
+    await reportCommand(runs, { compare: flags["compare"] === true, output: String(flags["output"]) });
+    exit(0);
+  });
+
+cli
+  .command("data <action> [...inputs]", "prepare: make a training file from .jsonl, .json, .parquet or hub data sets")
+  .option("--output <file>", "the training file, .jsonl; a report of what was left out goes beside it")
+  .option("--eval <set>", "held out, as often as needed: gsm8k, math500, aime2024, a file or a hub id", { type: [String] })
+  .option("--take <count>", "rows to draw", { default: 3200 })
+  .option("--seed <seed>", "seed of the draw", { default: 42 })
+  .action(async (action: string, inputs: string[], flags: Flags) => {
+    if (action !== "prepare") throw new UsageError(`pith data: expected prepare, got ${action}`);
+    const [take, seed] = [numberOf(flags, "take", 3200), numberOf(flags, "seed", 42)];
+    if (!Number.isSafeInteger(take) || take < 1)
+      throw new UsageError(`--take: expected a whole number from 1, got ${take}`);
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      throw new UsageError(`--seed: expected a whole number from 0, got ${seed}`);
+    const given = (flags["eval"] as (string | undefined)[] | undefined) ?? [];
+    const evaluation = given.filter((name) => name !== undefined && name !== "undefined");
+    const { prepareCommand } = await import("./data.ts");
+    await prepareCommand(inputs, { output: String(flags["output"] ?? ""), evaluation: evaluation as string[], take, seed });
+    exit(0);
+  });
 
 cli
   .command("verify [...paths]", "Compare the engine with PyTorch's fixtures")

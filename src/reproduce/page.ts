@@ -1,6 +1,7 @@
-import { runningMean, paretoFront } from "../core/statistics.ts";
-import { CHART_STYLE, escapeHtml, renderChart, type Series } from "../run/chart.ts";
-import { PAGE_STYLE } from "../run/report.ts";
+import { runningMean } from "../core/statistics.ts";
+import { escapeHtml, renderChart, type Series } from "../run/chart.ts";
+import { renderPage } from "../run/page.ts";
+import { renderTradeOff } from "../run/trade-off.ts";
 import type { Claim } from "./claims.ts";
 import type { Outcome, TableRow } from "./results.ts";
 
@@ -20,37 +21,23 @@ export interface ReproducePage {
   claims: readonly Claim[];
 }
 
-/** reproduce.html: the paper's tables and figures on the bundled reasoner, one file with nothing outside itself. */
+/** reproduce.html: the paper's tables and figures on the bundled reasoner. */
 export function renderReproduction({ facts, rows, outcomes, claims }: ReproducePage): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pith: the paper, reproduced</title>
-<style>${PAGE_STYLE}${CHART_STYLE}.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 32px; }</style>
-</head>
-<body>
-<main>
-<h1>The paper on a model of 205,504 parameters</h1>
-<p>Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), with the bundled reasoner on held-out sums.</p>
-<dl class="facts">${Object.entries(facts)
-    .map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd></div>`)
-    .join("")}</dl>
+  return renderPage({
+    title: "Pith: the paper on the bundled reasoner",
+    facts,
+    body: `<p>Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), on a model of 205,504 parameters and held-out sums. Base is the model as it was, generation cut off at a limit.</p>
 ${claimsTable(claims)}
 <section class="figures" aria-label="Figures">
-${tradeOff(rows)}
+${renderTradeOff("Accuracy against tokens (figures 3, 4 and 7)", rows)}
 ${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
 ${dynamics(outcomes, "mean_length", "Training response tokens", whole)}
 ${checkpoints(outcomes)}
 ${normalisation(outcomes, "mean_length", "response tokens", whole)}
 ${normalisation(outcomes, "accuracy", "accuracy", share)}
 </section>
-${resultsTable(rows)}
-</main>
-</body>
-</html>
-`;
+${resultsTable(rows)}`,
+  });
 }
 
 function claimsTable(claims: readonly Claim[]): string {
@@ -69,41 +56,6 @@ function resultsTable(rows: readonly TableRow[]): string {
   );
   return `<table><caption>Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals</caption>
 <thead><tr><th>Model type</th><th>α</th><th>Tokens</th><th>Avg. pass rate</th><th>Ctx.</th></tr></thead><tbody>${cells.join("")}</tbody></table>`;
-}
-
-/** Figures 3, 4 and 7: accuracy against tokens, a series a method, and the front that nothing beats. */
-function tradeOff(rows: readonly TableRow[]): string {
-  const series = Array.from(
-    Map.groupBy(rows, ({ method }) => method),
-    ([method, group]): Series => ({
-      name: method === "Base" ? "Base, cut off" : method,
-      line: method === "Base" || method === "RL",
-      markers: true,
-      points: [...group]
-        .sort((a, b) => a.tokens - b.tokens)
-        .map((row) => ({
-          x: row.tokens,
-          y: row.accuracy,
-          halfX: row.tokensHalf,
-          halfY: row.accuracyHalf,
-          ...(row.alpha === null ? {} : { label: `α ${row.alpha}` }),
-        })),
-    }),
-  );
-  const front: Series = {
-    name: "Pareto front",
-    line: true,
-    markers: false,
-    points: paretoFront(rows).map(({ tokens, accuracy }) => ({ x: tokens, y: accuracy })),
-  };
-  return renderChart({
-    title: "Accuracy against tokens (figures 3, 4 and 7)",
-    xLabel: "mean tokens of a response",
-    yLabel: "pass rate",
-    series: [...series, front],
-    formatX: whole,
-    formatY: share,
-  });
 }
 
 const meanOver = (curves: readonly number[][]): number[] =>

@@ -98,7 +98,7 @@ ${drawn.join("\n")}</svg>
 const round = (value: number): number => Math.round(10 * value) / 10;
 
 export const CHART_STYLE = `
-.chart { margin: 0; } .chart figcaption { font-weight: 600; } .chart > svg { width: 100%; height: auto; }
+.chart { margin: 0; max-width: 760px; } .chart figcaption { font-weight: 600; } .chart > svg { width: 100%; height: auto; }
 .chart text { fill: var(--faint); font-size: 12px; } .chart .label { font-size: 13px; }
 .chart .grid { stroke: var(--rule); stroke-width: 1; fill: none; } .chart .line { fill: none; stroke-width: 2; } .chart .bar { fill: none; stroke-width: 1; opacity: 0.6; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; list-style: none; margin: 0; padding: 0; color: var(--faint); font-size: 14px; } .key { width: 24px; height: 16px; vertical-align: -3px; margin-right: 4px; }

@@ -1,0 +1,93 @@
+import { basename } from "node:path";
+import { evaluationSource } from "../data/evaluation-sets.ts";
+import { NOT_DRAWN, prepareTraining, type NamedRows, type Prepared } from "../data/prepare.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import { mathRows } from "../tasks/math-rows.ts";
+import { readDataset } from "../tasks/rows.ts";
+import { files, hubAccess, note, print } from "./host.ts";
+
+export interface PrepareOptions {
+  /** Where the training file goes, .jsonl; the report goes beside it. */
+  output: string;
+  /** Data sets that no row may be in: names of evaluation sets, files or hub ids. */
+  evaluation: readonly string[];
+  take: number;
+  seed: number;
+}
+
+/** `pith data prepare`: data sets to one training file, with a report of what was left out and why. */
+export async function prepareCommand(inputs: readonly string[], options: PrepareOptions): Promise<void> {
+  const { output, evaluation, take, seed } = options;
+  if (inputs.length === 0)
+    throw new UsageError("pith data prepare: expected data sets (.jsonl, .json, .parquet or a hub id), got none");
+  if (!output.endsWith(".jsonl")) throw new UsageError(`--output: expected a .jsonl file, got ${output || "none"}`);
+  const twice = inputs.find((input, i) => inputs.indexOf(input) !== i);
+  if (twice !== undefined) throw new UsageError(`expected each data set once, got ${twice} twice`);
+
+  const sources = await Promise.all(inputs.map((input) => load(input, input)));
+  const heldOut = await Promise.all(evaluation.map((name) => load(name, evaluationSource(name))));
+  if (heldOut.length === 0) note("no --eval: nothing is held out");
+  const prepared = prepareTraining(named(sources), named(heldOut), { take, seed });
+  if (prepared.rows.length === 0)
+    throw new FormatError(`${inputs.join(", ")}: no row is left to train on: ${reasons(prepared).join(", ")}`);
+
+  const report = {
+    output,
+    seed,
+    take,
+    inputs: counts(sources),
+    evaluation: counts(heldOut),
+    rows: prepared.rows.length,
+    left_out: Object.fromEntries(tally(prepared)),
+    strata: prepared.strata,
+    dropped: prepared.dropped.filter(({ reason }) => reason !== NOT_DRAWN),
+  };
+  const reportPath = output.replace(/\.jsonl$/, ".report.json");
+  await writeWhole(output, prepared.rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  await writeWhole(reportPath, `${JSON.stringify(report, null, 1)}\n`);
+
+  for (const { name, rows } of [...sources, ...heldOut.map((set) => ({ ...set, name: `held out: ${set.name}` }))])
+    line(name, rows.length);
+  print();
+  for (const [reason, count] of tally(prepared)) line(reason, count);
+  line("kept", prepared.rows.length);
+  print();
+  for (const { source, difficulty, available, taken } of prepared.strata)
+    line(`${source}, ${difficulty}`, `${taken} of ${available}`);
+  print();
+  if (prepared.rows.length < take) note(`expected ${take} rows, got ${prepared.rows.length}: all that passed are kept`);
+  print(`${output}; why each row was left out: ${reportPath}`);
+}
+
+async function load(name: string, source: string): Promise<NamedRows & { source: string }> {
+  return { name, source, rows: mathRows(await readDataset(files, source, hubAccess()), source) };
+}
+
+/** Rows are named by their file alone unless two files share that name, so that a report does not depend on the folder. */
+function named(sets: readonly NamedRows[]): NamedRows[] {
+  const short = sets.map(({ name }) => basename(name));
+  return new Set(short).size === short.length ? sets.map((set, i) => ({ ...set, name: short[i]! })) : [...sets];
+}
+
+const counts = (sets: readonly (NamedRows & { source: string })[]) =>
+  sets.map(({ name, source, rows }) => ({ name, source, rows: rows.length }));
+
+/** Rows left out by reason, most first. */
+function tally({ dropped }: Prepared): [reason: string, count: number][] {
+  const byReason = new Map<string, number>();
+  for (const { reason } of dropped) byReason.set(reason, (byReason.get(reason) ?? 0) + 1);
+  return [...byReason].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+}
+
+const reasons = (prepared: Prepared): string[] => tally(prepared).map(([reason, count]) => `${count} ${reason}`);
+
+const line = (label: string, value: number | string): void =>
+  print(`${label.padEnd(48)} ${(typeof value === "number" ? value.toLocaleString("en-US") : value).padStart(14)}`);
+
+/** A reader finds the old file or the new one, never a part. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  if (path.includes("/") && folder !== "") await files.mkdir(folder);
+  await files.write(`${path}.part`, text);
+  await files.rename(`${path}.part`, path);
+}

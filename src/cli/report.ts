@@ -1,0 +1,57 @@
+import { FormatError, UsageError } from "../errors.ts";
+import { PAPER_TABLES } from "../reproduce/paper-tables.ts";
+import type { TableRow } from "../reproduce/results.ts";
+import { renderComparison, type ComparedRun } from "../run/compare.ts";
+import type { Config } from "../run/config.ts";
+import type { Evaluation } from "../train/evaluate.ts";
+import { readResponses } from "./eval.ts";
+import { files, print } from "./host.ts";
+import { writeReport } from "./start.ts";
+
+/** `pith report RUN`: report.html of a run's folder. `--compare`: several runs and the paper's tables in one page. */
+export async function reportCommand(
+  paths: readonly string[],
+  { compare, output }: { compare: boolean; output: string },
+): Promise<void> {
+  const given = paths.map((path) => path.replace(/\/+$/, ""));
+  if (compare) {
+    if (given.length === 0) throw new UsageError("report --compare: expected runs to compare");
+    const runs = (await Promise.all(given.map(readRun))).flat();
+    await files.write(output, renderComparison(runs, PAPER_TABLES));
+    return print(output);
+  }
+  if (given.length !== 1)
+    throw new UsageError(`report: expected one run, got ${given.length}; --compare takes several`);
+  print(await writeReport(given[0]!));
+}
+
+const json = async <T>(path: string): Promise<T> => JSON.parse(await files.readText(path)) as T;
+
+/** The points of a folder of `start`, of `reproduce`, or of a file that `eval --output` wrote. */
+async function readRun(path: string): Promise<ComparedRun[]> {
+  const name = path.split("/").at(-1)!;
+  if (path.endsWith(".jsonl")) {
+    const { mean_length, accuracy } = await readResponses(path);
+    return [{ name, method: name, alpha: null, tokens: mean_length, accuracy }];
+  }
+  if (await files.exists(`${path}/reproduce.json`)) {
+    const { rows } = await json<{ rows: TableRow[] }>(`${path}/reproduce.json`);
+    return rows.map((row) => ({
+      ...row,
+      name: `${name}: ${row.method}${row.method === "Base" ? `, ${row.context} tokens at most` : ""}`,
+    }));
+  }
+  if (await files.exists(`${path}/evaluation.json`)) {
+    const { before, after } = await json<{ before: Evaluation; after: Evaluation }>(`${path}/evaluation.json`);
+    const { rl } = await json<Config>(`${path}/config.json`);
+    const steered = rl.target_length !== undefined || rl.max_accuracy_drop !== undefined;
+    const point = ({ mean_length, accuracy }: Evaluation) => ({ tokens: mean_length, accuracy });
+    return [
+      { name: `${name}, before`, method: "Base", alpha: null, ...point(before) },
+      { name, method: "RL", alpha: steered ? null : rl.alpha, ...point(after) },
+    ];
+  }
+  throw new FormatError(
+    `${path}: expected a folder of pith start or pith reproduce, or responses that pith eval --output wrote`,
+  );
+}

@@ -1,0 +1,51 @@
+import { paretoFront } from "../core/statistics.ts";
+import { renderChart, type Series } from "./chart.ts";
+
+/** A trained model, or the base model at a cutoff, in the plane of the paper's figures 3, 4 and 7. */
+export interface TradeOffPoint {
+  method: string;
+  alpha: number | null;
+  tokens: number;
+  /** Half the width of the interval; 0 for a single run. */
+  tokensHalf?: number;
+  accuracy: number;
+  accuracyHalf?: number;
+}
+
+/** Methods whose points are one curve: they differ in one number alone. */
+const CURVES = ["RL", "Base", "Distill"];
+
+/** Accuracy against tokens: one series a method, and the front of the points that none beats. */
+export function renderTradeOff(title: string, points: readonly TradeOffPoint[]): string {
+  const series = Array.from(
+    Map.groupBy(points, ({ method }) => method),
+    ([method, group]): Series => ({
+      name: method,
+      line: CURVES.includes(method),
+      markers: true,
+      points: [...group]
+        .sort((a, b) => a.tokens - b.tokens)
+        .map((point) => ({
+          x: point.tokens,
+          y: point.accuracy,
+          halfX: point.tokensHalf ?? 0,
+          halfY: point.accuracyHalf ?? 0,
+          ...(point.alpha === null ? {} : { label: `α ${point.alpha}` }),
+        })),
+    }),
+  );
+  const front: Series = {
+    name: "Pareto front",
+    line: true,
+    markers: false,
+    points: paretoFront(points).map(({ tokens, accuracy }) => ({ x: tokens, y: accuracy })),
+  };
+  return renderChart({
+    title,
+    xLabel: "mean tokens of a response",
+    yLabel: "average pass rate",
+    series: [...series, front],
+    formatX: (tokens) => String(Math.round(tokens)),
+    formatY: (accuracy) => `${Math.round(100 * accuracy)}%`,
+  });
+}

@@ -1,0 +1,141 @@
+import { describe, expect, test } from "vitest";
+import { claims } from "../../src/reproduce/claims.ts";
+import { renderReproduction } from "../../src/reproduce/page.ts";
+import { PAPER_TABLES } from "../../src/reproduce/paper-tables.ts";
+import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
+import { renderChart } from "../../src/run/chart.ts";
+import { renderComparison } from "../../src/run/compare.ts";
+import { renderReport } from "../../src/run/report.ts";
+
+/** A page that needs nothing outside itself and lets no text become markup. */
+function expectClosed(html: string): void {
+  expect(html).not.toMatch(/<script|<link|<img|\bsrc=|https?:|@import|url\(/);
+  expect(html).not.toContain("<b>");
+}
+
+describe("charts", () => {
+  const chart = {
+    title: "a <b>title</b>",
+    xLabel: "x",
+    yLabel: "y",
+    formatX: String,
+    formatY: String,
+  };
+  const coordinates = (html: string) =>
+    Array.from(html.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g), ([, x, y]) => [Number(x), Number(y)] as const);
+
+  test("points lie where their numbers say, up being more", () => {
+    const points = [
+      { x: 0, y: 0 },
+      { x: 5, y: 5 },
+      { x: 10, y: 10 },
+    ];
+    const html = renderChart({ ...chart, series: [{ name: "s", points, line: false, markers: true }] });
+    const [low, middle, high] = coordinates(html).slice(0, 3);
+    expect(middle![0]).toBeCloseTo((low![0] + high![0]) / 2, 0);
+    expect(middle![1]).toBeCloseTo((low![1] + high![1]) / 2, 0);
+    expect(high![0]).toBeGreaterThan(low![0]);
+    expect(high![1]).toBeLessThan(low![1]);
+    expectClosed(html);
+  });
+
+  test("one point, and none, are charts too", () => {
+    const one = renderChart({ ...chart, series: [{ name: "s", points: [{ x: 3, y: 3 }], line: true, markers: true }] });
+    expect(one).not.toContain("NaN");
+    expect(renderChart({ ...chart, series: [] })).toBe("");
+  });
+});
+
+const score = (accuracy: number, mean_length: number) => ({
+  accuracy,
+  mean_length,
+  by_difficulty: { "1": { accuracy, mean_length }, "2": { accuracy, mean_length: 2 * mean_length } },
+});
+const outcome = (method: string, alpha: number | null, seed: number, accuracy: number, tokens: number): Outcome => ({
+  method,
+  alpha,
+  seed,
+  final: score(accuracy, tokens + seed),
+  checkpoints: method === "RL" ? [{ iteration: 10, accuracy: accuracy - 0.1, mean_length: tokens + 20 }] : [],
+  dynamics: method.startsWith("RL") ? [1, 2, 3].map((i) => ({ accuracy, mean_length: tokens + 30 / i })) : [],
+});
+const base = {
+  ...score(0.8, 100),
+  completions: Array.from({ length: 100 }, (_, i) => ({ length: 50 + i, correct: i % 5 !== 0 })),
+};
+const outcomes = [1, 2].flatMap((seed) => [
+  outcome("RL", 0, seed, 0.9, 95),
+  outcome("RL", 0.1, seed, 0.89, 60),
+  outcome("RL", 0.4, seed, 0.8, 30),
+  outcome("SFT", null, seed, 0.7, 70),
+  outcome("DPO", null, seed, 0.1, 98),
+  outcome("RL, normalised", 0.1, seed, 0.75, 31),
+  outcome("RL, normalised", 0.4, seed, 0.78, 30),
+]);
+
+describe("the reproduction", () => {
+  const rows = tableRows(base, outcomes, 200);
+
+  test("has means and intervals over seeds, and the base model at every cutoff", () => {
+    const rl = rows.find(({ method, alpha }) => method === "RL" && alpha === 0.1)!;
+    expect(rl).toMatchObject({ tokens: 61.5, accuracy: 0.89, context: 200, seeds: 2 });
+    expect(rl.tokensHalf).toBeCloseTo(12.706 * 0.5, 10);
+    const whole = rows.find(({ method, context }) => method === "Base" && context === 200)!;
+    expect(whole).toMatchObject({ tokens: 99.5, accuracy: 0.8 });
+  });
+
+  test("gives a verdict on every claim, holding or not", () => {
+    const verdict = (named: RegExp, changed = outcomes) =>
+      claims(base, tableRows(base, changed, 200), changed).find(({ claim }) => named.test(claim))!.holds;
+    expect(verdict(/larger alpha/)).toBe(true);
+    expect(
+      verdict(
+        /larger alpha/,
+        outcomes.map((o) => (o.alpha === 0.4 ? { ...o, final: score(0.8, 90) } : o)),
+      ),
+    ).toBe(false);
+    expect(verdict(/Accuracy falls little/)).toBe(true);
+    expect(verdict(/Easy problems shrink more/)).toBe(false); // both by the same share
+    expect(verdict(/shortens more than alpha asks for/)).toBe(true);
+    expect(verdict(/costs accuracy/)).toBe(true);
+    expect(verdict(/SFT is worse/)).toBe(false); // at 71.5 tokens the cutoff has lost nearly everything
+    expect(verdict(/DPO is worse/)).toBe(true);
+  });
+
+  test("is a page of its own", () => {
+    const html = renderReproduction({ facts: { "<b>": "<b>" }, rows, outcomes, claims: claims(base, rows, outcomes) });
+    expectClosed(html);
+    expect(html).not.toContain("NaN");
+    for (const figure of ["figures 3, 4 and 7", "figure 2", "figure 5", "figure 6"]) expect(html).toContain(figure);
+  });
+});
+
+test("a comparison shows the runs and the paper's six tables", () => {
+  const run = { name: "<b>mine", method: "RL", alpha: 0.2, tokens: 40, accuracy: 0.9 };
+  const html = renderComparison([run], PAPER_TABLES);
+  expectClosed(html);
+  expect(html).toContain("&lt;b&gt;mine");
+  expect(html.match(/the paper, table \d/g)?.length).toBeGreaterThanOrEqual(6);
+  expect(PAPER_TABLES.map(({ rows: { length } }) => length)).toEqual(Array(6).fill(13));
+});
+
+test("a report without evaluation has its curves, and no text of a model becomes markup", () => {
+  const completion = {
+    problem_id: "1",
+    difficulty: 1,
+    prompt: "<b>",
+    completion: "<b>",
+    answer: "<b>",
+    correct: true,
+    length: 3,
+  };
+  const evaluation = { ...score(0.5, 10), num_problems: 1, clipped_ratio: 0, completions: [completion] };
+  const by_difficulty = { "1": { num_problems: 1, accuracy: 0.5, mean_length: 10, clipped_ratio: 0 } };
+  const metrics = [1, 2].map((step) => ({ step, reward: step / 10, "completions/mean_length": 100 / step }));
+  const data = { title: "<b>", facts: {}, metrics, before: null, after: null };
+  expect(renderReport(data)).toContain("Reward: 0.100 to 0.200");
+  expectClosed(renderReport(data));
+  expectClosed(
+    renderReport({ ...data, before: { ...evaluation, by_difficulty }, after: { ...evaluation, by_difficulty } }),
+  );
+});

@@ -4,7 +4,17 @@ import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import { trainDpo, type PreferencePair } from "../train/dpo.ts";
-import { files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import {
+  files,
+  INTERRUPTED,
+  interruptSignal,
+  note,
+  openGpu,
+  openSources,
+  percent,
+  print,
+  type Sources,
+} from "./host.ts";
 import { dpoOptions } from "./options.ts";
 import { selectedResponses } from "./rejection.ts";
 import { resume } from "./resume.ts";
@@ -15,7 +25,7 @@ export async function dpoCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
   const { finished } = await runDpo(gpu, sources, await RunFolder.open(files, config));
-  return finished ? 0 : 130;
+  return finished ? 0 : INTERRUPTED;
 }
 
 /** The training run itself; leaves the trained model on the device. */

@@ -5,7 +5,7 @@ import { ConfigError, FormatError, UsageError } from "../errors.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate, summarise, type Evaluation, type JudgedCompletion } from "../train/evaluate.ts";
-import { duration, files, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { duration, files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
 import { engineOptions, evaluateOptions } from "./options.ts";
 
 /** Problems evaluated together where responses are kept in a file, so that an interruption loses at most these. */
@@ -38,7 +38,7 @@ async function judgeProblems(
     );
   };
   try {
-    const host = { stopTokenIds, firstPromptId: first, onProgress };
+    const host = { stopTokenIds, firstPromptId: first, signal: interruptSignal(), onProgress };
     const { completions } = await evaluate(llm, tokenizer, task, task.test.slice(first, last), options, host);
     return groupsOf(completions, options.numSamples);
   } finally {

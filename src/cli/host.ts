@@ -1,5 +1,5 @@
 import process from "node:process";
-import { GpuUnavailableError } from "../errors.ts";
+import { GpuUnavailableError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
@@ -11,6 +11,9 @@ import { loadTask } from "../tasks/load.ts";
 import type { Task } from "../tasks/task.ts";
 
 export const files = nodeFiles;
+
+/** Exit code of a command that was interrupted and can go on: 128 and the number of SIGINT. */
+export const INTERRUPTED = 130;
 
 /** Results go to standard output, everything else to standard error. */
 export const print = (line = ""): void => console.log(line);
@@ -63,16 +66,17 @@ export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.once(name, () => {
-      note("interrupted: saving a checkpoint (again to stop at once)");
-      controller.abort(new Interrupted());
+      note("interrupted: stopping where the run can go on from (again to stop at once)");
+      controller.abort(new Interrupted("interrupted; the same command goes on"));
     });
   }
   interrupt = controller.signal;
   return interrupt;
 }
 
-export class Interrupted extends Error {
-  override readonly name = "Interrupted";
+/** The user asked to stop; nothing is wrong. */
+export class Interrupted extends PithError {
+  override readonly exitCode = INTERRUPTED;
 }
 
 /** Seconds as 45s, 3m20s or 2h05m. */

@@ -10,7 +10,7 @@ import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { runDpo } from "./dpo.ts";
 import { evaluateModel } from "./eval.ts";
-import { duration, files, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { duration, files, INTERRUPTED, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
 import { runSft } from "./sft.ts";
 import { runTraining } from "./train.ts";
 
@@ -43,7 +43,7 @@ export async function reproduceCommand({ quick, seeds, dir, adapter }: Reproduce
     for (const experiment of plan) {
       note(`reproduce ${++done}/${seeds.length * plan.length}: ${experiment.name}, seed ${seed}`);
       const outcome = await runExperiment(gpu, dir, experiment, seed);
-      if (!outcome) return 130;
+      if (!outcome) return INTERRUPTED;
       outcomes.push(outcome);
     }
   }

@@ -4,7 +4,17 @@ import { Model, readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
-import { files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import {
+  files,
+  INTERRUPTED,
+  interruptSignal,
+  note,
+  openGpu,
+  openSources,
+  percent,
+  print,
+  type Sources,
+} from "./host.ts";
 import { sftOptions } from "./options.ts";
 import { selectedResponses } from "./rejection.ts";
 import { resume } from "./resume.ts";
@@ -15,7 +25,7 @@ export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
   const { finished } = await runSft(gpu, sources, await RunFolder.open(files, config));
-  return finished ? 0 : 130;
+  return finished ? 0 : INTERRUPTED;
 }
 
 /** The training run itself; leaves the trained model on the device. */

@@ -4,7 +4,7 @@ import { renderReport } from "../run/report.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { evaluateModel } from "./eval.ts";
-import { files, note, openGpu, openSources, percent, print } from "./host.ts";
+import { files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
 import { runTraining } from "./train.ts";
 
 /** `pith start`: trains the bundled reasoner, compares it with what it was on held-out problems, and writes the report. */
@@ -18,7 +18,7 @@ export async function startCommand(config: Config): Promise<number> {
   const before = await evaluateModel(base, sources, config, "before");
   base.dispose();
   const { model, finished } = await runTraining(gpu, sources, folder);
-  if (!finished) return 130;
+  if (!finished) return INTERRUPTED;
   const after = await evaluateModel(model, sources, config, "after");
   await files.write(`${folder.dir}/evaluation.json`, `${JSON.stringify({ before, after })}\n`);
   await writeReport(folder.dir, config);

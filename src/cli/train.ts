@@ -6,6 +6,7 @@ import { trainRl, type RlMetrics } from "../train/rl.ts";
 import {
   duration,
   files,
+  INTERRUPTED,
   Interrupted,
   interruptSignal,
   note,
@@ -17,9 +18,6 @@ import {
 } from "./host.ts";
 import { rlOptions } from "./options.ts";
 import { resume } from "./resume.ts";
-
-/** Exit code of a run that was interrupted and has a checkpoint. */
-const INTERRUPTED = 130;
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config): Promise<number> {

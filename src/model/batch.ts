@@ -31,19 +31,28 @@ export interface DeviceBatch {
   maxLength: number;
 }
 
+/** First row of each row's own sequence, and one past its last row: u32 [T] each. */
+export function sequenceBounds(cuSeqlens: Uint32Array): { starts: Uint32Array; ends: Uint32Array } {
+  const rows = cuSeqlens.at(-1)!;
+  const starts = new Uint32Array(rows);
+  const ends = new Uint32Array(rows);
+  for (let s = 0; s + 1 < cuSeqlens.length; s++) {
+    starts.fill(cuSeqlens[s]!, cuSeqlens[s], cuSeqlens[s + 1]);
+    ends.fill(cuSeqlens[s + 1]!, cuSeqlens[s], cuSeqlens[s + 1]);
+  }
+  return { starts, ends };
+}
+
 export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch): DeviceBatch {
   const rows = tokenIds.length;
   const positions = new Uint32Array(rows);
-  const starts = new Uint32Array(rows);
-  const ends = new Uint32Array(rows);
+  const { starts, ends } = sequenceBounds(cuSeqlens);
   const targets = new Uint32Array(rows);
   let maxLength = 0;
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
     const start = cuSeqlens[s]!;
     const end = cuSeqlens[s + 1]!;
     maxLength = Math.max(maxLength, end - start);
-    starts.fill(start, start, end);
-    ends.fill(end, start, end);
     for (let t = start; t < end; t++) {
       positions[t] = t - start;
       if (t + 1 < end) targets[t] = tokenIds[t + 1]!;

@@ -2,6 +2,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { openSafetensors } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
 import { attentionBackward, attentionForward } from "../kernels/attention.ts";
+import { sequenceBounds } from "../model/batch.ts";
 import type { ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import { check, relativeL2, type Check } from "./check.ts";
@@ -56,12 +57,7 @@ export async function* verifyAttention(gpu: Gpu, files: Files, path: string, dty
       gpu.upload(await reference.readF32(`${id}.${name}`), shapeOf(name), as);
     const [q, k, v] = [await load("q", "f32"), await load("k", storage), await load("v", storage)];
     const dout = await load("dout", "f32");
-    const cuSeqlens = await reference.readU32(`${id}.cu_seqlens`);
-    const bounds = { starts: new Uint32Array(rows), ends: new Uint32Array(rows) };
-    for (let s = 0; s + 1 < cuSeqlens.length; s++) {
-      bounds.starts.fill(cuSeqlens[s]!, cuSeqlens[s], cuSeqlens[s + 1]);
-      bounds.ends.fill(cuSeqlens[s + 1]!, cuSeqlens[s], cuSeqlens[s + 1]);
-    }
+    const bounds = sequenceBounds(await reference.readU32(`${id}.cu_seqlens`));
     const starts = gpu.upload(bounds.starts, [rows], "u32");
     const ends = gpu.upload(bounds.ends, [rows], "u32");
     const out = gpu.empty(q.shape, "f32");

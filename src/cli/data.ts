@@ -4,20 +4,22 @@ import { NOT_DRAWN, prepareTraining, type NamedRows, type Prepared } from "../da
 import { FormatError, UsageError } from "../errors.ts";
 import { mathRows } from "../tasks/math-rows.ts";
 import { readDataset } from "../tasks/rows.ts";
-import { files, hubAccess, note, print } from "./host.ts";
+import { dataHost, files, note, print } from "./host.ts";
 
 export interface PrepareOptions {
   /** Where the training file goes, .jsonl; the report goes beside it. */
   output: string;
   /** Data sets that no row may be in: names of evaluation sets, files or hub ids. */
   evaluation: readonly string[];
+  /** The sources to take; all where none is named. */
+  sources: readonly string[];
   take: number;
   seed: number;
 }
 
 /** `pith data prepare`: data sets to one training file, with a report of what was left out and why. */
 export async function prepareCommand(inputs: readonly string[], options: PrepareOptions): Promise<void> {
-  const { output, evaluation, take, seed } = options;
+  const { output, evaluation, sources: only, take, seed } = options;
   if (inputs.length === 0)
     throw new UsageError("pith data prepare: expected data sets (.jsonl, .json, .parquet or a hub id), got none");
   if (!output.endsWith(".jsonl")) throw new UsageError(`--output: expected a .jsonl file, got ${output || "none"}`);
@@ -27,7 +29,10 @@ export async function prepareCommand(inputs: readonly string[], options: Prepare
   const sources = await Promise.all(inputs.map((input) => load(input, input)));
   const heldOut = await Promise.all(evaluation.map((name) => load(name, evaluationSource(name))));
   if (heldOut.length === 0) note("no --eval: nothing is held out");
-  const prepared = prepareTraining(named(sources), named(heldOut), { take, seed });
+  const prepared = prepareTraining(named(sources), named(heldOut), { sources: only, take, seed });
+  const absent = only.find((name) => !prepared.sources.includes(name));
+  if (absent !== undefined)
+    throw new UsageError(`--source: expected some of ${prepared.sources.slice(0, 20).join(", ")}, got ${absent}`);
   if (prepared.rows.length === 0)
     throw new FormatError(`${inputs.join(", ")}: no row is left to train on: ${reasons(prepared).join(", ")}`);
 
@@ -35,6 +40,7 @@ export async function prepareCommand(inputs: readonly string[], options: Prepare
     output,
     seed,
     take,
+    sources: only.length > 0 ? only : "all",
     inputs: counts(sources),
     evaluation: counts(heldOut),
     rows: prepared.rows.length,
@@ -46,21 +52,27 @@ export async function prepareCommand(inputs: readonly string[], options: Prepare
   await writeWhole(output, prepared.rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   await writeWhole(reportPath, `${JSON.stringify(report, null, 1)}\n`);
 
-  for (const { name, rows } of [...sources, ...heldOut.map((set) => ({ ...set, name: `held out: ${set.name}` }))])
-    line(name, rows.length);
-  print();
-  for (const [reason, count] of tally(prepared)) line(reason, count);
-  line("kept", prepared.rows.length);
-  print();
-  for (const { source, difficulty, available, taken } of prepared.strata)
-    line(`${source}, ${difficulty}`, `${taken} of ${available}`);
-  print();
+  table(
+    "rows read",
+    [...sources, ...heldOut.map((set) => ({ ...set, name: `held out: ${set.name}` }))].map(({ name, rows }) => [
+      name,
+      rows.length,
+    ]),
+  );
+  table("rows left out", tally(prepared));
+  table(
+    "rows kept",
+    prepared.strata.map(({ source, difficulty, available, taken }) => [
+      `${source}, ${difficulty}`,
+      `${taken} of ${available}`,
+    ]),
+  );
   if (prepared.rows.length < take) note(`expected ${take} rows, got ${prepared.rows.length}: all that passed are kept`);
-  print(`${output}; why each row was left out: ${reportPath}`);
+  print(`${prepared.rows.length} rows in ${output}; why each row was left out: ${reportPath}`);
 }
 
 async function load(name: string, source: string): Promise<NamedRows & { source: string }> {
-  return { name, source, rows: mathRows(await readDataset(files, source, hubAccess()), source) };
+  return { name, source, rows: mathRows(await readDataset(dataHost, source), source) };
 }
 
 /** Rows are named by their file alone unless two files share that name, so that a report does not depend on the folder. */
@@ -81,8 +93,11 @@ function tally({ dropped }: Prepared): [reason: string, count: number][] {
 
 const reasons = (prepared: Prepared): string[] => tally(prepared).map(([reason, count]) => `${count} ${reason}`);
 
-const line = (label: string, value: number | string): void =>
-  print(`${label.padEnd(48)} ${(typeof value === "number" ? value.toLocaleString("en-US") : value).padStart(14)}`);
+function table(title: string, rows: readonly (readonly [label: string, value: number | string])[]): void {
+  print(title);
+  const width = Math.max(...rows.map(([label]) => label.length));
+  for (const [label, value] of rows) print(`  ${label.padEnd(width)} ${String(value).padStart(16)}`);
+}
 
 /** A reader finds the old file or the new one, never a part. */
 async function writeWhole(path: string, text: string): Promise<void> {

@@ -1,21 +1,65 @@
+import { fileURLToPath } from "node:url";
+import { PithError, UsageError } from "../errors.ts";
+import { resolveModelDir } from "../hf/hub.ts";
+import { parameterShapes, parseModelConfig, type ModelConfig } from "../model/config.ts";
+import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { openSources, print } from "./host.ts";
+import type { Task } from "../tasks/task.ts";
+import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
+import { files, hubAccess, openSources, openTask, print } from "./host.ts";
+import { rlOptions } from "./options.ts";
 
-/** `pith train --dry-run`: the resolved plan, the first prompt as the model will see it, and which rows were left out. */
-export async function dryRunCommand(config: Config): Promise<void> {
-  const { task, tokenizer, stopTokenIds } = await openSources(config);
-  const { rl } = config;
+/** What the plan is compared with: WebGPU does not tell an adapter's memory. */
+const DEFAULT_MEMORY = "80GB";
+
+/** Bytes of `80GB`, `24GiB`, `512MB`. */
+export function parseMemory(text: string): number {
+  const [, number, prefix, binary] = /^(\d+(?:\.\d+)?)\s*([MGT])(i?)B$/i.exec(text) ?? [];
+  if (number === undefined) throw new UsageError(`--memory: expected a size such as 80GB or 24GiB, got ${text}`);
+  return Number(number) * (binary ? 1024 : 1000) ** ("MGT".indexOf(prefix!.toUpperCase()) + 2);
+}
+
+/**
+ * `pith train --dry-run`: the resolved configuration, the memory that it takes against `memory`, and where model and data are at
+ * hand the first prompt as the model will see it and which rows were left out. Nothing is downloaded for a model of configs/shapes.
+ */
+export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Promise<void> {
+  const available = parseMemory(memory);
+  const { rl, model } = config;
   print(JSON.stringify(config, null, 2));
   print();
-  print(`task ${task.name}: ${task.train.length} training problems, ${task.test.length} held out`);
-  const dropped = Object.entries(task.dropped ?? {});
+  const shipped = (await files.exists(model.path)) ? null : await shippedShape(model.path);
+  const shape = shipped ?? (await readModelConfig(files, await resolveModelDir(files, model.path, hubAccess())));
+  const plan = await planMemory(shape, model.dtype, rlOptions(config));
+  const responses = rl.num_prompts * rl.num_generations;
   print(
-    `rows left out: ${dropped.length === 0 ? "none" : dropped.map(([reason, count]) => `${count} (${reason})`).join(", ")}`,
-  );
-  print(
-    `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps`,
+    `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps; ` +
+      `${count(responses * plan.longestSequence)} tokens at most`,
   );
   print(`in all: ${rl.max_iterations} iterations, ${rl.max_iterations * rl.num_steps} optimizer steps`);
+  print();
+  printMemory(plan, shape, config);
+  print(
+    plan.total <= available
+      ? `fits: ${bytes(plan.total)} at most, within ${memory} (--memory says what the adapter has)`
+      : `does not fit: needs an adapter with ${bytes(plan.total)}, got ${memory} (--memory says what the adapter has)`,
+  );
+  print();
+
+  if (shipped) {
+    print(`${model.path} is not here: the prompts that it will see are not shown`);
+    if (config.task.path && !(await files.exists(config.task.path)))
+      return print(`${config.task.path} is not here: make it with pith data prepare`);
+    try {
+      printTask(await openTask(config));
+    } catch (error) {
+      if (!(error instanceof PithError)) throw error;
+      print(`task ${config.task.name}: ${error.message}`);
+    }
+    return;
+  }
+  const { task, tokenizer, stopTokenIds } = await openSources(config);
+  printTask(task);
   const first = task.train[0] ?? task.test[0];
   if (!first) return;
   const prompt = task.render(first, tokenizer);
@@ -23,3 +67,51 @@ export async function dryRunCommand(config: Config): Promise<void> {
   print(`first prompt (${tokenizer.encode(prompt, { addSpecialTokens: false }).length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
 }
+
+/** The sizes of a model that a preset names, for who does not have it yet: of its config.json what shapes depend on. */
+async function shippedShape(id: string): Promise<ModelConfig | null> {
+  const path = fileURLToPath(new URL(`../../configs/shapes/${id}.json`, import.meta.url));
+  return (await files.exists(path)) ? parseModelConfig(JSON.parse(await files.readText(path)), path) : null;
+}
+
+function printTask(task: Task): void {
+  print(`task ${task.name}: ${task.train.length} training problems, ${task.test.length} held out`);
+  const dropped = Object.entries(task.dropped ?? {});
+  print(
+    `rows left out: ${dropped.length === 0 ? "none" : dropped.map(([reason, rows]) => `${rows} (${reason})`).join(", ")}`,
+  );
+}
+
+function printMemory(plan: MemoryPlan, shape: ModelConfig, { model }: Config): void {
+  const { held, phases } = plan;
+  const parameters = Array.from(parameterShapes(shape).values(), (dims) => dims.reduce((a, b) => a * b, 1));
+  const total = parameters.reduce((a, b) => a + b, 0);
+  print(
+    `memory for ${count(total)} parameters, ${model.dtype}, micro-batches of ${count(plan.microBatchTokens)} tokens`,
+  );
+  const [updates, others] = model.recompute
+    ? ([phases.updateRecomputed, `each layer run again; kept they would take ${bytes(phases.updateKept)}`] as const)
+    : ([phases.updateKept, `kept; each layer run again, ${bytes(phases.updateRecomputed)}`] as const);
+  const row = (label: string, size: number, remark = "") =>
+    print(`  ${label.padEnd(30)} ${bytes(size).padStart(10)}  ${remark}`.trimEnd());
+  row("weights", held.weights);
+  row("f32 masters", held.masters);
+  row("Adam moments", held.moments);
+  row("gradients", held.gradients);
+  row("reference weights", held.reference, held.reference === 0 ? "beta is 0" : "");
+  row("KV cache", held.kvCache, `${count(plan.kvPositions)} positions`);
+  row("rope tables", held.ropeTables);
+  print("one of these at a time:");
+  row("activations of an update", updates, others);
+  row("reference log-probabilities", phases.reference);
+  row("rollouts", phases.rollouts);
+  row("logits in them", plan.logitsChunk, "a chunk of the vocabulary, contained in the above");
+  print("and");
+  row("idle buffers, at most", plan.idle, "kept for micro-batches of other lengths");
+  row("total", plan.total, `largest buffer ${bytes(plan.largestBuffer)}`);
+}
+
+const count = (n: number): string => n.toLocaleString("en-US");
+
+/** Decimal units, as adapters are sold. */
+const bytes = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${(n / 1e6).toFixed(2)} MB`);

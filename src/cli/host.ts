@@ -3,11 +3,12 @@ import { GpuUnavailableError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
-import { resolveModelDir, type HubOptions } from "../hf/hub.ts";
+import { resolveDataFiles, resolveModelDir, type HubOptions } from "../hf/hub.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
 import { loadTask } from "../tasks/load.ts";
+import type { DataHost } from "../tasks/rows.ts";
 import type { Task } from "../tasks/task.ts";
 
 export const files = nodeFiles;
@@ -34,6 +35,9 @@ export async function openGpu(adapter: string | undefined): Promise<Gpu> {
 /** How the hub is reached: HF_TOKEN for what is gated or private. */
 export const hubAccess = (): HubOptions => ({ token: process.env["HF_TOKEN"] });
 
+/** Data sets by path or hub id. */
+export const dataHost: DataHost = { files, dataFiles: (name) => resolveDataFiles(files, name, hubAccess()) };
+
 /** What a model's folder and the task say, without a GPU. */
 export interface Sources {
   modelDir: string;
@@ -50,13 +54,16 @@ export async function openSources({ model, task }: Config): Promise<Sources> {
     modelDir,
     tokenizer,
     stopTokenIds: await stopTokenIds(files, modelDir, eosTokenIds),
-    task: await loadTask(task.name, task, {
-      files,
-      hub: hubAccess(),
-      importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href),
-    }),
+    task: await openTask({ task }),
   };
 }
+
+/** The task's problems alone, without a model. */
+export const openTask = ({ task }: Pick<Config, "task">): Promise<Task> =>
+  loadTask(task.name, task, {
+    ...dataHost,
+    importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href),
+  });
 
 let interrupt: AbortSignal | null = null;
 

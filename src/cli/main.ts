@@ -10,7 +10,10 @@ type Flags = Record<string, unknown>;
 
 const cli = cac("pith");
 
-/** A command that runs on a configuration: TOML files from left to right (`defaults` if none), then --section.key value. */
+/**
+ * A command that runs on a configuration: TOML files from left to right, those of --config first (`defaults` if none), then
+ * --section.key value.
+ */
 function configCommand(
   name: string,
   description: string,
@@ -19,15 +22,26 @@ function configCommand(
   defaults: string[] = [],
 ): void {
   const command = cli.command(`${name} [...configs]`, description).allowUnknownOptions();
-  for (const flag of own) command.option(flag, "");
+  for (const flag of [...own, "--config <file>"]) command.option(flag, "");
   command.action(async (configs: string[], flags: Flags) => {
-    const { "--": _rest, help: _help, ...sections } = flags;
+    const { "--": _rest, help: _help, config: _config, ...sections } = flags;
     const overrides = Object.fromEntries(
-      Object.entries(sections).filter(([key]) => !own.some((flag) => camel(flag) === key)),
+      Object.entries(sections)
+        .filter(([key]) => !own.some((flag) => camel(flag) === key))
+        .map(([key, value]) => [key, spelledBooleans(value)]),
     );
-    return exit(await run(await loadConfig(files, configs.length > 0 ? configs : defaults, overrides), flags));
+    const named = ([flags["config"] ?? []].flat() as unknown[]).map(String);
+    const paths = [...named, ...configs];
+    return exit(await run(await loadConfig(files, paths.length > 0 ? paths : defaults, overrides), flags));
   });
 }
+
+/** `--section.key false` comes as text; no key of text means anything by true or false. */
+const spelledBooleans = (value: unknown): unknown => {
+  if (value === "true" || value === "false") return value === "true";
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, spelledBooleans(inner)]));
+};
 
 const camel = (flag: string): string =>
   flag.replace(/^--| <.*/g, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
@@ -51,6 +65,22 @@ const numberOf = (flags: Flags, name: string, fallback: number): number => {
   return value;
 };
 
+/** What the plan of a dry run is compared with. */
+const memoryOf = (flags: Flags): string | undefined =>
+  flags["memory"] === undefined ? undefined : String(flags["memory"]);
+
+/** Every value of a flag that takes several (--flag a b --flag=c): cac knows the first alone and calls the others arguments. */
+function valuesOf(flag: string): string[] {
+  const values: string[] = [];
+  let within = false;
+  for (const arg of process.argv) {
+    if (arg.startsWith("-")) within = arg === flag;
+    else if (within) values.push(arg);
+    if (arg.startsWith(`${flag}=`)) values.push(arg.slice(flag.length + 1));
+  }
+  return values;
+}
+
 const adapterOf = (flags: Flags): { adapter?: string } => {
   const adapter = (flags["device"] as Flags | undefined)?.["adapter"];
   return adapter === undefined ? {} : { adapter: String(adapter) };
@@ -61,9 +91,9 @@ configCommand(
   "Train the bundled reasoner (configs/start.toml) and compare it with what it was",
   async (config, flags) =>
     flags["dryRun"]
-      ? (await import("./dry-run.ts")).dryRunCommand(config)
+      ? (await import("./dry-run.ts")).dryRunCommand(config, memoryOf(flags))
       : (await import("./start.ts")).startCommand(config),
-  ["--dry-run"],
+  ["--dry-run", "--memory <size>"],
   [new URL("../../configs/start.toml", import.meta.url).pathname],
 );
 configCommand(
@@ -71,9 +101,9 @@ configCommand(
   "Reinforcement learning with the length-aware reward",
   async (config, flags) =>
     flags["dryRun"]
-      ? (await import("./dry-run.ts")).dryRunCommand(config)
+      ? (await import("./dry-run.ts")).dryRunCommand(config, memoryOf(flags))
       : (await import("./train.ts")).trainCommand(config),
-  ["--dry-run"],
+  ["--dry-run", "--memory <size>"],
 );
 configCommand(
   "sft",
@@ -179,7 +209,8 @@ cli
 cli
   .command("data <action> [...inputs]", "prepare: make a training file from .jsonl, .json, .parquet or hub data sets")
   .option("--output <file>", "the training file, .jsonl; a report of what was left out goes beside it")
-  .option("--eval <set>", "held out, as often as needed: gsm8k, math500, aime2024, a file or a hub id", { type: [String] })
+  .option("--eval <sets...>", "data sets that no row may be in: any of gsm8k, math500, aime2024, files, hub ids")
+  .option("--source <names...>", "of data sets with a column source: the sources to take, all unless given")
   .option("--take <count>", "rows to draw", { default: 3200 })
   .option("--seed <seed>", "seed of the draw", { default: 42 })
   .action(async (action: string, inputs: string[], flags: Flags) => {
@@ -189,10 +220,12 @@ cli
       throw new UsageError(`--take: expected a whole number from 1, got ${take}`);
     if (!Number.isSafeInteger(seed) || seed < 0)
       throw new UsageError(`--seed: expected a whole number from 0, got ${seed}`);
-    const given = (flags["eval"] as (string | undefined)[] | undefined) ?? [];
-    const evaluation = given.filter((name) => name !== undefined && name !== "undefined");
+    const [evaluation, only] = [valuesOf("--eval"), valuesOf("--source")];
     const { prepareCommand } = await import("./data.ts");
-    await prepareCommand(inputs, { output: String(flags["output"] ?? ""), evaluation: evaluation as string[], take, seed });
+    await prepareCommand(
+      inputs.filter((input) => ![...evaluation, ...only].includes(input)),
+      { output: String(flags["output"] ?? ""), evaluation, sources: only, take, seed },
+    );
     exit(0);
   });
 

@@ -54,14 +54,17 @@ export class LLM {
   readonly maxModelLen: number;
   readonly #blocks: BlockManager;
   readonly #runner: ModelRunner;
-  readonly #maxNumSeqs: number;
+  /** Sequences that decode together at most. */
+  readonly maxNumSeqs: number;
+  /** Positions that the KV cache holds. */
+  readonly numPositions: number;
 
   constructor(model: Model, options: EngineOptions = {}) {
     const { numLayers, numKvHeads, headDim, maxPositionEmbeddings } = model.config;
     const blockSize = options.blockSize ?? 16;
     this.model = model;
     this.maxModelLen = Math.min(options.maxModelLen ?? maxPositionEmbeddings, maxPositionEmbeddings);
-    this.#maxNumSeqs = options.maxNumSeqs ?? 256;
+    this.maxNumSeqs = options.maxNumSeqs ?? 256;
 
     const blockBytes = byteLength([blockSize, numKvHeads, headDim], model.storage);
     const { maxBufferSize, maxStorageBufferBindingSize } = model.gpu.limits;
@@ -70,13 +73,14 @@ export class LLM {
       maxBufferSize,
       maxStorageBufferBindingSize,
     );
-    const wanted = this.#maxNumSeqs * Math.ceil(this.maxModelLen / blockSize);
+    const wanted = this.maxNumSeqs * Math.ceil(this.maxModelLen / blockSize);
     const numBlocks = Math.min(wanted, Math.floor(perLayer / blockBytes));
     if (numBlocks * blockSize < this.maxModelLen) {
       throw new ConfigError(
         `the KV cache holds ${numBlocks * blockSize} positions, expected at least one sequence of ${this.maxModelLen}; raise engine.kv_cache_bytes or lower engine.max_model_len`,
       );
     }
+    this.numPositions = numBlocks * blockSize;
     this.#blocks = new BlockManager(numBlocks, blockSize);
     this.#runner = new ModelRunner(model, { numBlocks, blockSize, maxLength: this.maxModelLen });
   }
@@ -96,7 +100,7 @@ export class LLM {
       groups.flatMap((group, request) => group.map((sequence) => [sequence, request] as const)),
     );
     const stops = new Set(params.stopTokenIds);
-    const scheduler = new Scheduler(groups.flat(), this.#blocks, this.#maxNumSeqs);
+    const scheduler = new Scheduler(groups.flat(), this.#blocks, this.maxNumSeqs);
     try {
       for (;;) {
         signal?.throwIfAborted();

@@ -11,7 +11,7 @@ import type { Prefill } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Rows of one prefill pass: bounds its activations. */
-const PREFILL_ROWS = 2048;
+export const PREFILL_ROWS = 2048;
 
 /** Rows of tokens on the device: whose they are and where they stand. All u32 [R]. */
 interface Rows {

@@ -42,7 +42,12 @@ export class Gpu {
   private constructor(device: GPUDevice, info: GPUAdapterInfo) {
     this.device = device;
     this.info = info;
-    this.pool = new Pool(device);
+    this.pool = new Pool(device.limits, (size) =>
+      device.createBuffer({
+        size,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      }),
+    );
     this.#recorder = new Recorder(this);
     this.#failed = device.lost.then(({ reason, message }) => {
       if (this.#disposed) return new Promise<never>(() => {});
@@ -104,7 +109,12 @@ export class Gpu {
 
   /** A tensor of undefined content. */
   empty(shape: readonly number[], dtype: DType): Tensor {
-    return new Tensor(this.pool.acquire(Math.max(4, byteLength(shape, dtype))), shape, dtype);
+    const bytes = Math.max(4, byteLength(shape, dtype));
+    if (this.pool.hoards(bytes)) {
+      this.#recorder.submit();
+      this.pool.trim();
+    }
+    return new Tensor(this.pool.acquire(bytes), shape, dtype);
   }
 
   zeros(shape: readonly number[], dtype: DType): Tensor {

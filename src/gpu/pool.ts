@@ -16,41 +16,50 @@ export function sizeClass(bytes: number): number {
 }
 
 /**
+ * Idle bytes that the pool keeps before it asks for more. Micro-batches of different lengths need buffers of different sizes:
+ * without a bound, those of every length seen would stay. With it, the pool holds at most this much more than the most that was
+ * ever in use at once.
+ */
+export const MAX_IDLE_BYTES = 2 ** 31;
+
+/** What an adapter says of buffers. */
+export type BufferLimits = Pick<GPUSupportedLimits, "maxBufferSize" | "maxStorageBufferBindingSize">;
+
+/**
  * Storage buffers, reused. Commands run in the order in which they were recorded, so a buffer
  * that was released may be handed out again at once to work that is recorded later.
  */
 export class Pool {
-  readonly #device: GPUDevice;
+  readonly #limits: BufferLimits;
+  readonly #create: (size: number) => GPUBuffer;
   readonly #free = new Map<number, Allocation[]>();
   #nextId = 1;
   /** Bytes in buffers that exist, in use or free. */
   allocatedBytes = 0;
+  /** Of them in use, now and at most since `peakBytes` was last set. */
+  usedBytes = 0;
+  peakBytes = 0;
 
-  constructor(device: GPUDevice) {
-    this.#device = device;
+  constructor(limits: BufferLimits, create: (size: number) => GPUBuffer) {
+    this.#limits = limits;
+    this.#create = create;
+  }
+
+  /** Whether a buffer for `bytes` would have to be made while more than MAX_IDLE_BYTES lie idle. */
+  hoards(bytes: number): boolean {
+    return this.allocatedBytes - this.usedBytes > MAX_IDLE_BYTES && !this.#free.get(this.#sizeFor(bytes))?.length;
   }
 
   acquire(bytes: number): Allocation {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-    if (bytes > limit) {
-      throw new OutOfMemoryError(
-        `expected a buffer of at most ${limit} bytes (this adapter's limit), got ${bytes}; use a smaller model or fewer tokens per micro-batch`,
-      );
-    }
-    const size = Math.min(sizeClass(bytes), Math.floor(limit / 4) * 4);
+    const size = this.#sizeFor(bytes);
+    this.usedBytes += size;
+    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
     const reused = this.#free.get(size)?.pop();
     if (reused) {
       reused.free = false;
       return reused;
     }
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const allocation = {
-      id: this.#nextId++,
-      buffer: this.#device.createBuffer({ size, usage }),
-      size,
-      free: false,
-    };
+    const allocation = { id: this.#nextId++, buffer: this.#create(size), size, free: false };
     this.allocatedBytes += size;
     return allocation;
   }
@@ -58,8 +67,31 @@ export class Pool {
   release(allocation: Allocation): void {
     if (allocation.free) throw new Error("a tensor was released twice");
     allocation.free = true;
+    this.usedBytes -= allocation.size;
     const list = this.#free.get(allocation.size);
     if (list) list.push(allocation);
     else this.#free.set(allocation.size, [allocation]);
+  }
+
+  /** Gives free buffers back to the device. Nothing that is recorded and not yet sent may use them. */
+  trim(): void {
+    for (const list of this.#free.values()) {
+      for (const { buffer, size } of list) {
+        buffer.destroy();
+        this.allocatedBytes -= size;
+      }
+    }
+    this.#free.clear();
+  }
+
+  #sizeFor(bytes: number): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#limits;
+    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    if (bytes > limit) {
+      throw new OutOfMemoryError(
+        `expected a buffer of at most ${limit} bytes (this adapter's limit), got ${bytes}; use a smaller model or fewer tokens per micro-batch`,
+      );
+    }
+    return Math.min(sizeClass(bytes), Math.floor(limit / 4) * 4);
   }
 }

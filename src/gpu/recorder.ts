@@ -138,7 +138,8 @@ export class Recorder {
   }
 }
 
-function fold(workgroups: Dispatch["workgroups"], label: string): [number, number, number] {
+/** Workgroups of a dispatch in three dimensions, each within WebGPU's limit. */
+export function fold(workgroups: Dispatch["workgroups"], label: string): [number, number, number] {
   const [x, y, z] = workgroups;
   if (y === undefined && x > MAX_GROUPS) {
     const rows = Math.ceil(x / MAX_GROUPS);

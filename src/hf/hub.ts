@@ -36,62 +36,146 @@ export async function resolveModelDir(files: Files, name: string, options: HubOp
     throw new PithError(
       `${name}: expected a model's folder or a hub id such as Qwen/Qwen2.5-0.5B-Instruct, got neither`,
     );
-  // Node only, and of no use to a run that has its model: loaded when first needed.
+  const { dir } = await snapshot(files, { type: "model", name }, "main", options, (all) => {
+    const needed = all.filter((path) => NEEDED.test(path));
+    if (!needed.includes("config.json"))
+      throw new PithError(`the hub's repository holds no config.json: it is not a model for transformers`);
+    return needed;
+  });
+  return dir;
+}
+
+/** `owner/name`, a folder of it where it holds several sets, and a split: openai/gsm8k/main:test. */
+const DATASET = /^(\w[\w.-]*\/\w[\w.-]*)((?:\/\w[\w.-]*)*)(?::([\w.-]+))?$/;
+const DATA_FILE = /\.(parquet|jsonl|json)$/;
+
+/**
+ * The files of a data set: `name` itself where it is a file, otherwise those of a split ("train" where none is named) of a hub
+ * repository, downloaded into the cache unless they are there. Without a network, those that an earlier call completed.
+ */
+export async function resolveDataFiles(files: Files, name: string, options: HubOptions = {}): Promise<string[]> {
+  const match = DATASET.exec(name);
+  if (!match || DATA_FILE.test(name) || (await files.exists(name))) return [name];
+  const [, repo = "", folder = "", split = "train"] = match;
+  // Each split is downloaded by itself, so each has its own mark that it is whole.
+  const ref = `pith${folder}/${split}`;
+  const { dir, paths } = await snapshot(files, { type: "dataset", name: repo }, ref, options, (all) =>
+    splitFiles(all, repo, folder, split),
+  );
+  return paths.map((path) => `${dir}/${path}`);
+}
+
+/** Those of a repository's files that hold a split: train.jsonl, data/train-00000-of-00002.parquet, train/0000.parquet. */
+function splitFiles(all: readonly string[], repo: string, folder: string, split: string): string[] {
+  const prefix = folder === "" ? "" : `${folder.slice(1)}/`;
+  const inSplit = (path: string) =>
+    path.split("/").some((part) => part === split || part.startsWith(`${split}-`) || part.startsWith(`${split}.`));
+  const data = all.filter((path) => path.startsWith(prefix) && DATA_FILE.test(path));
+  const found = data.filter((path) => inSplit(path.slice(prefix.length)));
+  // The same rows may be there in several formats.
+  const format = ["parquet", "jsonl", "json"].find((extension) => found.some((path) => path.endsWith(`.${extension}`)));
+  const chosen = found.filter((path) => path.endsWith(`.${format}`)).sort();
+  const folders = [...new Set(chosen.map((path) => path.slice(0, path.lastIndexOf("/") + 1)))];
+  if (chosen.length === 0)
+    throw new PithError(
+      `the repository holds no parquet, jsonl or json file of a split ${split}${folder === "" ? "" : ` in ${folder.slice(1)}`}; name another as ${repo}:SPLIT (its data files: ${data.slice(0, 8).join(", ") || "none"})`,
+    );
+  if (folders.length > 1)
+    throw new PithError(
+      `the repository holds several sets (${folders.join(", ")}); name one, such as ${repo}/${folders[0]!.slice(0, -1)}:${split}`,
+    );
+  return chosen;
+}
+
+interface Repository {
+  type: "model" | "dataset";
+  name: string;
+}
+
+interface Snapshot {
+  dir: string;
+  /** Of a data set: the files in it that were asked for. */
+  paths: string[];
+}
+
+/**
+ * The folder of a repository's main revision with the files that `needed` chooses of all its paths. `ref` names the choice in
+ * the cache.
+ */
+async function snapshot(
+  files: Files,
+  repo: Repository,
+  ref: string,
+  options: HubOptions,
+  needed: (all: string[]) => string[],
+): Promise<Snapshot> {
+  // Node only, and of no use to a run that has its files: loaded when first needed.
   const { getHFHubCachePath, getRepoFolderName } = await import("@huggingface/hub");
   const cacheDir = options.cacheDir ?? getHFHubCachePath();
-  const repoDir = `${cacheDir}/${getRepoFolderName({ type: "model", name })}`;
+  const repoDir = `${cacheDir}/${getRepoFolderName(repo)}`;
   try {
-    return await download(files, name, repoDir, { ...options, cacheDir });
+    return await download(files, repo, repoDir, ref, { ...options, cacheDir }, needed);
   } catch (error) {
-    const kept = isOffline(error) ? await keptSnapshot(files, repoDir) : null;
+    const kept = isOffline(error) ? await keptSnapshot(files, repoDir, ref) : null;
     if (kept !== null) return kept;
-    throw new PithError(`${name}: no such folder here, and ${reasonOf(error)}`, { cause: error });
+    throw new PithError(
+      `${repo.name}: no such ${repo.type === "model" ? "folder" : "file"} here, and ${reasonOf(error, repo.type)}`,
+      { cause: error },
+    );
   }
 }
 
 async function download(
   files: Files,
-  name: string,
+  repo: Repository,
   repoDir: string,
+  ref: string,
   { token, hubUrl, onProgress, cacheDir }: HubOptions,
-): Promise<string> {
-  const { modelInfo, listFiles, downloadFileToCacheDir } = await import("@huggingface/hub");
+  needed: (all: string[]) => string[],
+): Promise<Snapshot> {
+  const { modelInfo, datasetInfo, listFiles, downloadFileToCacheDir } = await import("@huggingface/hub");
   const access = { ...(token ? { accessToken: token } : {}), ...(hubUrl ? { hubUrl } : {}) };
-  const { sha } = await modelInfo({ name, additionalFields: ["sha"], revision: "main", ...access });
-  const needed: { path: string; size: number }[] = [];
-  for await (const { type, path, size } of listFiles({ repo: name, revision: sha, ...access })) {
-    if (type === "file" && NEEDED.test(path)) needed.push({ path, size });
+  const query = { name: repo.name, additionalFields: ["sha" as const], revision: "main", ...access };
+  const { sha } = await (repo.type === "model" ? modelInfo(query) : datasetInfo(query));
+  const sizes = new Map<string, number>();
+  // A model lies in its repository's first level, a data set's files in folders.
+  const recursive = repo.type === "dataset";
+  for await (const { type, path, size } of listFiles({ repo, revision: sha, recursive, ...access })) {
+    if (type === "file") sizes.set(path, size);
   }
-  if (!needed.some(({ path }) => path === "config.json"))
-    throw new PithError(`the hub's repository holds no config.json: it is not a model for transformers`);
-  const totalBytes = needed.reduce((sum, { size }) => sum + size, 0);
+  const paths = needed([...sizes.keys()]);
+  const totalBytes = paths.reduce((sum, path) => sum + sizes.get(path)!, 0);
   let doneBytes = 0;
-  for (const { path, size } of needed) {
+  for (const path of paths) {
     onProgress?.({ file: path, doneBytes, totalBytes });
-    await downloadFileToCacheDir({ repo: name, path, revision: sha, cacheDir, ...access });
-    doneBytes += size;
+    await downloadFileToCacheDir({ repo, path, revision: sha, cacheDir, ...access });
+    doneBytes += sizes.get(path)!;
   }
   // Last: a snapshot that is named here is whole.
-  await files.mkdir(`${repoDir}/refs`);
-  await files.write(`${repoDir}/refs/main`, sha);
-  return `${repoDir}/snapshots/${sha}`;
+  const mark = `${repoDir}/refs/${ref}`;
+  await files.mkdir(mark.slice(0, mark.lastIndexOf("/")));
+  const listed = repo.type === "dataset" ? paths : [];
+  await files.write(mark, [sha, ...listed].join("\n"));
+  return { dir: `${repoDir}/snapshots/${sha}`, paths: listed };
 }
 
-async function keptSnapshot(files: Files, repoDir: string): Promise<string | null> {
-  if (!(await files.exists(`${repoDir}/refs/main`))) return null;
-  const dir = `${repoDir}/snapshots/${(await files.readText(`${repoDir}/refs/main`)).trim()}`;
-  return (await files.exists(`${dir}/config.json`)) ? dir : null;
+async function keptSnapshot(files: Files, repoDir: string, ref: string): Promise<Snapshot | null> {
+  const mark = `${repoDir}/refs/${ref}`;
+  if (!(await files.exists(mark))) return null;
+  const [sha, ...paths] = (await files.readText(mark)).trim().split("\n");
+  const dir = `${repoDir}/snapshots/${sha}`;
+  return (await files.exists(dir)) ? { dir, paths } : null;
 }
 
 /** fetch's own error where no answer came; the hub's answers are errors with a status. */
 const isOffline = (error: unknown): boolean => error instanceof TypeError && error.message === "fetch failed";
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, type: Repository["type"]): string {
   if (error instanceof PithError) return error.message;
   if (isOffline(error))
-    return "the Hugging Face hub cannot be reached; go online, or copy the model's folder here and give its path";
+    return "the Hugging Face hub cannot be reached; go online, or copy its files here and give their path";
   const status = (error as { statusCode?: number }).statusCode;
   if (status === 401 || status === 403 || status === 404)
-    return `the hub has no such model for you (status ${status}); check the name, and set HF_TOKEN for a gated or private one`;
+    return `the hub has no such ${type} for you (status ${status}); check the name, and set HF_TOKEN for a gated or private one`;
   return `the download from the hub failed: ${(error as Error).message.split("\n")[0]}`;
 }

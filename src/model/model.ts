@@ -9,7 +9,7 @@ import { normalAt } from "./init.ts";
 
 export type ModelDType = "float32" | "bfloat16";
 
-const STORAGE: Record<ModelDType, Storage> = { float32: "f32", bfloat16: "bf16" };
+export const STORAGE: Readonly<Record<ModelDType, Storage>> = { float32: "f32", bfloat16: "bf16" };
 const HF_DTYPE = { f32: "F32", bf16: "BF16" } as const;
 
 /** Files of a model folder that training leaves as they are. */

@@ -27,8 +27,10 @@ export const configSchema = z.strictObject({
       name: z
         .string()
         .default("arithmetic")
-        .describe("arithmetic, math, or the path of a module whose default export makes a task"),
-      path: z.string().optional().describe("training rows: .jsonl, .json or .parquet"),
+        .describe(
+          "arithmetic, math, one of the paper's evaluation sets (gsm8k, math500, aime2024) with `path` to train on, or the path of a module whose default export makes a task",
+        ),
+      path: z.string().optional().describe("training rows: .jsonl, .json or .parquet, or a hub data set"),
       test_path: z.string().optional().describe("held-out rows"),
       options: z.record(z.string(), z.unknown()).default({}).describe("the task's own options"),
     })

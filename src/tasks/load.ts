@@ -1,22 +1,25 @@
 import { ConfigError } from "../errors.ts";
-import type { Files } from "../runtime/types.ts";
 import { arithmeticTask } from "./arithmetic.ts";
-import { mathTask } from "./math.ts";
+import { evaluationTask, mathTask } from "./math.ts";
+import type { DataHost } from "./rows.ts";
 import type { Task, TaskFactory, TaskOptions } from "./task.ts";
 
 const TASKS: Record<string, TaskFactory> = {
   arithmetic: ({ options }) => arithmeticTask(options),
   math: mathTask,
+  gsm8k: evaluationTask("gsm8k"),
+  math500: evaluationTask("math500"),
+  aime2024: evaluationTask("aime2024"),
 };
 
 /** A task by its name, or by the path of a module whose default export is a TaskFactory. */
 export async function loadTask(
   name: string,
   options: TaskOptions,
-  { files, importModule }: { files: Files; importModule(path: string): Promise<unknown> },
+  { importModule, ...host }: DataHost & { importModule(path: string): Promise<unknown> },
 ): Promise<Task> {
   const known = Object.hasOwn(TASKS, name) ? TASKS[name] : undefined;
-  if (known) return known(options, { files });
+  if (known) return known(options, host);
   if (!/[./]/.test(name))
     throw new ConfigError(
       `task.name: expected ${Object.keys(TASKS).join(", ")} or a module's path such as ./task.ts, got ${name}`,
@@ -29,5 +32,5 @@ export async function loadTask(
   }
   if (typeof module.default !== "function")
     throw new ConfigError(`${name}: expected its default export to be a function that makes a task`);
-  return (module.default as TaskFactory)(options, { files });
+  return (module.default as TaskFactory)(options, host);
 }

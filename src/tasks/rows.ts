@@ -3,6 +3,19 @@ import type { Files } from "../runtime/types.ts";
 
 export type Row = Record<string, unknown>;
 
+/** A data set: a file, or what `dataFiles` knows under its name. */
+export interface DataHost {
+  files: Files;
+  /** The files of a data set, such as a split on the hub (resolveDataFiles in src/hf/hub.ts). Without it a name is a path. */
+  dataFiles?: ((name: string) => Promise<string[]>) | undefined;
+}
+
+/** The rows of all of a data set's files. */
+export async function readDataset({ files, dataFiles }: DataHost, name: string): Promise<Row[]> {
+  const paths = dataFiles ? await dataFiles(name) : [name];
+  return (await Promise.all(paths.map((path) => readRows(files, path)))).flat();
+}
+
 /** Rows of a .jsonl, .json (an array of objects) or .parquet file. */
 export async function readRows(files: Files, path: string): Promise<Row[]> {
   if (path.endsWith(".jsonl")) return parseLines(await files.readText(path), path);

@@ -1,5 +1,5 @@
 import type { Verdict } from "../grader/grade.ts";
-import type { Files } from "../runtime/types.ts";
+import type { DataHost } from "./rows.ts";
 
 export interface Problem {
   id: string;
@@ -32,7 +32,7 @@ export interface Task {
 }
 
 /** What a task module exports by default: makes the task from the configuration's `task` section. */
-export type TaskFactory = (options: TaskOptions, host: { files: Files }) => Task | Promise<Task>;
+export type TaskFactory = (options: TaskOptions, host: DataHost) => Task | Promise<Task>;
 
 /** The `task` section: `path` and `test_path` name data files, `options` is the task's own. */
 export interface TaskOptions {

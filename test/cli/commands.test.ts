@@ -57,6 +57,23 @@ describe("commands", () => {
     expect(stdout).toContain("in all: 40 iterations");
   });
 
+  test("the paper's presets: a plan without the model, and whether it fits", async () => {
+    const plan = (...args: string[]) => pith("train", ...args, "--dry-run");
+    const [small, large, overlaid] = await Promise.all([
+      plan("--config", "configs/paper-1.5b.toml"),
+      plan("--config", "configs/paper-7b.toml"),
+      plan("configs/paper-1.5b.toml", "configs/grpo-ablation.toml", "--memory", "40GiB"),
+    ]);
+    expect([small.code, large.code, overlaid.code]).toEqual([0, 0, 0]);
+    for (const row of ["weights", "f32 masters", "Adam moments", "gradients", "reference weights", "KV cache"])
+      expect(small.stdout).toMatch(new RegExp(`^  ${row} +\\d+\\.\\d\\d GB`, "m"));
+    expect(small.stdout).toMatch(/2 optimizer steps; 8,323,072 tokens at most/);
+    expect(small.stdout).toMatch(/^fits: 7\d\.\d\d GB at most, within 80GB/m);
+    expect(large.stdout).toMatch(/^does not fit: needs an adapter with 2\d\d\.\d\d GB, got 80GB/m);
+    expect(overlaid.stdout).toMatch(/^does not fit: needs an adapter with 7\d\.\d\d GB, got 40GiB/m);
+    expect(overlaid.stdout).toContain('"scale_rewards": "group"');
+  });
+
   test("generate answers a problem, greedily the same each time", async () => {
     const args = ["generate", "models/reasoner", "--prompt", "7+8=?", "--chat", "--temperature", "0", "--json"];
     const [a, b] = await Promise.all([pith(...args), pith(...args)]);
@@ -69,6 +86,12 @@ describe("commands", () => {
     expect(outputs[0]!.finish_reason).toBe("stop");
     expect(outputs[0]!.logprobs.length).toBe(outputs[0]!.token_ids.length);
   });
+});
+
+test("a flag can switch a setting off", async () => {
+  const { code, stdout } = await pith("train", "configs/paper-1.5b.toml", "--model.recompute", "false", "--dry-run");
+  expect(code).toBe(0);
+  expect(stdout).toContain('"recompute": false');
 });
 
 test("an evaluation goes on from the responses that it kept", async () => {
@@ -99,6 +122,12 @@ describe("bad input is one line on standard error", () => {
       /unknown configuration key rl\.alph; did you mean rl\.alpha\?/,
     ],
     ["alpha 1.5", () => ["train", "--rl.alpha", "1.5", "--train.output_dir", runDir()], 2, /rl\.alpha: got 1\.5/],
+    [
+      "a memory without a unit",
+      () => ["train", "--dry-run", "--memory", "80"],
+      2,
+      /--memory: expected a size such as 80GB or 24GiB, got 80/,
+    ],
     ["a missing configuration file", () => ["train", "nosuch.toml"], 1, /nosuch\.toml: no such file/],
     ["an unknown option", () => ["generate", "models/reasoner", "--promt", "x"], 2, /unknown option promt/],
     [

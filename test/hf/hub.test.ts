@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PithError } from "../../src/errors.ts";
-import { resolveModelDir } from "../../src/hf/hub.ts";
+import { resolveDataFiles, resolveModelDir } from "../../src/hf/hub.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -15,6 +15,14 @@ const REPOSITORY: Record<string, string> = {
   "model-00001-of-00001.safetensors": "weights",
   "pytorch_model.bin": "the same weights again",
   "README.md": "# A model",
+};
+const DATASET: Record<string, string> = {
+  "main/train-00000-of-00001.parquet": "train",
+  "main/test-00001-of-00002.parquet": "second",
+  "main/test-00000-of-00002.parquet": "first",
+  "socratic/test-00000-of-00001.parquet": "other",
+  "main/test.jsonl": "the same rows again",
+  "README.md": "# Data",
 };
 const oid = (text: string) => createHash("sha1").update(text).digest("hex");
 
@@ -28,24 +36,26 @@ beforeAll(async () => {
     const url = decodeURIComponent(request.url!.split("?")[0]!);
     const json = (value: unknown, status = 200) =>
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
-    const entries = Object.entries(REPOSITORY).map(([path, text]) => ({
+    const repository = url.includes("/datasets/") ? DATASET : REPOSITORY;
+    const entries = Object.entries(repository).map(([path, text]) => ({
       type: "file",
       path,
       size: text.length,
       oid: oid(text),
     }));
-    const path = url.split(`/owner/model/resolve/${SHA}/`)[1];
-    if (url === "/api/models/owner/model/revision/main") json({ _id: "1", id: "owner/model", sha: SHA });
-    else if (url === `/api/models/owner/model/tree/${SHA}`) json(entries);
-    else if (url.startsWith("/api/models/owner/model/paths-info/")) {
+    const path = new RegExp(`/owner/(?:model|data)/resolve/${SHA}/(.*)`).exec(url)?.[1];
+    const api = /^\/api\/(?:models\/owner\/model|datasets\/owner\/data)(\/.*)$/.exec(url)?.[1] ?? "";
+    if (api === "/revision/main") json({ _id: "1", id: "owner/model", sha: SHA });
+    else if (api === `/tree/${SHA}`) json(entries);
+    else if (api.startsWith("/paths-info/")) {
       let body = "";
       request.on("data", (chunk) => (body += chunk));
       request.on("end", () => {
         const { paths } = JSON.parse(body) as { paths: string[] };
         json(entries.filter((entry) => paths.includes(entry.path)));
       });
-    } else if (path !== undefined && REPOSITORY[path] !== undefined) {
-      const text = REPOSITORY[path];
+    } else if (path !== undefined && repository[path] !== undefined) {
+      const text = repository[path];
       served.push(path);
       const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "") ?? [];
       const headers = { etag: `"${oid(text)}"`, "accept-ranges": "bytes" };
@@ -99,5 +109,37 @@ describe("a model's folder", () => {
     await expect(resolveModelDir(nodeFiles, "owner/absent", { cacheDir: `${root}/c`, hubUrl })).rejects.toThrow(
       /no such model for you \(status 404\).*HF_TOKEN/,
     );
+  });
+});
+
+describe("a data set's files", () => {
+  test.each([`${root}/rows.jsonl`, "rows.parquet", "owner/rows.json", "/abs/owner", "../x/y"])(
+    "%s is itself",
+    async (name) => {
+      expect(await resolveDataFiles(nodeFiles, name, { hubUrl })).toEqual([name]);
+    },
+  );
+
+  test("a split of a folder: its parts in order, downloaded once, and there without a network", async () => {
+    const options = { cacheDir: `${root}/data`, hubUrl };
+    const paths = await resolveDataFiles(nodeFiles, "owner/data/main:test", options);
+    expect(await Promise.all(paths.map((path) => nodeFiles.readText(path)))).toEqual(["first", "second"]);
+    const [train] = await resolveDataFiles(nodeFiles, "owner/data/main", options);
+    expect(await nodeFiles.readText(train!)).toBe("train");
+
+    const offline = { ...options, hubUrl: "http://127.0.0.1:1" };
+    expect(await resolveDataFiles(nodeFiles, "owner/data/main:test", offline)).toEqual(paths);
+    await expect(resolveDataFiles(nodeFiles, "owner/data/socratic:test", offline)).rejects.toThrow(/cannot be reached/);
+  });
+
+  test.each([
+    ["owner/data:test", /several sets \(main\/, socratic\/\); name one, such as owner\/data\/main:test/],
+    ["owner/data:valid", /no parquet, jsonl or json file of a split valid.*main\/train-00000-of-00001.parquet/],
+    ["owner/absent", /no such dataset for you \(status 404\)/],
+  ])("%s is refused in one line", async (name, message) => {
+    const error: unknown = await resolveDataFiles(nodeFiles, name, { cacheDir: `${root}/e`, hubUrl }).catch((e) => e);
+    expect(error).toBeInstanceOf(PithError);
+    expect((error as PithError).message).toMatch(message);
+    expect((error as PithError).message).not.toContain("\n");
   });
 });

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { parse as parseToml } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import { loadConfig, parseConfig } from "../../src/run/config.ts";
@@ -14,6 +15,65 @@ describe("configuration", () => {
     const config = await loadConfig(nodeFiles, [`${root}/configs/start.toml`], { rl: { alpha: 0.4 } });
     expect(config.rl.alpha).toBe(0.4);
     expect(config.rl.num_prompts).toBe(16);
+  });
+
+  test.each(["paper-1.5b", "paper-7b"])(
+    "configs/%s.toml states every hyper-parameter of the paper's code",
+    async (name) => {
+      const path = `${root}/configs/${name}.toml`;
+      const { rl, optim, train, model, eval: evaluation, engine } = await loadConfig(nodeFiles, [path], {});
+      expect(rl).toEqual({
+        alpha: 0.1,
+        num_prompts: 32,
+        num_generations: 8,
+        num_steps: 2,
+        max_iterations: 100,
+        max_completion_length: 32000,
+        temperature: 1,
+        top_p: 1,
+        top_k: 0,
+        beta: 0.001,
+        kl_estimator: "none",
+        epsilon: 0.2,
+        scale_rewards: "none",
+        loss_aggregation: "sequence",
+      });
+      expect(optim).toEqual({
+        learning_rate: name === "paper-7b" ? 2e-6 : 5e-6,
+        adam_beta1: 0.9,
+        adam_beta2: 0.95,
+        adam_epsilon: 1e-8,
+        weight_decay: 0,
+        max_grad_norm: 1,
+        lr_scheduler_type: "constant_with_warmup",
+        warmup_steps: 6,
+      });
+      expect(model).toEqual({
+        path: `deepseek-ai/DeepSeek-R1-Distill-Qwen-${name === "paper-7b" ? "7" : "1.5"}B`,
+        dtype: "bfloat16",
+        recompute: true,
+      });
+      expect([train.seed, train.save_every, engine.max_model_len]).toEqual([42, 10, 32512]);
+      expect(evaluation).toMatchObject({ num_samples: 3, temperature: 0.6, top_p: 1, max_completion_length: 32768 });
+      // Written out, so that a default that changes does not change the preset.
+      const text = parseToml(readFileSync(path, "utf8")) as Record<string, object>;
+      for (const [section, keys] of Object.entries({ rl, optim, model }))
+        expect(Object.keys(text[section]!).sort()).toEqual(Object.keys(keys).sort());
+    },
+  );
+
+  test.each([
+    ["released-code", "batch"],
+    ["grpo-ablation", "group"],
+  ])("configs/%s.toml over a preset changes the normalisation to %s and the folder", async (name, scale) => {
+    const preset = `${root}/configs/paper-7b.toml`;
+    const before = await loadConfig(nodeFiles, [preset], {});
+    const after = await loadConfig(nodeFiles, [preset, `${root}/configs/${name}.toml`], {});
+    expect(after).toEqual({
+      ...before,
+      rl: { ...before.rl, scale_rewards: scale },
+      train: { ...before.train, output_dir: `runs/${name}` },
+    });
   });
 
   test.each(["start", "reasoner", "stories"])("configs/%s.toml is valid", async (name) => {

@@ -26,8 +26,8 @@ describe("tasks by name", () => {
   });
 
   test.each<[string, unknown, RegExp]>([
-    ["arithmatic", undefined, /expected arithmetic, math or a module's path/],
-    ["constructor", undefined, /expected arithmetic, math or a module's path/],
+    ["arithmatic", undefined, /expected arithmetic, math, gsm8k, math500, aime2024 or a module's path/],
+    ["constructor", undefined, /expected arithmetic, math, gsm8k, math500, aime2024 or a module's path/],
     ["./absent.ts", undefined, /cannot load .\/absent.ts: no such file/],
     ["./no-default.ts", {}, /expected its default export to be a function/],
     ["./object.ts", { default: {} }, /expected its default export to be a function/],

@@ -1,0 +1,45 @@
+import type { Gpu } from "./gpu.ts";
+import type { Kernel } from "./kernel.ts";
+import { Pool } from "./pool.ts";
+import { fold, type Dispatch } from "./recorder.ts";
+import { byteLength, Tensor, type DType } from "./tensor.ts";
+
+/**
+ * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
+ * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an adapter.
+ */
+export function planningGpu(onBuffer: (size: number) => void): Gpu {
+  const limits = { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
+  const buffer = { destroy() {} } as GPUBuffer;
+  const pool = new Pool(limits, (size) => {
+    onBuffer(size);
+    return buffer;
+  });
+  const empty = (shape: readonly number[], dtype: DType) =>
+    new Tensor(pool.acquire(Math.max(4, byteLength(shape, dtype))), shape, dtype);
+  const recorder = {
+    dispatch(kernel: Kernel, entryPoint: string, { workgroups }: Dispatch) {
+      fold(workgroups, `${kernel.name}.${entryPoint}`);
+    },
+    clear() {},
+    copy() {},
+    submit() {},
+  };
+  const gpu = {
+    pool,
+    limits,
+    timer: null,
+    recorder: () => recorder,
+    empty,
+    zeros: empty,
+    upload: (_data: unknown, shape: readonly number[], dtype: DType) => empty(shape, dtype),
+    write() {},
+    release(...tensors: (Tensor | null | undefined)[]) {
+      for (const tensor of tensors) if (tensor) pool.release(tensor.allocation);
+    },
+    readF32: () => Promise.resolve(new Float32Array(0)),
+    readU32: () => Promise.resolve(new Uint32Array(0)),
+  };
+  Object.assign(recorder, { gpu });
+  return gpu as unknown as Gpu;
+}

@@ -1,0 +1,164 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { LLM } from "../../src/engine/llm.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import { MAX_IDLE_BYTES } from "../../src/gpu/pool.ts";
+import { packSequences } from "../../src/model/batch.ts";
+import { parameterShapes, parseModelConfig, type ModelConfig } from "../../src/model/config.ts";
+import { Model, type ModelDType } from "../../src/model/model.ts";
+import { parseConfig } from "../../src/run/config.ts";
+import { rlOptions } from "../../src/cli/options.ts";
+import { planMemory } from "../../src/train/memory-plan.ts";
+import { AdamW } from "../../src/train/optimizer.ts";
+import { policyGradient, tokenLogprobs } from "../../src/train/policy.ts";
+import { trainRl, type RlOptions } from "../../src/train/rl.ts";
+import { testGpu } from "../helpers/gpu.ts";
+import { tinyConfig } from "../helpers/models.ts";
+import { ADAMW, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
+
+/** What `work` leaves in use, and the most that it has in use meanwhile. */
+async function measured(gpu: Gpu, work: () => unknown): Promise<{ kept: number; peak: number }> {
+  await gpu.idle();
+  const before = gpu.pool.usedBytes;
+  gpu.pool.peakBytes = before;
+  await work();
+  return { kept: gpu.pool.usedBytes - before, peak: gpu.pool.peakBytes - before };
+}
+
+const MODELS: Record<string, ModelConfig> = {
+  "Qwen2, tied": tinyConfig(),
+  "Qwen2, more than one chunk of the vocabulary": tinyConfig({ vocab_size: 3000, tie_word_embeddings: false }),
+  "Qwen3, with norms on queries and keys": tinyConfig({
+    model_type: "qwen3",
+    head_dim: 16,
+    num_hidden_layers: 3,
+    tie_word_embeddings: false,
+  }),
+};
+const CASES = Object.keys(MODELS).flatMap((name) =>
+  (["bfloat16", "float32"] as ModelDType[]).map((dtype) => [name, dtype] as const),
+);
+
+describe("the plan is what a real model takes", () => {
+  test.each(CASES)("%s, %s", async (name, dtype) => {
+    const gpu = await testGpu();
+    const config = MODELS[name]!;
+    const options: RlOptions = {
+      ...TOY_RL,
+      tokensPerMicroBatch: 300,
+      engine: { maxModelLen: 128, kvCacheBytes: 2 ** 17, blockSize: 8 },
+    };
+    const { held, phases, ...plan } = await planMemory(config, dtype, options);
+    expect([plan.longestSequence, plan.microBatchTokens]).toEqual([128, 300]);
+
+    let model!: Model;
+    const weights = await measured(gpu, () => (model = Model.random(gpu, config, { dtype, seed: 1 })));
+    expect(weights.kept).toBe(held.weights);
+    let reference!: Model;
+    expect((await measured(gpu, () => (reference = model.clone()))).kept).toBe(held.reference);
+    let optimizer!: AdamW;
+    const states = await measured(gpu, async () => (optimizer = await AdamW.create(model, ADAMW)));
+    expect(states.kept).toBe(held.masters + held.moments + held.gradients);
+    expect(held.masters).toBe(dtype === "bfloat16" ? held.moments / 2 : 0);
+    let llm!: LLM;
+    expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
+    expect(llm.numPositions).toBe(plan.kvPositions);
+    const tables = await measured(gpu, () => [model, reference].forEach((m) => m.rope(128)));
+    expect(tables.kept).toBe(held.ropeTables);
+
+    const batch = packSequences([128, 128, 44].map((length) => new Uint32Array(length)));
+    const zeros = () => new Float32Array(300);
+    const update = (recompute: boolean) =>
+      measured(gpu, () =>
+        policyGradient(
+          model,
+          optimizer.gradients,
+          batch,
+          { weights: zeros(), advantages: zeros(), oldLogprobs: zeros() },
+          { ...options, recompute },
+        ),
+      );
+    expect(await update(true)).toEqual({ kept: 0, peak: phases.updateRecomputed });
+    expect(await update(false)).toEqual({ kept: 0, peak: phases.updateKept });
+    const scoring = await measured(gpu, () => tokenLogprobs(reference, batch, { temperature: 1 }));
+    expect(scoring).toEqual({ kept: 0, peak: phases.reference });
+
+    // 24 responses at once, and prompts that fill a pass of 2048 rows: 86 tokens to prefill, one to decode from.
+    const requests = Array.from({ length: 24 }, (_, promptId) => ({ promptId, promptTokenIds: Array(87).fill(1) }));
+    const sampling = { n: 1, maxTokens: 1, temperature: 1, topK: 0, topP: 1, seed: 0, stopTokenIds: [] };
+    expect(await measured(gpu, () => llm.generate(requests, sampling))).toEqual({ kept: 0, peak: phases.rollouts });
+
+    const phase = Math.max(phases.updateKept, phases.reference, phases.rollouts);
+    expect(plan.total).toBe(Object.values(held).reduce((a, b) => a + b, 0) + phase + MAX_IDLE_BYTES);
+    llm.dispose();
+    optimizer.dispose();
+    reference.dispose();
+    model.dispose();
+  });
+
+  test.each([true, false])("a run stays within it, recomputation %s", async (recompute) => {
+    const gpu = await testGpu();
+    const tokenizer = toyTokenizer();
+    const config = tinyConfig({ vocab_size: 14, max_position_embeddings: 32 });
+    const options: RlOptions = { ...TOY_RL, recompute, maxIterations: 2, maxCompletionLength: 29 };
+    const { total } = await planMemory(config, "bfloat16", options);
+    const { peak } = await measured(gpu, async () => {
+      const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 5 });
+      const optimizer = await AdamW.create(model, ADAMW);
+      const setup = { model, reference: model.clone(), optimizer, tokenizer, task: toyTask(), stopTokenIds: [0] };
+      for await (const { metrics } of trainRl(setup, options)) expect(metrics.num_tokens).toBeGreaterThan(0);
+      setup.reference.dispose();
+      optimizer.dispose();
+      model.dispose();
+    });
+    expect(peak).toBeLessThanOrEqual(total - MAX_IDLE_BYTES);
+    expect(peak).toBeGreaterThan((total - MAX_IDLE_BYTES) / 2);
+  });
+});
+
+const root = new URL("../..", import.meta.url).pathname;
+const shape = (name: string): ModelConfig =>
+  parseModelConfig(JSON.parse(readFileSync(`${root}/configs/shapes/deepseek-ai/${name}.json`, "utf8")), name);
+
+describe("the models of the paper", () => {
+  test.each([
+    ["DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000],
+    ["DeepSeek-R1-Distill-Qwen-7B", 7_615_616_512],
+  ])("%s has its %d parameters", (name, parameters) => {
+    const sizes = Array.from(parameterShapes(shape(name)).values(), (dims) => dims.reduce((a, b) => a * b, 1));
+    expect(sizes.reduce((a, b) => a + b, 0)).toBe(parameters);
+  });
+
+  const options = (json: object) => rlOptions(parseConfig(json));
+  const long = { engine: { max_model_len: 32512 }, train: { tokens_per_micro_batch: 32512 } };
+
+  test("bytes are those of arithmetic, but for what the pool rounds up", async () => {
+    const { held, phases } = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long));
+    const parameters = 1_777_088_000;
+    const near = (got: number, exact: number) => {
+      expect(got).toBeGreaterThanOrEqual(exact);
+      expect(got).toBeLessThan(1.25 * exact);
+    };
+    near(held.weights, 2 * parameters);
+    near(held.masters, 4 * parameters);
+    near(held.moments, 8 * parameters);
+    near(held.gradients, 4 * parameters);
+    // Kept for the backward pass, per token and layer: 6 x 1536 + 3 x 8960 f32 and keys and values of 2 x 128 in bf16.
+    near(phases.updateKept, 32512 * 28 * (4 * (6 * 1536 + 3 * 8960) + 2 * 2 * 256));
+    expect(phases.updateRecomputed).toBeLessThan(phases.updateKept / 9);
+  });
+
+  test("no reference where beta is 0, no masters in f32", async () => {
+    const { held, phases } = await planMemory(tinyConfig(), "float32", options({ rl: { beta: 0 } }));
+    expect([held.reference, held.masters, phases.reference]).toEqual([0, 0, 0]);
+  });
+
+  test("a micro-batch is as large as the longest sequence, whatever its budget, and no larger than what there is", async () => {
+    const tokens = async (budget: number) => {
+      const rl = { num_prompts: 2, num_generations: 2, num_steps: 2 };
+      const plan = options({ rl, engine: { max_model_len: 100 }, train: { tokens_per_micro_batch: budget } });
+      return (await planMemory(tinyConfig(), "bfloat16", plan)).microBatchTokens;
+    };
+    expect([await tokens(16), await tokens(150), await tokens(8192)]).toEqual([100, 150, 200]);
+  });
+});

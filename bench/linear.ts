@@ -5,7 +5,7 @@
 import { linearBackwardInput, linearBackwardWeight, linearForward } from "../src/kernels/linear.ts";
 import type { Gpu } from "../src/gpu/gpu.ts";
 import type { Storage } from "../src/gpu/tensor.ts";
-import { openGpu } from "../src/runtime/node.ts";
+import { openGpu } from "../src/runtime/open-gpu.ts";
 
 const SHAPES = [
   { rows: 128, inputs: 64, outputs: 192 },

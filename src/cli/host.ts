@@ -7,6 +7,7 @@ import { resolveDataFiles, resolveModelDir, type HubOptions } from "../hf/hub.ts
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
+import { openGpu as openHostGpu } from "../runtime/open-gpu.ts";
 import { loadTask } from "../tasks/load.ts";
 import type { DataHost } from "../tasks/rows.ts";
 import type { Task } from "../tasks/task.ts";
@@ -22,10 +23,8 @@ export const note = (line = ""): void => console.error(line);
 
 /** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for. */
 export async function openGpu(adapter: string | undefined): Promise<Gpu> {
-  // Imported late: the driver is loaded with it, and help, dry runs and usage errors need none.
-  const { openGpu: open } = await import("../runtime/node.ts");
   try {
-    return await open(adapter);
+    return await openHostGpu(adapter);
   } catch (error) {
     if (error instanceof GpuUnavailableError) throw error;
     throw new GpuUnavailableError(`the GPU driver failed: ${(error as Error).message}`, { cause: error });

@@ -1,4 +1,3 @@
-import process from "node:process";
 import { create, globals } from "webgpu";
 import { GpuUnavailableError } from "../errors.ts";
 import { Gpu } from "../gpu/gpu.ts";
@@ -14,8 +13,8 @@ const FLAGS = ["disable-dawn-features=lazy_clear_resource_on_first_use,timestamp
 /** Dawn instances in use: one that is garbage collected takes the process down with it. */
 const instances: GPU[] = [];
 
-/** Opens the adapter whose name contains `name` (default: PITH_ADAPTER, else the first). */
-export async function openGpu(name = process.env["PITH_ADAPTER"]): Promise<Gpu> {
+/** Opens the adapter whose name contains `name`, the first one without. */
+export async function openGpu(name?: string): Promise<Gpu> {
   const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
   instances.push(instance);
   let adapter: GPUAdapter | null;

@@ -8,7 +8,7 @@ import {
 } from "../../src/errors.ts";
 import { defineKernel } from "../../src/gpu/kernel.ts";
 import { MAX_IDLE_BYTES, Pool, sizeClass } from "../../src/gpu/pool.ts";
-import { openGpu } from "../../src/runtime/node.ts";
+import { openGpu } from "../../src/runtime/open-gpu.ts";
 import { stored, STORAGES, randn, testGpu } from "../helpers/gpu.ts";
 
 const scale = defineKernel({

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Tensor, type DType, type Storage } from "../../src/gpu/tensor.ts";
-import { openGpu } from "../../src/runtime/node.ts";
+import { openGpu } from "../../src/runtime/open-gpu.ts";
 
 let shared: Promise<Gpu> | undefined;
 

@@ -1,0 +1,12 @@
+import process from "node:process";
+import type { Gpu } from "../gpu/gpu.ts";
+
+/**
+ * Opens an adapter on a command line's host: with Deno's own WebGPU there, with Dawn in Node. `name` (default: PITH_ADAPTER)
+ * must be part of its name.
+ */
+export async function openGpu(name = process.env["PITH_ADAPTER"]): Promise<Gpu> {
+  // Imported here: Node's module loads a native driver, which Deno has no use for.
+  const host = "Deno" in globalThis ? await import("./web.ts") : await import("./node.ts");
+  return host.openGpu(name);
+}

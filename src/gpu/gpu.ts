@@ -19,6 +19,9 @@ export type Tier = "baseline";
 /** Features that some tier or measurement uses where the adapter has them. */
 const WANTED_FEATURES: GPUFeatureName[] = ["timestamp-query"];
 
+/** How long an error waits for the news that the device is lost. */
+const LOSS_DELAY_MS = 100;
+
 /**
  * A device with its pool of buffers, its compiled kernels and the one recorder through which all work goes.
  * Errors of the device are asynchronous: the first is kept and thrown by the next call that waits or submits.
@@ -235,6 +238,8 @@ export class Gpu {
       result = await Promise.race([work, this.#failed]);
     } catch (error) {
       await Promise.all(this.#compiling);
+      // Hosts differ in what comes first, the failure of the work or the loss of the device that explains it.
+      await Promise.race([this.#failed, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY_MS))]);
       throw this.#error ?? error;
     }
     await Promise.all(this.#compiling);

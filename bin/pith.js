@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { existsSync } from "node:fs";
+
 const major = Number(process.versions.node.split(".")[0]);
 if (major < 24) {
   console.error(
@@ -6,5 +8,10 @@ if (major < 24) {
   );
   process.exit(2);
 }
-await import("../scripts/wgsl-hook.js");
-await import("../src/cli/main.ts");
+// A checkout runs from its sources; the package has the built library alone.
+if (existsSync(new URL("../src/cli/main.ts", import.meta.url))) {
+  await import("../scripts/wgsl-hook.js");
+  await import("../src/cli/main.ts");
+} else {
+  await import("../lib/cli/main.js");
+}

@@ -1,4 +1,7 @@
-/** Pith's public API. Nothing here knows its host: a device comes from src/runtime/node.ts or src/runtime/web.ts. */
+/**
+ * Pith's public API. Nothing here knows its host: a device and files come from pith/node, pith/deno or pith/web. Options are made
+ * from a configuration: trainRl(setup, rlOptions(parseConfig({ rl: { alpha: 0.2 } }))).
+ */
 export * from "./errors.ts";
 export { Gpu } from "./gpu/gpu.ts";
 export { Tensor, type DType, type Storage } from "./gpu/tensor.ts";
@@ -26,3 +29,8 @@ export { trainDpo, type DpoMetrics, type DpoOptions, type PreferencePair } from 
 export { demonstrations, trainSft, type Example, type SftMetrics, type SftOptions } from "./train/sft.ts";
 export { policyGradient, preferenceGradient, supervisedGradient, tokenLogprobs } from "./train/policy.ts";
 export type { Files } from "./runtime/types.ts";
+export { stopTokenIds } from "./hf/generation-config.ts";
+export { parseConfig, type Config } from "./run/config.ts";
+export { adamwOptions, dpoOptions, engineOptions, evaluateOptions, rlOptions, sftOptions } from "./train/options.ts";
+export { arithmeticTask } from "./tasks/arithmetic.ts";
+export { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "./train/checkpoint.ts";

@@ -15,7 +15,7 @@ import {
   print,
   type Sources,
 } from "./host.ts";
-import { dpoOptions } from "./options.ts";
+import { dpoOptions } from "../train/options.ts";
 import { selectedResponses } from "./rejection.ts";
 import { resume } from "./resume.ts";
 import { runSteps } from "./steps.ts";

@@ -1,13 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { PithError, UsageError } from "../errors.ts";
-import { resolveModelDir } from "../hf/hub.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../model/config.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
-import { files, hubAccess, openSources, openTask, print } from "./host.ts";
-import { rlOptions } from "./options.ts";
+import { files, modelFolder, openSources, openTask, print } from "./host.ts";
+import { rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
 const DEFAULT_MEMORY = "80GB";
@@ -29,7 +28,7 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   print(JSON.stringify(config, null, 2));
   print();
   const shipped = (await files.exists(model.path)) ? null : await shippedShape(model.path);
-  const shape = shipped ?? (await readModelConfig(files, await resolveModelDir(files, model.path, hubAccess())));
+  const shape = shipped ?? (await readModelConfig(files, await modelFolder(model.path)));
   const plan = await planMemory(shape, model.dtype, rlOptions(config));
   const responses = rl.num_prompts * rl.num_generations;
   print(

@@ -6,7 +6,7 @@ import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate, summarise, type Evaluation, type JudgedCompletion } from "../train/evaluate.ts";
 import { duration, files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
-import { engineOptions, evaluateOptions } from "./options.ts";
+import { engineOptions, evaluateOptions } from "../train/options.ts";
 
 /** Problems evaluated together where responses are kept in a file, so that an interruption loses at most these. */
 const CHUNK = 100;

@@ -1,10 +1,9 @@
 import { LLM } from "../engine/llm.ts";
 import { UsageError } from "../errors.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
-import { resolveModelDir } from "../hf/hub.ts";
 import { loadTokenizer, StreamDecoder } from "../hf/tokenizer.ts";
 import { Model, readModelConfig, type ModelDType } from "../model/model.ts";
-import { files, openGpu, print } from "./host.ts";
+import { files, modelFolder, openGpu, print } from "./host.ts";
 import process from "node:process";
 
 export interface GenerateOptions {
@@ -28,7 +27,7 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   if ((options.prompt === undefined) === (options.promptIds === undefined)) {
     throw new UsageError("expected either --prompt TEXT or --prompt-ids 5,9,2");
   }
-  const dir = await resolveModelDir(files, name, { token: process.env["HF_TOKEN"] });
+  const dir = await modelFolder(name);
   const { eosTokenIds } = await readModelConfig(files, dir);
   const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await loadTokenizer(files, dir) : null;
   if (options.prompt !== undefined && !tokenizer)

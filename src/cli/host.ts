@@ -45,8 +45,17 @@ export interface Sources {
   task: Task;
 }
 
+/** What Pith ships, in a checkout and in an installed package alike. */
+const SHIPPED = new URL("../../", import.meta.url).pathname;
+
+/** The folder of a model: as given, one of those that Pith ships, or the cached files of a hub id. */
+export async function modelFolder(path: string): Promise<string> {
+  const isShipped = !(await files.exists(path)) && (await files.exists(SHIPPED + path));
+  return isShipped ? SHIPPED + path : resolveModelDir(files, path, hubAccess());
+}
+
 export async function openSources({ model, task }: Config): Promise<Sources> {
-  const modelDir = await resolveModelDir(files, model.path, hubAccess());
+  const modelDir = await modelFolder(model.path);
   const { eosTokenIds } = await readModelConfig(files, modelDir);
   const tokenizer = await loadTokenizer(files, modelDir);
   return {

@@ -6,7 +6,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { sampleAndJudge } from "../train/evaluate.ts";
 import { selectResponses, type Selected } from "../train/rejection.ts";
 import { files, note, type Sources } from "./host.ts";
-import { engineOptions } from "./options.ts";
+import { engineOptions } from "../train/options.ts";
 
 /** Problems sampled together, between two messages. */
 const BATCH = 100;

@@ -4,7 +4,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../train/checkpoint.ts";
 import { AdamW } from "../train/optimizer.ts";
 import { files, type Sources } from "./host.ts";
-import { adamwOptions } from "./options.ts";
+import { adamwOptions } from "../train/options.ts";
 
 /** A training run where it stands: at its newest checkpoint, or at its beginning. */
 export interface Progress {

@@ -15,7 +15,7 @@ import {
   print,
   type Sources,
 } from "./host.ts";
-import { sftOptions } from "./options.ts";
+import { sftOptions } from "../train/options.ts";
 import { selectedResponses } from "./rejection.ts";
 import { resume } from "./resume.ts";
 import { runSteps } from "./steps.ts";

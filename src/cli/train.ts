@@ -16,7 +16,7 @@ import {
   print,
   type Sources,
 } from "./host.ts";
-import { rlOptions } from "./options.ts";
+import { rlOptions } from "../train/options.ts";
 import { resume } from "./resume.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */

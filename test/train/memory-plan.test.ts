@@ -7,7 +7,7 @@ import { packSequences } from "../../src/model/batch.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../../src/model/config.ts";
 import { Model, type ModelDType } from "../../src/model/model.ts";
 import { parseConfig } from "../../src/run/config.ts";
-import { rlOptions } from "../../src/cli/options.ts";
+import { rlOptions } from "../../src/train/options.ts";
 import { planMemory } from "../../src/train/memory-plan.ts";
 import { AdamW } from "../../src/train/optimizer.ts";
 import { policyGradient, tokenLogprobs } from "../../src/train/policy.ts";

@@ -1,11 +1,11 @@
 import type { AlphaGoal } from "../core/alpha-control.ts";
 import type { EngineOptions } from "../engine/llm.ts";
 import type { Config } from "../run/config.ts";
-import type { DpoOptions } from "../train/dpo.ts";
-import type { EvaluateOptions } from "../train/evaluate.ts";
-import type { AdamWOptions } from "../train/optimizer.ts";
-import type { RlOptions } from "../train/rl.ts";
-import type { SftOptions } from "../train/sft.ts";
+import type { DpoOptions } from "./dpo.ts";
+import type { EvaluateOptions } from "./evaluate.ts";
+import type { AdamWOptions } from "./optimizer.ts";
+import type { RlOptions } from "./rl.ts";
+import type { SftOptions } from "./sft.ts";
 
 /** From the configuration's snake_case sections to the options of engine and trainers. */
 

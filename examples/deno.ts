@@ -1,0 +1,7 @@
+/** deno run -A --unstable-webgpu deno.ts FOLDER: the same on Deno's own WebGPU. */
+import process from "node:process";
+import { denoFiles, openGpu } from "pith/deno";
+import { train } from "./train.ts";
+
+await train(await openGpu(), denoFiles, process.argv[2]!, console.log);
+process.exit(0);

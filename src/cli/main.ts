@@ -1,6 +1,7 @@
 import process from "node:process";
 import { cac } from "cac";
 import { PithError, UsageError } from "../errors.ts";
+import { GRADERS } from "../grader/grade.ts";
 import { configKeys, loadConfig, type Config } from "../run/config.ts";
 import type { ModelDType } from "../model/model.ts";
 import { files, note } from "./host.ts";
@@ -194,6 +195,21 @@ cli
       throw new UsageError(`--seeds: expected whole numbers such as 1,2,3, got ${given!.join(",")}`);
     const { reproduceCommand } = await import("./reproduce.ts");
     exit(await reproduceCommand({ quick, seeds, dir: String(flags["outputDir"]), ...adapterOf(flags) }));
+  });
+
+cli
+  .command("grade", "Judge answers: JSON lines of {pred, ref} or {response, gold, dataset}")
+  .option("--grader <name>", "strict or qwen2.5-math", { default: "strict" })
+  .option("--input <file>", "what to judge")
+  .option("--output <file>", "the same lines with verdict, extracted and reason")
+  .action(async (flags: Flags) => {
+    const grader = GRADERS.find((name) => name === flags["grader"]);
+    if (!grader) throw new UsageError(`--grader: expected ${GRADERS.join(" or ")}, got ${String(flags["grader"])}`);
+    const { input, output } = flags;
+    if (typeof input !== "string" || typeof output !== "string")
+      throw new UsageError("grade: expected --input FILE and --output FILE");
+    await (await import("./grade.ts")).gradeCommand(grader, input, output);
+    exit(0);
   });
 
 cli

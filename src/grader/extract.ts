@@ -1,25 +1,60 @@
-const BOXED = "\\boxed";
-const GSM8K = "####";
+import { choiceInResponse } from "./choice.ts";
+import { LONGEST_ANSWER, normalise } from "./normalise.ts";
 
-/** The final answer of a response: what is in the last \boxed{}, or after the last "####"; "" if there is neither. */
-export function extractAnswer(text: string): string {
-  const boxed = text.lastIndexOf(BOXED);
-  if (boxed >= 0) return bracedAt(text, boxed + BOXED.length);
-  const marked = text.lastIndexOf(GSM8K);
-  if (marked < 0) return "";
-  const rest = text.slice(marked + GSM8K.length);
-  return rest.split("\n", 1)[0]!.trim();
+/** Data sets whose answers are letters. */
+const CHOICES = ["mmlu_stem", "sat_math", "aqua", "gaokao2023"];
+/** Data sets whose answers keep their units. */
+const WITH_UNITS = ["carp_en", "minerva_math"];
+
+/**
+ * The answer of a response in the paper's checker (Qwen2.5-Math, extract_answer), normalised; "" if there is none. The first of
+ * these that applies: the data set's choice; "final answer is $...$. I hope"; the last box; what follows "he answer is",
+ * "final answer is" or its Chinese; the last number.
+ */
+export function extractAnswer(response: string, dataset = "math"): string {
+  const text = response.replaceAll("ки", "");
+  if (CHOICES.includes(dataset)) return choiceInResponse(text);
+  const found = rawAnswer(text);
+  if (found === "") return "";
+  if (found.length > LONGEST_ANSWER) return found.trim();
+  let answer = found.replaceAll(/\n\s*/g, "");
+  if (answer.startsWith(":")) answer = answer.slice(1);
+  if (answer.endsWith(".")) answer = answer.slice(0, -1);
+  if (answer.endsWith("/")) answer = answer.slice(0, -1);
+  return normalise(answer, { keepUnits: WITH_UNITS.includes(dataset) });
 }
 
-/** The text in the braces that open at `start`, or the one token there: \boxed 5. An unclosed brace holds no answer. */
-function bracedAt(text: string, start: number): string {
-  let at = start;
-  while (text[at] === " ") at++;
-  if (text[at] !== "{") return /^[^\s$.,]+/.exec(text.slice(at, at + 100))?.[0] ?? "";
-  let depth = 0;
-  for (let i = at; i < text.length; i++) {
-    if (text[i] === "{") depth++;
-    else if (text[i] === "}" && --depth === 0) return text.slice(at + 1, i).trim();
+const after = (text: string, trigger: string): string => text.slice(text.lastIndexOf(trigger) + trigger.length);
+
+function rawAnswer(text: string): string {
+  const minerva = "final answer is $";
+  if (text.includes(minerva) && text.includes("$. I hope"))
+    return text
+      .slice(text.indexOf(minerva) + minerva.length)
+      .split("$. I hope")[0]!
+      .trim();
+  if (text.includes("boxed")) return boxedAnswer(after(text, "boxed"));
+  if (text.includes("he answer is")) return after(text, "he answer is").trim();
+  if (text.includes("final answer is")) return after(text, "final answer is").trim();
+  const chinese = "答案是";
+  if (text.includes(chinese)) return text.split(chinese)[1]!.trim().split("\n\n")[0]!.trim();
+  return lastNumber(text);
+}
+
+/** What follows "boxed": up to the brace that closes its own, to the end of the text if none does; without a brace, up to a $. */
+export function boxedAnswer(rest: string): string {
+  if (!rest.startsWith("{")) return rest.split("$")[0]!.trim();
+  let depth = 1;
+  for (let i = 1; i < rest.length; i++) {
+    if (rest[i] === "{") depth++;
+    else if (rest[i] === "}" && --depth === 0) return rest.slice(1, i);
   }
-  return "";
+  return rest.slice(1);
+}
+
+/** The last match of -?\d*\.?\d+ in the text without commas, found from the left as regular expressions find them. */
+function lastNumber(text: string): string {
+  let last = "";
+  for (const [match] of text.replaceAll(",", "").matchAll(/-?\p{Nd}*\.?\p{Nd}+/gu)) last = match;
+  return last;
 }

@@ -1,5 +1,13 @@
 import { extractAnswer } from "./extract.ts";
-import { parseNumber } from "./number.ts";
+import { markedAnswer } from "./marked-answer.ts";
+import { normalise } from "./normalise.ts";
+import { qwenEqual } from "./qwen-math.ts";
+import { extractStrict } from "./strict-extract.ts";
+import { strictEqual } from "./strict.ts";
+
+/** `qwen2.5-math` is the checker that the paper used, quirks included; `strict` asks for mathematical equality. */
+export const GRADERS = ["strict", "qwen2.5-math"] as const;
+export type Grader = (typeof GRADERS)[number];
 
 export interface Verdict {
   correct: boolean;
@@ -10,24 +18,51 @@ export interface Verdict {
   reason: string;
 }
 
-/** Numbers that differ by less than this, relative to the gold, are equal: room for a rounded decimal. */
-const RELATIVE_TOLERANCE = 1e-6;
+export interface GradeOptions {
+  grader?: Grader;
+  /** Chooses the extraction rules of `qwen2.5-math`: "math" (default), "gsm8k", "mmlu_stem", "minerva_math" and so on. */
+  dataset?: string;
+}
+
+/** Whether two answers are equal as they stand. Never throws. */
+export function compareAnswers(
+  pred: string,
+  ref: string,
+  grader: Grader = "strict",
+): { correct: boolean; reason: string } {
+  const equal = grader === "strict" ? strictEqual(pred, ref) : qwenEqual(pred, ref);
+  return equal === null
+    ? { correct: false, reason: pred.trim() === "" ? "no answer found" : "different" }
+    : { correct: true, reason: equal };
+}
 
 /**
- * Whether the response's final answer is the gold one: equal as numbers where both are numbers, otherwise as text without
- * spaces. Never throws; an empty answer is never right.
+ * Whether a response's final answer is the gold one. `gold` may be a whole solution, from which the answer is taken by the
+ * same rules; where they find nothing in it, it is the answer itself. Never throws.
  */
-export function gradeAnswer(response: string, gold: string): Verdict {
-  const extracted = extractAnswer(response);
-  const verdict = (correct: boolean, reason: string): Verdict => ({ correct, extracted, gold, reason });
-  if (extracted === "") return verdict(false, "no answer found");
-  const got = parseNumber(extracted);
-  const want = parseNumber(gold);
-  if (got !== null && want !== null) {
-    const equal = Math.abs(got - want) <= RELATIVE_TOLERANCE * Math.abs(want);
-    return verdict(equal, equal ? "equal numbers" : "different numbers");
-  }
-  const plain = (text: string) => text.replaceAll(/\s+/g, "");
-  const equal = plain(extracted) !== "" && plain(extracted) === plain(gold);
-  return verdict(equal, equal ? "equal text" : got === null ? "not a number" : "the gold answer is not a number");
+export function grade(
+  response: string,
+  gold: string,
+  { grader = "strict", dataset = "math" }: GradeOptions = {},
+): Verdict {
+  const extract = (text: string) => (grader === "strict" ? extractStrict(text) : extractAnswer(text, dataset));
+  const extracted = extract(response);
+  const wanted = grader === "strict" ? goldOf(gold, extract) : extract(gold);
+  return { extracted, gold: wanted, ...compareAnswers(extracted, wanted, grader) };
 }
+
+/**
+ * The same for training: the response must mark its answer, in a box or after "####". A number that merely comes last earns
+ * nothing, as in the paper's training, where the prompt's own empty box is found first.
+ */
+export function gradeMarked(response: string, gold: string, grader: Grader = "strict"): Verdict {
+  const marked = markedAnswer(response);
+  const normal = (text: string) => (grader === "strict" ? text : normalise(text));
+  const extracted = normal(marked);
+  if (extracted === "") return { correct: false, extracted, gold, reason: "no answer found" };
+  return { extracted, gold, ...compareAnswers(extracted, normal(gold), grader) };
+}
+
+/** A short gold is the answer itself; a solution holds it. */
+const goldOf = (gold: string, extract: (text: string) => string): string =>
+  /\\boxed|####|answer|\$/.test(gold) ? extract(gold) || gold : gold;

@@ -1,6 +1,6 @@
 import { ConfigError, FormatError } from "../errors.ts";
 import { randomAt } from "../core/rng.ts";
-import { gradeAnswer } from "../grader/grade.ts";
+import { gradeMarked } from "../grader/grade.ts";
 import { chainValues, formatChain, parseChain, staysInRange, writeDemonstration } from "./arithmetic-chains.ts";
 import type { Chain, Random, Step } from "./arithmetic-chains.ts";
 import type { Problem, Task } from "./task.ts";
@@ -35,7 +35,7 @@ export function arithmeticTask(options: Readonly<Record<string, unknown>> = {}):
     test: generate(seed, readOption(options, "num_test"), "test"),
     render: (problem, tokenizer) =>
       tokenizer.applyChatTemplate([{ role: "user", content: problem.prompt }], { addGenerationPrompt: true }),
-    judge: (problem, response) => gradeAnswer(response, problem.answer),
+    judge: (problem, response) => gradeMarked(response, problem.answer),
     demonstration,
   };
 }

@@ -1,5 +1,5 @@
 import { FormatError } from "../errors.ts";
-import { extractAnswer } from "../grader/extract.ts";
+import { markedAnswer } from "../grader/marked-answer.ts";
 import { parseNumber } from "../grader/number.ts";
 import type { Row } from "./rows.ts";
 
@@ -58,4 +58,4 @@ export function unusable({ prompt, answer }: { prompt: string; answer: string })
 const textOf = (row: Row, column: string): string =>
   row[column] === undefined || row[column] === null ? "" : String(row[column]).trim();
 
-const goldOf = (text: string): string => extractAnswer(text) || (/\\boxed|####/.test(text) ? "" : text);
+const goldOf = (text: string): string => markedAnswer(text) || (/\\boxed|####/.test(text) ? "" : text);

@@ -1,7 +1,7 @@
 import { EVALUATION_SETS, type EvaluationName } from "../data/evaluation-sets.ts";
 import { normaliseProblem } from "../data/normalise.ts";
 import { ConfigError } from "../errors.ts";
-import { gradeAnswer } from "../grader/grade.ts";
+import { gradeMarked, GRADERS, type Grader } from "../grader/grade.ts";
 import type { Files } from "../runtime/types.ts";
 import { mathRows, NOT_A_NUMBER, unusable } from "./math-rows.ts";
 import { readDataset, type DataHost } from "./rows.ts";
@@ -19,6 +19,7 @@ interface MathOptions {
   answer_column?: string;
   /** Text around {problem}; special tokens may be spelled out. */
   prompt_template?: string;
+  grader?: Grader;
 }
 
 /** Word problems with numeric answers from files in the shapes of GSM8K, MATH, AIME and DeepScaleR. */
@@ -35,7 +36,7 @@ async function makeTask(
   { path, test_path, options }: TaskOptions,
   { files, dataFiles }: DataHost,
 ): Promise<Task> {
-  const known = ["problem_column", "answer_column", "prompt_template"];
+  const known = ["problem_column", "answer_column", "prompt_template", "grader"];
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown) throw new ConfigError(`task.options.${unknown}: expected one of ${known.join(", ")}`);
   for (const [key, value] of Object.entries(options)) {
@@ -47,6 +48,8 @@ async function makeTask(
       "task.path or task.test_path: expected a .jsonl, .json or .parquet file or a hub data set for task math, got neither",
     );
   const settings = options as MathOptions;
+  if (settings.grader !== undefined && !GRADERS.includes(settings.grader))
+    throw new ConfigError(`task.options.grader: expected ${GRADERS.join(" or ")}, got ${String(settings.grader)}`);
   const template = settings.prompt_template ?? PAPER_TEMPLATE;
   if (!template.includes("{problem}"))
     throw new ConfigError("task.options.prompt_template: expected a text with {problem} in it");
@@ -61,7 +64,7 @@ async function makeTask(
     test: test.problems,
     dropped: path ? train.dropped : test.dropped,
     render: (problem) => template.replace("{problem}", () => problem.prompt),
-    judge: (problem, response) => gradeAnswer(response, problem.answer),
+    judge: (problem, response) => gradeMarked(response, problem.answer, settings.grader),
   };
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { extractAnswer } from "../../src/grader/extract.ts";
-import { gradeAnswer } from "../../src/grader/grade.ts";
+import { gradeMarked } from "../../src/grader/grade.ts";
+import { markedAnswer } from "../../src/grader/marked-answer.ts";
 import { parseNumber } from "../../src/grader/number.ts";
 
 describe("answers", () => {
@@ -13,7 +13,7 @@ describe("answers", () => {
     ["8 - 3 = 5\n#### 5\n", "5"],
     ["the answer is 5", ""],
   ])("extracts from %j", (text, answer) => {
-    expect(extractAnswer(text)).toBe(answer);
+    expect(markedAnswer(text)).toBe(answer);
   });
 
   test.each([
@@ -38,11 +38,11 @@ describe("answers", () => {
   });
 
   test("right, wrong and missing answers, with the reason", () => {
-    expect(gradeAnswer("\\boxed{033}", "33")).toMatchObject({ correct: true, reason: "equal numbers" });
-    expect(gradeAnswer("\\boxed{34}", "33")).toMatchObject({ correct: false, reason: "different numbers" });
-    expect(gradeAnswer("\\boxed{}", "")).toMatchObject({ correct: false, reason: "no answer found" });
-    expect(gradeAnswer("\\boxed{ (1, 2) }", "(1,2)")).toMatchObject({ correct: true, reason: "equal text" });
-    expect(gradeAnswer("\\boxed{0.33}", "\\frac{1}{3}").correct).toBe(false);
+    expect(gradeMarked("\\boxed{033}", "33")).toMatchObject({ correct: true, reason: "equal values" });
+    expect(gradeMarked("\\boxed{34}", "33")).toMatchObject({ correct: false, reason: "different" });
+    expect(gradeMarked("\\boxed{}", "")).toMatchObject({ correct: false, reason: "no answer found" });
+    expect(gradeMarked("\\boxed{ (1, 2) }", "(1,2)")).toMatchObject({ correct: true, reason: "equal parts" });
+    expect(gradeMarked("\\boxed{0.33}", "\\frac{1}{3}").correct).toBe(false);
   });
 
   test("nothing makes it throw or take long", () => {
@@ -65,11 +65,11 @@ describe("answers", () => {
     );
     fc.assert(
       fc.property(fc.array(fc.oneof(piece, fc.string()), { maxLength: 200 }), (parts) => {
-        const { correct, reason } = gradeAnswer(parts.join(""), "7");
+        const { correct, reason } = gradeMarked(parts.join(""), "7");
         expect(typeof correct).toBe("boolean");
         expect(reason).not.toBe("");
       }),
     );
-    expect(gradeAnswer(`\\boxed{${"{".repeat(1e6)}`, "7").correct).toBe(false);
+    expect(gradeMarked(`\\boxed{${"{".repeat(1e6)}`, "7").correct).toBe(false);
   });
 });

@@ -1,0 +1,46 @@
+import { size, type Complex } from "./complex.ts";
+import { Budget, BudgetError, evaluate, type Constants } from "./evaluate.ts";
+import { isConstant, negate, subtract, type Expression } from "./expression.ts";
+
+const SAMPLES = 4;
+/** Relative difference of two evaluations that are the same formula: rounding, and nothing else. */
+const SAME = 1e-8;
+/** Of two constants, as the paper's checker compares them. */
+const CLOSE = 1e-4;
+
+const STEPS = 20_000;
+
+function compare(a: Expression, b: Expression, tolerance: number, constants: Constants, samples: number): boolean {
+  const budget = new Budget(STEPS);
+  let seen = 0;
+  for (let sample = 0; sample < samples; sample++) {
+    const x = evaluate(a, sample, constants, budget);
+    const y = evaluate(b, sample, constants, budget);
+    if (![...x, ...y].every(Number.isFinite)) continue;
+    const difference: Complex = [x[0] - y[0], x[1] - y[1]];
+    if (size(difference) > tolerance * Math.max(size(x), size(y), 1e-300)) {
+      // Both zero but for the rounding of what cancelled.
+      if (Math.max(size(x), size(y)) > 1e-12) return false;
+    }
+    seen++;
+  }
+  return seen > 0;
+}
+
+/** Whether two formulas agree at random values of their symbols; constants also within 1e-4. False where that takes too long. */
+export function sameValue(a: Expression, b: Expression, constants: Constants = {}, close = CLOSE): boolean {
+  try {
+    if (isConstant(a) && isConstant(b)) return compare(a, b, close, constants, 1);
+    return compare(a, b, SAME, constants, SAMPLES);
+  } catch (error) {
+    if (error instanceof BudgetError || error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** Whether two relations say the same of the difference of their sides, whatever its sign: the paper's checker asks no more. */
+export function sameDifference(a: Expression, b: Expression): boolean {
+  if (a.kind !== "relation" || b.kind !== "relation") return false;
+  const [x, y] = [subtract(a.left, a.right), subtract(b.left, b.right)];
+  return sameValue(x, y) || sameValue(negate(x), y);
+}

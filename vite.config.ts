@@ -11,11 +11,25 @@ const wgslText: Plugin = {
   },
 };
 
+const root = import.meta.dirname;
+
 export default defineConfig({
-  root: import.meta.dirname,
+  root: `${root}/web`,
+  // Every address is relative: the built page works under any path of any file host.
+  base: "./",
   plugins: [wgslText],
+  worker: { format: "es", plugins: () => [wgslText] },
+  server: { fs: { allow: [root] } },
+  // What the page's policy forbids must not be built in: data: addresses, and the polyfill of module preloading.
+  build: {
+    outDir: `${root}/dist`,
+    emptyOutDir: true,
+    target: "es2024",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
   test: {
-    root: import.meta.dirname,
+    root,
     include: ["test/**/*.test.ts"],
     pool: "forks",
     // A software adapter already uses every core: more workers would only take turns.

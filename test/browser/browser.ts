@@ -1,0 +1,101 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { chromium, type BrowserContext, type Page } from "playwright-core";
+import { build } from "vite";
+
+const root = new URL("../..", import.meta.url).pathname;
+
+/** Debian's Chromium, or the one that PITH_CHROMIUM names; null where there is none. */
+export const CHROMIUM =
+  [process.env["PITH_CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
+    (path) => path && existsSync(path),
+  ) ?? null;
+
+/** WebGPU on Chromium's own software adapter, so that every machine runs the same. */
+const SWIFTSHADER = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+
+const TYPES: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+};
+
+/** Keeps every device that the worker opens, for a test to destroy: put before the worker's own script. */
+const KEEP_DEVICES = `{
+  const request = GPUAdapter.prototype.requestDevice;
+  GPUAdapter.prototype.requestDevice = async function (...args) {
+    const device = await request.apply(this, args);
+    (globalThis.devices ??= []).push(device);
+    return device;
+  };
+}
+`;
+
+export interface Site {
+  url: string;
+  /** Paths that were asked for, and the bytes that a host which compresses would have sent. */
+  requests: { path: string; compressedBytes: number }[];
+  close(): void;
+}
+
+/** The built page behind a plain file host, under a path of its own. */
+export async function serveBuilt(): Promise<Site> {
+  const outDir = mkdtempSync(join(tmpdir(), "pith-site-"));
+  await build({ configFile: `${root}/vite.config.ts`, logLevel: "warn", build: { outDir } });
+  const requests: Site["requests"] = [];
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url!, "http://host");
+    const file = join(outDir, pathname.replace(/^\/a\/demo\//, "").replace(/^$/, "index.html"));
+    if (!pathname.startsWith("/a/demo/") || !existsSync(file)) return void response.writeHead(404).end();
+    const bytes = readFileSync(file);
+    requests.push({ path: pathname, compressedBytes: gzipSync(bytes).length });
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+    response.end(/\/worker-[^/]*\.js$/.test(pathname) ? KEEP_DEVICES + bytes.toString() : bytes);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://localhost:${(server.address() as AddressInfo).port}/a/demo/`,
+    requests,
+    close() {
+      server.close();
+      server.closeAllConnections();
+      rmSync(outDir, { recursive: true });
+    },
+  };
+}
+
+export interface Tab {
+  context: BrowserContext;
+  page: Page;
+  /** Console errors, uncaught exceptions, and requests that failed or left the site. */
+  troubles: string[];
+}
+
+/** A fresh browser. Without `gpu`, one whose WebGPU has no adapter. */
+export async function openTab(site: Site, { gpu = true }: { gpu?: boolean } = {}): Promise<Tab> {
+  const context = await chromium.launchPersistentContext("", {
+    executablePath: CHROMIUM!,
+    headless: true,
+    args: ["--headless=new", ...(gpu ? SWIFTSHADER : ["--disable-gpu", "--use-webgpu-adapter=default"])],
+    viewport: { width: 1280, height: 900 },
+    chromiumSandbox: false,
+  });
+  const page = context.pages()[0]!;
+  const troubles: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error") troubles.push(message.text());
+  });
+  page.on("pageerror", (error) => troubles.push(error.message));
+  page.on("requestfailed", (request) => troubles.push(`${request.url()}: ${request.failure()?.errorText}`));
+  context.on("request", (request) => {
+    if (!request.url().startsWith(site.url) && !/^(blob|data):/.test(request.url()))
+      troubles.push(`a request to ${request.url()}`);
+  });
+  return { context, page, troubles };
+}

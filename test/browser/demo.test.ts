@@ -1,0 +1,322 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Download, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM, openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
+
+const root = new URL("../..", import.meta.url).pathname;
+const REASONER = join(root, "models/reasoner");
+
+/** Sums of one step: short responses, so that a software adapter trains on them within a minute. */
+const EASY = Array.from({ length: 40 }, (_, i) => ({
+  problem: `${10 + i}+${1 + (i % 8)}=?`,
+  answer: 11 + i + (i % 8),
+}));
+
+const ITERATIONS = 10;
+const ALPHA = 0.4;
+
+const status = (page: Page): Promise<string> => page.locator(".progress .status").innerText();
+
+/** Waits for the status line to match, and gives it. */
+async function statusOf(page: Page, pattern: RegExp, timeout = 90_000): Promise<string> {
+  await page.locator(".progress .status", { hasText: pattern }).waitFor({ timeout });
+  return status(page);
+}
+
+const iterationOf = (line: string): number => Number(/iteration (\d+)/.exec(line)![1]);
+
+/** The curves' table: iteration, alpha, mean tokens, accuracy, reward, truncation. */
+async function curves(page: Page): Promise<number[][]> {
+  const rows = await page.locator(".numbers tbody tr").all();
+  return Promise.all(
+    rows.map(async (row) => (await row.locator("th, td").allTextContents()).map((text) => parseFloat(text))),
+  );
+}
+
+async function ready(page: Page): Promise<void> {
+  await page.locator("#adapter.on, #adapter.off").waitFor({ timeout: 60_000 });
+}
+
+async function save(download: Download, dir: string): Promise<string> {
+  const path = join(dir, download.suggestedFilename());
+  await download.saveAs(path);
+  return path;
+}
+
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+describe.skipIf(!CHROMIUM)(
+  "the demo page in Chromium [skipped where no Chromium is found; PITH_CHROMIUM names one]",
+  () => {
+    let site: Site;
+    let tab: Tab;
+    let page: Page;
+    let folder: string;
+    beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), "pith-demo-"));
+      site = await serveBuilt();
+      tab = await openTab(site);
+      ({ page } = tab);
+    });
+    afterAll(async () => {
+      await tab.context.close();
+      site.close();
+      rmSync(folder, { recursive: true });
+    });
+
+    test("opens under a path of a plain file host in at most 3 MB, with its policy in force and nothing from elsewhere", async () => {
+      await page.goto(site.url);
+      await ready(page);
+      expect(await page.locator("#adapter").innerText()).toContain("WebGPU on");
+      const bytes = site.requests.reduce((sum, { compressedBytes }) => sum + compressedBytes, 0);
+      expect(bytes).toBeGreaterThan(300_000); // the model is in it
+      expect(bytes).toBeLessThanOrEqual(3_000_000);
+      // An inline script and an inline style of the page's own making do nothing.
+      const allowed = await page.evaluate(() => {
+        const script = document.createElement("script");
+        script.textContent = "globalThis.injected = true";
+        document.body.append(script);
+        const box = document.createElement("div");
+        box.innerHTML = '<p style="position: fixed">x</p>';
+        document.body.append(box);
+        const inline = getComputedStyle(box.firstElementChild!).position;
+        script.remove();
+        box.remove();
+        return { script: "injected" in globalThis, style: inline === "fixed" };
+      });
+      expect(allowed).toEqual({ script: false, style: false });
+      expect(tab.troubles.splice(0).filter((trouble) => !trouble.includes("Content Security Policy"))).toEqual([]);
+    });
+
+    test("the base model answers, and the page does not block", async () => {
+      await page.getByLabel("Problem", { exact: true }).fill("7+8=?");
+      // The longest time between two frames while the answer streams, in milliseconds.
+      const longest = page.evaluate(async () => {
+        let last = performance.now();
+        let gap = 0;
+        while (!document.querySelector(".answer.base .badge")) {
+          await new Promise((resolve) => setTimeout(resolve));
+          gap = Math.max(gap, performance.now() - last);
+          last = performance.now();
+        }
+        return gap;
+      });
+      await page.getByRole("button", { name: "Answer", exact: true }).click();
+      await page.locator(".answer.base .badge").waitFor({ timeout: 30_000 });
+      expect(await page.locator(".answer.base pre").innerText()).toMatch(/\\boxed\{15\}/);
+      expect(await page.locator(".answer.base .badge").innerText()).toBe("✓ correct");
+      expect(Number(await page.locator(".answer.base .count b").innerText())).toBeGreaterThan(5);
+      expect(await longest).toBeLessThan(1000);
+    });
+
+    test("a file that is no task is refused in words, and a good one becomes the task", async () => {
+      writeFileSync(join(folder, "bad.jsonl"), '{"problem": "1+1=?", "answer"\n');
+      await page.locator("#problems").setInputFiles(join(folder, "bad.jsonl"));
+      await page.locator("#own .error").waitFor();
+      expect(await page.locator("#own .error").innerText()).toMatch(/bad\.jsonl.*line 1.*expected JSON/);
+
+      writeFileSync(join(folder, "easy.jsonl"), EASY.map((row) => JSON.stringify(row)).join("\n"));
+      await page.locator("#problems").setInputFiles(join(folder, "easy.jsonl"));
+      await page.getByText("Task: easy.jsonl, 32 problems to train on, 8 held out").waitFor();
+    });
+
+    test(
+      "trains at alpha 0.4, pauses, comes back after a reload, survives a lost device, and finishes with fewer tokens",
+      { timeout: 240_000 },
+      async () => {
+        const slider = page.getByRole("slider", { name: "Alpha" });
+        await slider.focus();
+        await page.keyboard.press("Home");
+        for (let i = 0; i < Math.round(ALPHA / 0.05); i++) await page.keyboard.press("ArrowRight");
+        expect(await page.locator("output[for=alpha]").innerText()).toBe("0.40");
+        await page.getByLabel("Iterations", { exact: true }).fill(String(ITERATIONS));
+        await page.getByLabel("Prompts each", { exact: true }).fill("2");
+        await page.getByRole("button", { name: "Start", exact: true }).click();
+        await statusOf(page, /Training, iteration [2-9]/);
+        await page.getByRole("button", { name: "Pause" }).click();
+        const paused = iterationOf(await statusOf(page, /Paused/));
+        const before = await curves(page);
+        expect(before.map(([iteration]) => iteration)).toEqual(Array.from({ length: paused }, (_, i) => i + 1));
+        expect(await page.locator("table.group tbody tr:not(.response)").count()).toBe(8);
+
+        await page.reload();
+        await ready(page);
+        expect(iterationOf(await statusOf(page, /Paused/))).toBe(paused);
+        expect(await curves(page)).toEqual(before);
+        await page.getByText("A run is waiting.").waitFor();
+
+        await page.getByRole("button", { name: "Resume" }).click();
+        await statusOf(page, new RegExp(`Training, iteration [${paused + 1}-9]`));
+        await page.waitForTimeout(500);
+        const lostAt = iterationOf(await status(page));
+        const [worker] = page.workers();
+        await worker!.evaluate(() => (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!.destroy());
+        await page.getByText("The GPU is back.").waitFor();
+        expect(iterationOf(await statusOf(page, /Training/))).toBeGreaterThanOrEqual(lostAt - 1);
+
+        // What the browser says when memory has run out.
+        await statusOf(page, new RegExp(`Training, iteration [${lostAt + 1}-9]`));
+        await worker!.evaluate(() => {
+          const error = new GPUOutOfMemoryError("no room");
+          const { devices } = globalThis as unknown as { devices: GPUDevice[] };
+          devices.at(-1)!.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+        });
+        await page.getByText("The GPU ran out of memory.").waitFor();
+
+        await page.getByRole("slider", { name: "Alpha" }).press("ArrowRight");
+        const changedAt = iterationOf(await status(page));
+
+        await statusOf(page, /Finished/, 150_000);
+        const after = await curves(page);
+        expect(after.map(([iteration]) => iteration)).toEqual(Array.from({ length: ITERATIONS }, (_, i) => i + 1));
+        expect(after.slice(0, paused)).toEqual(before);
+        const alphas = after.map((row) => row[1]);
+        expect(alphas.slice(0, changedAt)).toEqual(Array.from({ length: changedAt }, () => ALPHA));
+        expect(alphas.at(-1)).toBe(0.45);
+        const tokens = after.map((row) => row[2]!);
+        expect(mean(tokens.slice(-3))).toBeLessThan(0.9 * mean(tokens.slice(0, 3)));
+        expect(tab.troubles.splice(0)).toEqual([]);
+      },
+    );
+
+    test(
+      "exports the run; `pith generate` answers with the exported model as the page does",
+      { timeout: 60_000 },
+      async () => {
+        const [metrics] = await Promise.all([
+          page.waitForEvent("download"),
+          page.getByRole("button", { name: /^Export the metrics/ }).click(),
+        ]);
+        const exported = JSON.parse(readFileSync(await save(metrics, folder), "utf8")) as {
+          run: { scores: { mean_length: number } };
+          base: { mean_length: number };
+          metrics: object[];
+        };
+        expect(exported.metrics.length).toBe(ITERATIONS);
+        expect(exported.run.scores.mean_length).toBeLessThan(exported.base.mean_length);
+
+        const [model] = await Promise.all([
+          page.waitForEvent("download"),
+          page.getByRole("button", { name: /^Export the model/ }).click(),
+        ]);
+        const dir = join(folder, "exported");
+        cpSync(REASONER, dir, { recursive: true });
+        cpSync(await save(model, folder), join(dir, "model.safetensors"));
+        expect(readFileSync(join(dir, "model.safetensors"))).not.toEqual(
+          readFileSync(join(REASONER, "model.safetensors")),
+        );
+
+        await page.getByLabel("Problem", { exact: true }).fill("37+8=?");
+        await page.getByRole("button", { name: "Answer", exact: true }).click();
+        await page.locator(".answer.trained .badge").first().waitFor({ timeout: 30_000 });
+        const there = await page.locator(".answer.trained pre").innerText();
+        const here = execFileSync(
+          process.execPath,
+          [
+            "--import",
+            "./scripts/wgsl-hook.js",
+            "src/cli/main.ts",
+            "generate",
+            dir,
+            "--chat",
+            "--prompt",
+            "37+8=?",
+          ].concat(["--temperature", "0"]),
+          { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+        );
+        expect(there).toContain("\\boxed{");
+        expect(here.trim()).toBe(there.trim());
+      },
+    );
+
+    test("a run keeps its name over a reload, and is gone once deleted", async () => {
+      const name = page.getByLabel(/^Name of the run/);
+      await name.fill("my first");
+      await name.press("Enter");
+      await page.getByLabel("Name of the run: my first").waitFor();
+      await page.reload();
+      await ready(page);
+      await page.getByLabel("Name of the run: my first").waitFor();
+      await page.locator(".point.run").waitFor();
+      await page.getByLabel("Show the paper’s points").check();
+      await page.locator(".point.paper").nth(4).waitFor();
+      await page.getByRole("button", { name: "Delete my first" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+      await page.getByText("No run is finished yet.").waitFor();
+      await page.reload();
+      await ready(page);
+      expect(await page.getByLabel(/^Name of the run/).count()).toBe(0);
+    });
+
+    test("a model's folder is checked and generates; a bad one is refused in words", async () => {
+      const answer = page.locator("#own .error");
+      const bad = (name: string, change: (dir: string) => void) => {
+        const dir = join(folder, name);
+        cpSync(REASONER, dir, { recursive: true });
+        change(dir);
+        return dir;
+      };
+      const cut = bad("cut", (dir) => {
+        const path = join(dir, "model.safetensors");
+        writeFileSync(path, readFileSync(path).subarray(0, 100_000));
+      });
+      await page.locator("#folder").setInputFiles(cut);
+      await answer.waitFor();
+      expect(await answer.innerText()).toMatch(/model\.safetensors.*cut short/);
+
+      const huge = bad("huge", (dir) => {
+        const config = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as object;
+        writeFileSync(
+          join(dir, "config.json"),
+          JSON.stringify({ ...config, vocab_size: 2 ** 24, hidden_size: 2 ** 14 }),
+        );
+      });
+      await page.locator("#folder").setInputFiles(huge);
+      await page.locator("#own .error", { hasText: "this adapter's limit" }).waitFor();
+
+      await page.locator("#folder").setInputFiles(REASONER);
+      await page.getByText(/is ready: qwen2, 207,?\d* parameters|is ready: qwen2/).waitFor({ timeout: 30_000 });
+      await page.locator("#own-prompt").fill("12+3=?");
+      await page.getByRole("button", { name: "Generate" }).click();
+      await page.getByText(/tokens, .* a second/).waitFor({ timeout: 30_000 });
+      expect(await page.locator("#own pre.output").innerText()).toMatch(/\\boxed\{15\}/);
+    });
+
+    test("at 360 pixels nothing sticks out, and every control has a name", async () => {
+      await page.setViewportSize({ width: 360, height: 800 });
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+      const nameless = await page.evaluate(() =>
+        [...document.querySelectorAll<HTMLElement>("button, input, select, textarea, [tabindex='0']")]
+          .filter((element) => {
+            const labels = (element as HTMLInputElement).labels;
+            const name = element.getAttribute("aria-label") ?? labels?.[0]?.textContent ?? element.textContent;
+            return !name?.trim();
+          })
+          .map((element) => element.outerHTML.slice(0, 100)),
+      );
+      expect(nameless).toEqual([]);
+      await page.setViewportSize({ width: 1280, height: 900 });
+      expect(tab.troubles.splice(0)).toEqual([]);
+    });
+
+    test("without an adapter, and without workers, the page says so and what to do", async () => {
+      const without = await openTab(site, { gpu: false });
+      try {
+        await without.page.goto(site.url);
+        await without.page.locator('.notice[data-kind="no-webgpu"]').waitFor({ timeout: 30_000 });
+        expect(await without.page.getByRole("button", { name: "Start", exact: true }).isDisabled()).toBe(true);
+        await without.page.getByLabel("Show the paper’s points").check();
+        await without.page.locator(".point.paper").nth(4).waitFor();
+
+        await without.page.addInitScript(() => Reflect.deleteProperty(globalThis, "Worker"));
+        await without.page.reload();
+        await without.page.locator('.notice[data-kind="no-worker"]').waitFor();
+      } finally {
+        await without.context.close();
+      }
+    });
+  },
+);

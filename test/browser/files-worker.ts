@@ -1,0 +1,25 @@
+import { OpfsFiles } from "../../web/storage.ts";
+import { filesScenario } from "./files-scenario.ts";
+
+/** Runs in a worker of a real browser: the scenario, then a rename that a closed tab cut off after it was noted down. */
+async function run(): Promise<unknown> {
+  const files = (await OpfsFiles.open("test"))!;
+  const seen = await filesScenario(files, "dir");
+
+  await files.write("run/.unfinished_step/model", "weights");
+  await files.write("run/.unfinished_step/state", "1");
+  await files.write(".renaming.json", JSON.stringify({ from: "run/.unfinished_step", to: "run/step" }));
+  const again = (await OpfsFiles.open("test"))!;
+  const finished = [await again.list("run"), await again.list("run/step"), await again.readText("run/step/model")];
+
+  // Cut off while it was being noted down: nothing has happened yet, and nothing does.
+  await again.write("run/other/model", "x");
+  await again.write(".renaming.json", '{"from": "run/oth');
+  const third = (await OpfsFiles.open("test"))!;
+  return { seen, finished, untouched: await third.list("run"), journal: await third.exists(".renaming.json") };
+}
+
+void run().then(
+  (result) => postMessage(result),
+  (error: Error) => postMessage({ error: `${error.name}: ${error.message}` }),
+);

@@ -1,0 +1,103 @@
+import { proxy, wrap } from "comlink";
+import type { EngineEvent, NoticeKind, Snapshot } from "./session/protocol.ts";
+import type { RemoteEngine } from "./session/engine.ts";
+
+/** What only the page notices. */
+export type PageNotice = NoticeKind | "no-worker" | "worker-failed" | "hidden" | "resumable";
+
+export interface PageState extends Snapshot {
+  /** null while it is being opened, "" where there is none. */
+  adapter: string | null;
+}
+
+export type Change = "training" | "iteration" | "runs" | "task" | "adapter";
+
+/** The page's copy of what the worker holds, and the way to it. */
+export class Client {
+  readonly engine: RemoteEngine;
+  state: PageState = {
+    adapter: null,
+    training: { phase: "idle", run: null, done: 0, total: 0 },
+    metrics: [],
+    completions: [],
+    runs: [],
+    base: null,
+    task: { name: "arithmetic", numTrain: 0, numTest: 0, dropped: {} },
+  };
+  readonly #listeners: ((change: Change) => void)[] = [];
+  readonly #onNotice: (kind: PageNotice, detail: string) => void;
+
+  /** Throws where the page may not run workers. */
+  constructor(onNotice: (kind: PageNotice, detail: string) => void) {
+    this.#onNotice = onNotice;
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    worker.addEventListener("error", (event) => onNotice("worker-failed", event.message ?? ""));
+    this.engine = wrap(worker) as unknown as RemoteEngine;
+  }
+
+  async open(): Promise<void> {
+    Object.assign(this.state, await this.engine.open(proxy((event: EngineEvent) => this.#receive(event))));
+    this.#changed("training", "iteration", "runs", "task");
+    if (this.state.training.phase === "paused") this.#onNotice("resumable", "");
+    this.state.adapter = (await this.engine.openDevice()) ?? "";
+    this.#changed("adapter");
+  }
+
+  subscribe(listener: (change: Change) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  notice(kind: PageNotice, detail = ""): void {
+    this.#onNotice(kind, detail);
+  }
+
+  /** Runs an action of the engine; what it throws becomes a notice. */
+  async attempt<T>(action: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await action();
+    } catch (error) {
+      this.#onNotice("failed", (error as Error).message);
+      return undefined;
+    }
+  }
+
+  /** After an action that may have changed anything. */
+  async refresh(): Promise<void> {
+    Object.assign(this.state, await this.engine.snapshot());
+    this.#changed("training", "iteration", "runs", "task");
+  }
+
+  #receive(event: EngineEvent): void {
+    const { state } = this;
+    if (event.type === "training") {
+      const started = event.training.run?.id !== state.training.run?.id;
+      state.training = event.training;
+      if (started) {
+        state.metrics = [];
+        state.completions = [];
+      }
+      // A run that goes on from a checkpoint does its last iteration again.
+      state.metrics = state.metrics.slice(0, event.training.run?.iteration ?? 0);
+      this.#changed("training", ...(started ? (["iteration"] as const) : []));
+    } else if (event.type === "iteration") {
+      state.metrics = [...state.metrics.slice(0, event.metrics.iteration - 1), event.metrics];
+      state.completions = event.completions;
+      if (state.training.run) state.training.run.iteration = event.metrics.iteration;
+      this.#changed("iteration");
+    } else if (event.type === "runs") {
+      state.runs = event.runs;
+      state.base = event.base;
+      this.#changed("runs");
+    } else {
+      if (event.kind === "no-webgpu") {
+        state.adapter = "";
+        this.#changed("adapter");
+      }
+      this.#onNotice(event.kind, event.detail);
+    }
+  }
+
+  #changed(...changes: Change[]): void {
+    for (const change of changes) for (const listener of this.#listeners) listener(change);
+  }
+}

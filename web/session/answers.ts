@@ -1,0 +1,51 @@
+import { LLM } from "../../src/engine/llm.ts";
+import { gradeMarked } from "../../src/grader/grade.ts";
+import { StreamDecoder, type Tokenizer } from "../../src/hf/tokenizer.ts";
+import type { Model } from "../../src/model/model.ts";
+import { chainValues, parseChain } from "../../src/tasks/arithmetic-chains.ts";
+import type { Answer } from "./protocol.ts";
+
+const MAX_TOKENS = 256;
+
+/** The answer of a sum such as 7+8-5=?, null where the text is none. */
+export function goldOf(problem: string): string | null {
+  const chain = parseChain(problem);
+  return chain && String(chainValues(chain).at(-1));
+}
+
+/** Streams one greedy completion. `onPiece` gets the text that was added and the tokens so far. */
+export async function streamAnswer(
+  model: Model,
+  tokenizer: Tokenizer,
+  { prompt, stopTokenIds, gold }: { prompt: string; stopTokenIds: readonly number[]; gold: string | null },
+  onPiece: (piece: string, tokens: number) => void,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const promptTokenIds = tokenizer.encode(prompt, { addSpecialTokens: false });
+  const maxModelLen = Math.min(promptTokenIds.length + MAX_TOKENS, model.config.maxPositionEmbeddings);
+  const llm = new LLM(model, { maxNumSeqs: 1, maxModelLen });
+  const stream = new StreamDecoder(tokenizer);
+  const start = performance.now();
+  let text = "";
+  let tokens = 0;
+  try {
+    const [result] = await llm.generate(
+      [{ promptId: 0, promptTokenIds }],
+      { n: 1, temperature: 0, topK: 0, topP: 1, maxTokens: MAX_TOKENS, seed: 0, stopTokenIds },
+      {
+        signal,
+        onTokens: ({ tokenIds, finished }) => {
+          tokens += tokenIds.length;
+          const piece = stream.push(tokenIds, finished);
+          text += piece;
+          onPiece(piece, tokens);
+        },
+      },
+    );
+    const truncated = result!.outputs[0]!.finishReason === "length";
+    const correct = gold === null ? null : !truncated && gradeMarked(text, gold).correct;
+    return { text, tokens, correct, truncated, seconds: (performance.now() - start) / 1000 };
+  } finally {
+    llm.dispose();
+  }
+}

@@ -1,0 +1,245 @@
+import type { Remote } from "comlink";
+import { GpuUnavailableError, PithError } from "../../src/errors.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import { Model } from "../../src/model/model.ts";
+import type { Product } from "../matrices.ts";
+import { BlobFiles, OpfsFiles, type Store } from "../storage.ts";
+import type { KernelResult } from "../../src/doctor/self-test.ts";
+import { goldOf, streamAnswer } from "./answers.ts";
+import { Device } from "./device.ts";
+import { downloadModel } from "./hub.ts";
+import { droppedFolder, OwnModel, type OnProgress } from "./own.ts";
+import { Problems } from "./problems.ts";
+import type {
+  Answer,
+  EngineEvent,
+  ExportedMetrics,
+  OnPiece,
+  OwnModelInfo,
+  Run,
+  Side,
+  Snapshot,
+  TaskInfo,
+  TrainedChoice,
+} from "./protocol.ts";
+import { fetchReasoner } from "./reasoner.ts";
+import { Runs } from "./runs.ts";
+import { DTYPE } from "./settings.ts";
+import { Training } from "./training.ts";
+
+/** The name of the lock that the tab with the store holds. */
+const LOCK = "pith";
+/** Milliseconds that a reloaded page waits for the worker before it to let go. */
+const LOCK_PATIENCE = 4000;
+
+interface Parts {
+  files: Store;
+  device: Device;
+  runs: Runs;
+  problems: Problems;
+  training: Training;
+}
+
+/** The worker's side of the page: everything that computes or keeps runs here, so the page never blocks. */
+export class Engine {
+  #parts: Parts | null = null;
+  #emit: (event: EngineEvent) => void = () => {};
+  #answering = new AbortController();
+  readonly #own = new OwnModel();
+
+  /** Opens the store and what it holds of earlier visits. Resolves whether or not there is a GPU. */
+  async open(onEvent: (event: EngineEvent) => void): Promise<Snapshot> {
+    this.#emit = onEvent;
+    const alone = await holdLock();
+    if (!alone) this.#notice("other-tab");
+    const kept = alone ? await OpfsFiles.open("pith") : null;
+    if (!kept && alone) this.#notice("no-storage");
+    const files = kept ?? new BlobFiles();
+    const runs = new Runs(files);
+    const problems = new Problems(files);
+    await problems.restore();
+    const device = new Device(files, (reason) => void this.#recover(reason));
+    const training = new Training(device, runs, problems.get, (event) => this.#emit(event));
+    this.#parts = { files, device, runs, problems, training };
+    await fetchReasoner(files);
+    await training.restore();
+    return this.snapshot();
+  }
+
+  /** Opens the device; the adapter's name, or null (and a notice) where there is none. */
+  async openDevice(): Promise<string | null> {
+    try {
+      return adapterName((await this.#the.device.load()).gpu);
+    } catch (error) {
+      this.#notice(error instanceof GpuUnavailableError ? "no-webgpu" : "failed", (error as Error).message);
+      return null;
+    }
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const { training, runs, problems } = this.#the;
+    return {
+      training: training.state,
+      metrics: training.metrics,
+      completions: training.completions,
+      runs: await runs.list(),
+      base: await runs.base(problems.info.name),
+      task: problems.info,
+    };
+  }
+
+  async start(options: { alpha: number; maxIterations: number; numPrompts: number }): Promise<void> {
+    const { training, problems } = this.#the;
+    await training.start({ ...options, task: problems.info.name });
+    await this.#emitRuns();
+  }
+  pause = (): Promise<void> => this.#the.training.pause();
+  resume = (): void => this.#the.training.resume();
+  setAlpha = (alpha: number): Promise<void> => this.#the.training.setAlpha(alpha);
+  async reset(): Promise<void> {
+    await this.#the.training.reset();
+    await this.#emitRuns();
+  }
+
+  async renameRun(id: string, name: string): Promise<void> {
+    await this.#the.runs.rename(id, name);
+    await this.#the.training.changed();
+    await this.#emitRuns();
+  }
+
+  async deleteRun(id: string): Promise<void> {
+    await this.#the.runs.remove(id);
+    await this.#the.training.changed();
+    await this.#emitRuns();
+  }
+
+  exportMetrics = (id: string): Promise<ExportedMetrics> => this.#the.runs.exportMetrics(id);
+
+  /** model.safetensors of a finished run. */
+  exportModel = (id: string): Promise<Blob> => {
+    const { runs, files } = this.#the;
+    return files.blob(`${runs.model(id)}/model.safetensors`);
+  };
+
+  /** Problems that no model was trained on. */
+  pickProblems(count: number): string[] {
+    const { test } = this.#the.problems.get(this.#the.problems.info.name);
+    return Array.from({ length: count }, () => test[Math.floor(Math.random() * test.length)]!.prompt);
+  }
+
+  /**
+   * Both models answer the same problem at the same time; the base model alone where there is no trained one. An answer that is
+   * under way is given up.
+   */
+  async answer(
+    problem: string,
+    choice: TrainedChoice | null,
+    onPiece: OnPiece,
+  ): Promise<{ base: Answer; trained: Answer | null }> {
+    this.#answering.abort();
+    const { signal } = (this.#answering = new AbortController());
+    const { device, problems, training, runs, files } = this.#the;
+    const { base, tokenizer, stopTokenIds, gpu } = await device.load();
+    const task = problems.get(problems.info.name);
+    const prompt = task.render({ id: "", prompt: problem, answer: "", difficulty: "" }, tokenizer);
+    const request = { prompt, stopTokenIds, gold: goldOf(problem) };
+    const side = (name: Side, model: Model) =>
+      streamAnswer(model, tokenizer, request, (piece, tokens) => onPiece(name, piece, tokens), signal);
+    if (choice === null) return { base: await side("base", base), trained: null };
+
+    const current = training.model;
+    if (choice === "current" && !current) throw new PithError("expected a trained model, got none; train one first");
+    // A copy: training may change the weights while this answers.
+    const trained =
+      choice === "current" ? current!.clone() : await Model.load(gpu, files, runs.model(choice), { dtype: DTYPE });
+    try {
+      const [a, b] = await Promise.all([side("base", base), side("trained", trained)]);
+      return { base: a, trained: b };
+    } finally {
+      trained.dispose();
+    }
+  }
+
+  async loadFolder(dropped: File[], onProgress: OnProgress): Promise<OwnModelInfo> {
+    const { files, dir } = droppedFolder(dropped);
+    const { gpu } = await this.#the.device.load();
+    return this.#own.load(gpu, files, dir, "this folder", onProgress);
+  }
+
+  async loadFromHub(id: string, onProgress: OnProgress): Promise<OwnModelInfo> {
+    const { files, device } = this.#the;
+    const { gpu } = await device.load();
+    return this.#own.load(gpu, files, await downloadModel(files, gpu, id, onProgress), id, onProgress);
+  }
+
+  async generate(prompt: string, onPiece: (piece: string, tokens: number) => void): Promise<Answer> {
+    this.#answering.abort();
+    const { signal } = (this.#answering = new AbortController());
+    return this.#own.generate(prompt, onPiece, signal);
+  }
+
+  stopGenerating = (): void => this.#answering.abort();
+
+  /** Pith's side of the benchmark. */
+  async product(size: number): Promise<Product> {
+    const { measureProduct } = await import("./benchmark.ts");
+    return measureProduct((await this.#the.device.load()).gpu, size);
+  }
+
+  /** Every kernel against its float64 twin. */
+  async selfTest(onResult: (result: KernelResult) => void): Promise<void> {
+    const { selfTest } = await import("../../src/doctor/self-test.ts");
+    for await (const result of selfTest((await this.#the.device.load()).gpu)) onResult(result);
+  }
+
+  async addProblems(file: File): Promise<TaskInfo> {
+    return this.#the.problems.add(file.name, file);
+  }
+
+  chooseProblems = (name: string): Promise<TaskInfo> => this.#the.problems.choose(name);
+
+  get #the(): Parts {
+    if (!this.#parts) throw new PithError("the page is not open yet");
+    return this.#parts;
+  }
+
+  /** A lost device is opened again at once, whether training needs it or not. */
+  async #recover(reason: string): Promise<void> {
+    this.#notice("device-lost", reason);
+    this.#own.forget();
+    try {
+      const { gpu } = await this.#the.device.load();
+      this.#notice("device-back", adapterName(gpu));
+    } catch (error) {
+      this.#notice("no-webgpu", (error as Error).message);
+    }
+  }
+
+  async #emitRuns(): Promise<void> {
+    const { runs, problems } = this.#the;
+    const list: Run[] = await runs.list();
+    this.#emit({ type: "runs", runs: list, base: await runs.base(problems.info.name) });
+  }
+
+  #notice(kind: Extract<EngineEvent, { type: "notice" }>["kind"], detail = ""): void {
+    this.#emit({ type: "notice", kind, detail });
+  }
+}
+
+export type RemoteEngine = Remote<Engine>;
+
+/** Browsers leave most of an adapter's description out, so that it tells people apart less: what they give is joined. */
+const adapterName = ({ name, info }: Gpu): string =>
+  info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") || name;
+
+/** Whether this worker is the only one with the store: held until the worker ends. */
+function holdLock(): Promise<boolean> {
+  return new Promise((resolve) => {
+    navigator.locks
+      .request(LOCK, { signal: AbortSignal.timeout(LOCK_PATIENCE) }, () => {
+        resolve(true);
+        return new Promise<never>(() => {});
+      })
+      .catch(() => resolve(false));
+  });
+}

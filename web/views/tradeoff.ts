@@ -1,0 +1,188 @@
+import { Scatter, type ScatterPoint } from "../charts.ts";
+import { confirmed, download, h } from "../dom.ts";
+import type { Client } from "../engine.ts";
+import { PAPER } from "../paper.ts";
+import type { Run } from "../session/protocol.ts";
+import { format, text } from "../text.ts";
+
+const t = text.tradeoff;
+
+export const runName = ({ name, alpha }: Run): string => name || t.unnamed(alpha);
+
+const alphaText = ({ alpha, alphaChanged }: Run): string => (alphaChanged ? t.changed(alpha) : alpha.toFixed(2));
+
+/** Every finished run as a point, the paper's as an overlay, and the list of kept runs. */
+export function tradeoffView(client: Client): HTMLElement {
+  const { engine, state } = client;
+  const chart = new Scatter({
+    title: t.chart,
+    xAxis: t.xAxis,
+    yAxis: t.yAxis,
+    format: (share) => `${Math.round(100 * share)}%`,
+  });
+  const overlay = h("input", { type: "checkbox", id: "overlay", onchange: () => showChart() });
+  const set = h(
+    "select",
+    { "aria-label": t.set, onchange: () => showChart() },
+    ...PAPER.map(({ name }, i) => h("option", { value: i }, name)),
+  );
+  const note = h("p", { class: "faint" });
+  const rows = h("tbody");
+  const empty = h("p", { class: "faint empty" }, t.empty);
+  const kept = h(
+    "div",
+    { class: "scroll", role: "group", tabindex: 0, "aria-label": t.runs },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...Object.values(t.columns).map((title) => h("th", { scope: "col" }, title)))),
+      rows,
+    ),
+  );
+
+  function showChart(): void {
+    const { base, runs, task } = state;
+    const points: ScatterPoint[] = [];
+    const finished = runs.filter((run) => run.scores && run.task === task.name);
+    if (base) points.push(point("base", t.base, t.baseName, base.mean_length, base.mean_length, base.accuracy));
+    for (const run of finished) {
+      const { mean_length: tokens, accuracy } = run.scores!;
+      points.push(point("run", `α ${alphaText(run)}`, runName(run), tokens, base?.mean_length ?? tokens, accuracy));
+    }
+    set.hidden = note.hidden = !overlay.checked;
+    if (overlay.checked) {
+      const paper = PAPER[Number(set.value)]!;
+      const { tokens } = paper.base;
+      points.push(point("paper-base", "", `${t.paper}: ${t.baseName}`, tokens, tokens, paper.base.accuracy));
+      for (const { alpha, ...run } of paper.runs)
+        points.push(point("paper", `α ${alpha}`, `${t.paper}: ${t.unnamed(alpha)}`, run.tokens, tokens, run.accuracy));
+      note.textContent = t.paperNote(format.count(tokens)) + t.table(paper.table);
+    }
+    chart.update(points);
+    empty.hidden = finished.length > 0;
+  }
+
+  function showRuns(): void {
+    // A name that is being written is not written over.
+    if (rows.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement) return;
+    const { base, runs, training } = state;
+    rows.replaceChildren(
+      ...(base
+        ? [
+            row(
+              h("span", {}, t.baseName),
+              "–",
+              "0",
+              format.percent(base.accuracy),
+              format.tokens(base.mean_length),
+              null,
+            ),
+          ]
+        : []),
+      ...runs.map((run) => {
+        const name = runName(run);
+        const { scores } = run;
+        const under = training.run?.id === run.id && training.phase !== "idle" ? training.run : run;
+        return row(
+          h("input", {
+            type: "text",
+            value: name,
+            maxlength: 60,
+            "aria-label": `${t.rename}: ${name}`,
+            onchange: (event: Event) => {
+              const { value } = event.target as HTMLInputElement;
+              (event.target as HTMLInputElement).blur();
+              void client.attempt(() => engine.renameRun(run.id, value.trim()));
+            },
+          }),
+          alphaText(run),
+          h("span", { "data-run": run.id }, progressOf(under)),
+          scores ? format.percent(scores.accuracy) : t.unfinished,
+          scores ? format.tokens(scores.mean_length) : "–",
+          h(
+            "div",
+            { class: "buttons" },
+            action(t.exportMetrics, t.exportMetricsOf(name), async () => {
+              const data = await engine.exportMetrics(run.id);
+              download(
+                new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }),
+                `${fileName(name)}.json`,
+              );
+            }),
+            scores &&
+              action(t.exportModel, t.exportModelOf(name), async () =>
+                download(await engine.exportModel(run.id), `${fileName(name)}.safetensors`),
+              ),
+            scores &&
+              action(t.delete, t.deleteOf(name), async () => {
+                if (!(await confirmed(t.deleteQuestion(name), t.delete, text.cancel))) return;
+                await engine.deleteRun(run.id);
+                kept.focus(); // the button is gone
+              }),
+          ),
+        );
+      }),
+    );
+  }
+
+  const action = (label: string, description: string, work: () => Promise<unknown>) =>
+    h(
+      "button",
+      { type: "button", class: "small", "aria-label": description, onclick: () => void client.attempt(work) },
+      label,
+    );
+
+  client.subscribe((change) => {
+    if (change === "runs" || change === "task") showChart();
+    if (change === "runs") showRuns();
+    const { run } = state.training;
+    const progress = run && rows.querySelector(`[data-run="${run.id}"]`);
+    if (change === "iteration" && progress) progress.textContent = progressOf(run);
+  });
+  showChart();
+
+  return h(
+    "div",
+    { class: "tradeoff" },
+    h(
+      "div",
+      { class: "card stack" },
+      h("div", { class: "overlay" }, h("label", { for: "overlay" }, overlay, t.overlay), set),
+      chart.element,
+      h(
+        "p",
+        { class: "legend" },
+        ...[`○ ${t.baseName}`, `● ${t.yours}`, `◆ ${t.paper}`].map((words) => h("span", {}, words)),
+      ),
+      empty,
+      note,
+    ),
+    h("div", { class: "card runs" }, h("h3", {}, t.runs), kept),
+  );
+}
+
+const progressOf = ({ iteration, maxIterations }: Run): string => `${iteration} / ${maxIterations}`;
+
+function point(
+  kind: ScatterPoint["kind"],
+  label: string,
+  name: string,
+  tokens: number,
+  baseTokens: number,
+  accuracy: number,
+): ScatterPoint {
+  return {
+    kind,
+    label,
+    x: tokens / baseTokens,
+    y: accuracy,
+    description: t.point(name, format.percent(accuracy), format.tokens(tokens)),
+  };
+}
+
+function row(name: HTMLElement, ...cells: (string | HTMLElement | null)[]): HTMLElement {
+  return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell)));
+}
+
+/** A name that every file system takes. */
+const fileName = (name: string): string => `pith-${name.replaceAll(/[^\w.-]+/g, "-")}`;

@@ -20,7 +20,15 @@ export { lengthRewards, lengthStatistics } from "./core/length-reward.ts";
 export { groupNormalisedAdvantages, rlooAdvantages, whiten } from "./core/advantage.ts";
 export { k1, rewardToGo } from "./core/kl.ts";
 export type { Completion, Group } from "./core/group.ts";
-export { compareAnswers, grade, GRADERS, type Grader, type GradeOptions, type Verdict } from "./grader/grade.ts";
+export {
+  compareAnswers,
+  grade,
+  GRADERS,
+  type Grader,
+  type Grade,
+  type GradeOptions,
+  type Verdict,
+} from "./grader/grade.ts";
 export type { Problem, Task, TaskFactory, TaskOptions } from "./tasks/task.ts";
 export { AdamW, type AdamWOptions } from "./train/optimizer.ts";
 export { evaluate, type Evaluation } from "./train/evaluate.ts";

@@ -12,14 +12,12 @@ export async function gradeCommand(grader: Grader, input: string, output: string
   const graded = lines.flatMap((text, i) => {
     if (text.trim() === "") return [];
     const line = parseLine(text, `${input}, line ${i + 1}`);
-    const verdict =
+    const { verdict, extracted, reason } =
       "pred" in line
         ? { extracted: line.pred, ...compareAnswers(line.pred, line.ref, grader) }
         : grade(line.response, line.gold, { grader, ...(line.dataset === undefined ? {} : { dataset: line.dataset }) });
-    if (verdict.correct) correct++;
-    return [
-      `${JSON.stringify({ ...line, verdict: verdict.correct, extracted: verdict.extracted, reason: verdict.reason })}\n`,
-    ];
+    if (verdict) correct++;
+    return [`${JSON.stringify({ ...line, verdict, extracted, reason })}\n`];
   });
   await files.write(output, graded.join(""));
   print(

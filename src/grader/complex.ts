@@ -3,7 +3,9 @@ export type Complex = readonly [re: number, im: number];
 
 export const real = (x: number): Complex => [x, 0];
 export const plus = ([a, b]: Complex, [c, d]: Complex): Complex => [a + c, b + d];
-export const times = ([a, b]: Complex, [c, d]: Complex): Complex => [a * c - b * d, a * d + b * c];
+/** Real factors stay real, infinite ones too. */
+export const times = ([a, b]: Complex, [c, d]: Complex): Complex =>
+  b === 0 && d === 0 ? [a * c, 0] : [a * c - b * d, a * d + b * c];
 export const size = ([a, b]: Complex): number => Math.hypot(a, b);
 export const over = (x: Complex, [c, d]: Complex): Complex => {
   const norm = c * c + d * d;
@@ -19,6 +21,7 @@ export function power(base: Complex, exponent: Complex): Complex {
   if (exponent[1] === 0) {
     const n = exponent[0];
     if (n === 0) return [1, 0];
+    if (base[0] === 0 && base[1] === 0 && n < 0) return [NaN, NaN];
     if (base[1] === 0 && (base[0] >= 0 || Number.isInteger(n))) return [base[0] ** n, 0];
     if (Number.isInteger(n) && Math.abs(n) <= 64) {
       let result: Complex = [1, 0];

@@ -32,7 +32,7 @@ function hash(text: string): number {
 
 /** A complex number of size around one, off both axes, drawn by its name. */
 const arbitrary = (name: string): Complex => [
-  0.4 + 1.3 * hash(`re ${name}`),
+  (hash(`side ${name}`) < 0.5 ? -1 : 1) * (0.4 + 1.3 * hash(`re ${name}`)),
   (hash(`sign ${name}`) < 0.5 ? -1 : 1) * (0.2 + 0.8 * hash(`im ${name}`)),
 ];
 
@@ -73,6 +73,10 @@ function evaluateCall(
     const series = evaluateSeries(name, args, sample, constants, budget);
     if (series) return series;
   }
+  if (name === "integral" && args.length === 4) {
+    const integral = evaluateIntegral(args, sample, constants, budget);
+    if (integral) return integral;
+  }
   const values = args.map((arg) => evaluate(arg, sample, constants, budget));
   const [first, second] = values as [Complex, Complex];
   if (values.length === 1 && Object.hasOwn(FUNCTIONS, name)) return FUNCTIONS[name]!(first);
@@ -81,14 +85,14 @@ function evaluateCall(
   if (name === "root") return power(first, over([1, 0], second));
   if (name === "floor" && whole) return real(Math.floor(first[0] + 1e-9));
   if (name === "ceil" && whole) return real(Math.ceil(first[0] - 1e-9));
-  if (name === "factorial" && whole && Number.isInteger(first[0]) && first[0] >= 0 && first[0] <= 170)
-    return real(factorial(first[0]));
+  if (name === "factorial" && whole && Number.isInteger(first[0]) && first[0] >= 0) return real(factorial(first[0]));
   if (name === "binomial" && whole && values.every(([a]) => Number.isInteger(a)) && Math.abs(first[0]) < 1e6)
     return real(binomial(first[0], second[0], budget));
   return arbitrary(`${sample} ${name} ${values.map(digits).join(" ")}`);
 }
 
-const factorial = (n: number): number => (n <= 1 ? 1 : n * factorial(n - 1));
+/** Infinite where a float does not hold it. */
+const factorial = (n: number): number => (n > 170 ? Infinity : n <= 1 ? 1 : n * factorial(n - 1));
 
 function binomial(n: number, k: number, budget: Budget): number {
   if (k < 0 || k > n) return 0;
@@ -120,4 +124,36 @@ function evaluateSeries(
     result = name === "sum" ? plus(result, at) : times(result, at);
   }
   return result;
+}
+
+/** Nodes and weights on [0, 1] of the five-point Gauss-Legendre rule. */
+const GAUSS = [
+  [0.04691007703066802, 0.11846344252809454],
+  [0.23076534494715845, 0.23931433524968324],
+  [0.5, 0.28444444444444444],
+  [0.7692346550528415, 0.23931433524968324],
+  [0.953089922969332, 0.11846344252809454],
+] as const;
+const PIECES = 40;
+
+/** A definite integral over a finite real interval: args are the integrand, its variable, from and to. Null for other bounds. */
+function evaluateIntegral(
+  args: readonly Expression[],
+  sample: number,
+  constants: Constants,
+  budget: Budget,
+): Complex | null {
+  const [integrand, variable, from, to] = args as [Expression, Expression, Expression, Expression];
+  if (variable.kind !== "symbol") return null;
+  const [a, b] = [from, to].map((bound) => evaluate(bound, sample, constants, budget)) as [Complex, Complex];
+  if (a[1] !== 0 || b[1] !== 0 || !Number.isFinite(a[0]) || !Number.isFinite(b[0])) return null;
+  const width = (b[0] - a[0]) / PIECES;
+  let total: Complex = [0, 0];
+  for (let piece = 0; piece < PIECES; piece++) {
+    for (const [node, weight] of GAUSS) {
+      const at = { ...constants, [variable.name]: real(a[0] + (piece + node) * width) };
+      total = plus(total, times(evaluate(integrand, sample, at, budget), real(weight * width)));
+    }
+  }
+  return total;
 }

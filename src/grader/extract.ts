@@ -1,5 +1,6 @@
 import { choiceInResponse } from "./choice.ts";
 import { LONGEST_ANSWER, normalise } from "./normalise.ts";
+import { strip } from "./python-text.ts";
 
 /** Data sets whose answers are letters. */
 const CHOICES = ["mmlu_stem", "sat_math", "aqua", "gaokao2023"];
@@ -16,7 +17,7 @@ export function extractAnswer(response: string, dataset = "math"): string {
   if (CHOICES.includes(dataset)) return choiceInResponse(text);
   const found = rawAnswer(text);
   if (found === "") return "";
-  if (found.length > LONGEST_ANSWER) return found.trim();
+  if (found.length > LONGEST_ANSWER) return strip(found);
   let answer = found.replaceAll(/\n\s*/g, "");
   if (answer.startsWith(":")) answer = answer.slice(1);
   if (answer.endsWith(".")) answer = answer.slice(0, -1);
@@ -29,21 +30,18 @@ const after = (text: string, trigger: string): string => text.slice(text.lastInd
 function rawAnswer(text: string): string {
   const minerva = "final answer is $";
   if (text.includes(minerva) && text.includes("$. I hope"))
-    return text
-      .slice(text.indexOf(minerva) + minerva.length)
-      .split("$. I hope")[0]!
-      .trim();
+    return strip(text.slice(text.indexOf(minerva) + minerva.length).split("$. I hope")[0]!);
   if (text.includes("boxed")) return boxedAnswer(after(text, "boxed"));
-  if (text.includes("he answer is")) return after(text, "he answer is").trim();
-  if (text.includes("final answer is")) return after(text, "final answer is").trim();
+  if (text.includes("he answer is")) return strip(after(text, "he answer is"));
+  if (text.includes("final answer is")) return strip(after(text, "final answer is"));
   const chinese = "答案是";
-  if (text.includes(chinese)) return text.split(chinese)[1]!.trim().split("\n\n")[0]!.trim();
+  if (text.includes(chinese)) return strip(strip(text.split(chinese)[1]!).split("\n\n")[0]!);
   return lastNumber(text);
 }
 
 /** What follows "boxed": up to the brace that closes its own, to the end of the text if none does; without a brace, up to a $. */
 export function boxedAnswer(rest: string): string {
-  if (!rest.startsWith("{")) return rest.split("$")[0]!.trim();
+  if (!rest.startsWith("{")) return strip(rest.split("$")[0]!);
   let depth = 1;
   for (let i = 1; i < rest.length; i++) {
     if (rest[i] === "{") depth++;

@@ -9,13 +9,18 @@ import { strictEqual } from "./strict.ts";
 export const GRADERS = ["strict", "qwen2.5-math"] as const;
 export type Grader = (typeof GRADERS)[number];
 
-export interface Verdict {
-  correct: boolean;
+export interface Grade {
+  verdict: boolean;
   /** The answer found in the response, "" if none. */
   extracted: string;
   gold: string;
   /** Why the verdict is what it is. */
   reason: string;
+}
+
+/** What a task says of a response. */
+export interface Verdict extends Omit<Grade, "verdict"> {
+  correct: boolean;
 }
 
 export interface GradeOptions {
@@ -29,11 +34,11 @@ export function compareAnswers(
   pred: string,
   ref: string,
   grader: Grader = "strict",
-): { correct: boolean; reason: string } {
+): { verdict: boolean; reason: string } {
   const equal = grader === "strict" ? strictEqual(pred, ref) : qwenEqual(pred, ref);
   return equal === null
-    ? { correct: false, reason: pred.trim() === "" ? "no answer found" : "different" }
-    : { correct: true, reason: equal };
+    ? { verdict: false, reason: pred.trim() === "" ? "no answer found" : "different" }
+    : { verdict: true, reason: equal };
 }
 
 /**
@@ -44,7 +49,7 @@ export function grade(
   response: string,
   gold: string,
   { grader = "strict", dataset = "math" }: GradeOptions = {},
-): Verdict {
+): Grade {
   const extract = (text: string) => (grader === "strict" ? extractStrict(text) : extractAnswer(text, dataset));
   const extracted = extract(response);
   const wanted = grader === "strict" ? goldOf(gold, extract) : extract(gold);
@@ -60,7 +65,8 @@ export function gradeMarked(response: string, gold: string, grader: Grader = "st
   const normal = (text: string) => (grader === "strict" ? text : normalise(text));
   const extracted = normal(marked);
   if (extracted === "") return { correct: false, extracted, gold, reason: "no answer found" };
-  return { extracted, gold, ...compareAnswers(extracted, normal(gold), grader) };
+  const { verdict, reason } = compareAnswers(extracted, normal(gold), grader);
+  return { correct: verdict, extracted, gold, reason };
 }
 
 /** A short gold is the answer itself; a solution holds it. */

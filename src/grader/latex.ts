@@ -1,4 +1,19 @@
-import { add, call, divide, multiply, negate, number, power, subtract, symbol, type Expression } from "./expression.ts";
+import {
+  add,
+  call,
+  divide,
+  isConstant,
+  multiply,
+  negate,
+  number,
+  numeral,
+  power,
+  subtract,
+  substitute,
+  symbol,
+  symbolsOf,
+  type Expression,
+} from "./expression.ts";
 
 /** How a text is read: as the paper's parser does, or as mathematics means it. */
 export interface LatexStyle {
@@ -14,6 +29,9 @@ export interface LatexStyle {
 
 /** A text that cannot be read from its beginning. */
 export class LatexError extends Error {}
+
+/** A formula that reads well but means nothing to sympy: no shorter beginning is tried for it. */
+class MeaningError extends LatexError {}
 
 interface Token {
   kind: "number" | "letter" | "command" | "mark" | "unknown";
@@ -50,35 +68,58 @@ const RELATIONS: Readonly<Record<string, string>> = {
 };
 const TIMES = new Set(["*", "\\cdot", "\\times"]);
 const OVER = new Set(["/", "\\div", ":"]);
+/** Commands that never begin a factor. */
+const ENDS = new Set(
+  "\\rfloor \\rceil \\rangle \\} \\to \\rightarrow \\Rightarrow \\longrightarrow \\Longrightarrow".split(" "),
+);
 const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}", "\\{": "\\}" };
 
 /** Nesting that is followed; deeper text is refused rather than exhausting the stack. */
 const DEEPEST = 60;
 const LONGEST = 5000;
+/** Atoms that are read, those of beginnings given up included. */
+const MOST_STEPS = 20_000;
 
+/** Escapes that sympy's lexer skips as well. */
+const IGNORED = new Set(["\\*", "\\-", "\\.", "\\/", '\\"', "\\(", "\\=", "\\negthinspace"]);
 /** Marks and escapes that sympy's lexer knows; anything else makes it give up where it looks at it. */
 const KNOWN_MARK = /^[-+*/(){}[\]|_^:!=<>',.]$/;
 const LINE_BREAK = "\\\\";
-const KNOWN_ESCAPE = /^\\[{}|*\-./"(=]$/;
+const KNOWN_ESCAPE = /^\\[{}]$/;
 
-const PATTERN =
-  /(\s+|~)|((?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+|\\[^a-zA-Z\s])|([a-zA-Z]'*)|([<>]=|[\s\S])/gy;
+/** Numbers with commas between groups of three digits; sympy takes the first group of any length, and leaves what is over. */
+const NUMBER = String.raw`(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+`;
+const SYMPY_NUMBER = String.raw`\d+(?:,\d{3})*(?:\.\d+)?|\.\d+`;
+const pattern = (number: string): RegExp =>
+  new RegExp(String.raw`(\s+|~)|(${number})|(\\[a-zA-Z]+|\\[^a-zA-Z\s])|([a-zA-Z]'*)|([<>]=|[\s\S])`, "gy");
+const PATTERN = pattern(NUMBER);
+const SYMPY_PATTERN = pattern(SYMPY_NUMBER);
 const DIFFERENTIAL = /d\s*(?:[a-zA-Z]|\\[a-zA-Z]+)/y;
 
 function tokenize(text: string, { sympy }: LatexStyle): Token[] {
   if (text.length > LONGEST) throw new LatexError("too long");
   const tokens: Token[] = [];
-  for (let at = 0; at < text.length; at = PATTERN.lastIndex) {
-    PATTERN.lastIndex = at;
-    const [whole, space, digits, command, letter] = PATTERN.exec(text)!;
-    if ((space !== undefined && !(sympy === "strict" && whole === "~")) || (command && INVISIBLE.has(command)))
+  const pieces = sympy ? SYMPY_PATTERN : PATTERN;
+  for (let at = 0; at < text.length; at = pieces.lastIndex) {
+    pieces.lastIndex = at;
+    const [whole, space, digits, command, letter] = pieces.exec(text)!;
+    if (
+      (space !== undefined && !(sympy === "strict" && whole === "~")) ||
+      (command && (INVISIBLE.has(command) || (sympy && IGNORED.has(command))))
+    )
       continue;
     const token: Token = { kind: "mark", text: whole, start: at, end: at + whole.length };
     if (digits) {
       token.kind = "number";
       const before = tokens.at(-1);
       // Digits with only space between them are one number.
-      if (before?.kind === "number" && !before.text.includes(".") && !digits.startsWith(".")) {
+      const apart = before && text.slice(before.end, at);
+      if (
+        before?.kind === "number" &&
+        apart !== "" &&
+        !digits.startsWith(".") &&
+        !(before.text.includes(".") && digits.includes("."))
+      ) {
         before.text += digits;
         before.end = token.end;
         continue;
@@ -89,7 +130,7 @@ function tokenize(text: string, { sympy }: LatexStyle): Token[] {
       const differential = sympy ? DIFFERENTIAL.exec(text)?.[0] : undefined;
       if (differential) {
         token.text = differential;
-        token.end = PATTERN.lastIndex = at + differential.length;
+        token.end = pieces.lastIndex = at + differential.length;
       }
     } else if (command) {
       const known = /^\\[a-zA-Z]/.test(command) || KNOWN_ESCAPE.test(command);
@@ -97,7 +138,18 @@ function tokenize(text: string, { sympy }: LatexStyle): Token[] {
     } else if (sympy && !KNOWN_MARK.test(whole) && !(sympy === "lenient" && whole.length === 2)) token.kind = "unknown";
     tokens.push(token);
   }
-  return tokens;
+  return sympy === "strict" ? tokens.flatMap((token, i) => dotted(token, tokens[i + 1])) : tokens;
+}
+
+/**
+ * What sympy reads of a number that a point follows but no digits, 25.Therefore: each digit by itself, and nothing from the
+ * last one on. Of a single digit it reads nothing.
+ */
+function dotted(token: Token, next: Token | undefined): Token[] {
+  if (next?.text !== "." || token.kind !== "number" || !/^\d+$/.test(token.text)) return [token];
+  if (token.text.length === 1) return [{ ...token, kind: "unknown" }];
+  const digits = Array.from(token.text, (text): Token => ({ ...token, text }));
+  return [...digits.slice(0, -1), { ...token, kind: "mark", text: "." }];
 }
 
 /**
@@ -114,6 +166,10 @@ class Parser {
   readonly #style: LatexStyle;
   #at = 0;
   #depth = 0;
+  #steps = 0;
+  /** Digits of the present number that are taken already. */
+  #taken = 0;
+  readonly #failed = new Set<string>();
 
   constructor(tokens: readonly Token[], text: string, style: LatexStyle) {
     this.#tokens = tokens;
@@ -141,19 +197,30 @@ class Parser {
     if (!this.#take(text)) throw new LatexError(`expected ${text}`);
   }
 
-  /** What follows an operator, or nothing, with the operator given back: the longest beginning ends before it. */
-  #attempt<T>(part: () => T): T | null {
-    const before = this.#at;
-    const depth = this.#depth;
+  /**
+   * What follows an operator, or null, with the operator given back: the longest beginning ends before it. What failed once
+   * at a place is not tried there again.
+   */
+  #attempt<T>(kind: "term" | "factor" | "exponent" | "arguments", part: () => T): T | null {
+    const before = { at: this.#at, taken: this.#taken, depth: this.#depth, bars: this.#inBars };
+    const place = `${kind} ${before.at} ${before.bars}`;
+    if (this.#failed.has(place)) return null;
     try {
-      this.#at++;
       return part();
     } catch (error) {
-      if (!(error instanceof LatexError)) throw error;
-      this.#at = before;
-      this.#depth = depth;
+      if (!(error instanceof LatexError) || error instanceof MeaningError) throw error;
+      this.#failed.add(place);
+      this.#at = before.at;
+      this.#taken = before.taken;
+      this.#depth = before.depth;
+      this.#inBars = before.bars;
       return null;
     }
+  }
+
+  #after<T>(part: () => T): T {
+    this.#at++;
+    return part();
   }
 
   #nested<T>(part: () => T): T {
@@ -165,12 +232,16 @@ class Parser {
 
   #relation(): Expression {
     const left = this.#sum();
-    const operator = RELATIONS[this.#peek()];
-    if (operator === undefined) return left;
-    this.#at++;
-    const right = this.#sum();
-    if (RELATIONS[this.#peek()] !== undefined) throw new LatexError("a chain of relations");
-    return { kind: "relation", operator, left, right };
+    let whole = left;
+    for (;;) {
+      const operator = RELATIONS[this.#peek()];
+      if (operator === undefined) return whole;
+      this.#at++;
+      const right = this.#sum();
+      const chained = whole.kind === "relation";
+      if (chained && (!this.#style.sympy || operator !== "=")) throw new MeaningError("a chain of relations");
+      whole = { kind: "relation", operator, left: whole, right };
+    }
   }
 
   #sum(): Expression {
@@ -179,8 +250,8 @@ class Parser {
       for (;;) {
         const sign = this.#peek();
         if (sign !== "+" && sign !== "-") return sum;
-        this.#at++;
-        const term = this.#product();
+        const term = this.#attempt("term", () => this.#after(() => this.#product()));
+        if (term === null) return sum;
         sum = sign === "+" ? add(sum, term) : subtract(sum, term);
       }
     });
@@ -192,8 +263,8 @@ class Parser {
       const operator = this.#peek();
       const isTimes = TIMES.has(operator);
       if (!isTimes && !OVER.has(operator)) return product;
-      this.#at++;
-      const factor = this.#signed();
+      const factor = this.#attempt("factor", () => this.#after(() => this.#signed()));
+      if (factor === null) return product;
       product = isTimes ? multiply(product, factor) : divide(product, factor);
     }
   }
@@ -217,12 +288,16 @@ class Parser {
         (text === "|" && this.#barOpens);
       if (!begins || (!functions && this.#isFunction(text))) break;
       const before = this.#at;
-      const factor = this.#attempt(() => {
-        this.#at--;
-        return this.#postfix();
-      });
+      const factor = this.#attempt("factor", () => this.#postfix());
       if (factor === null) break;
       factors.push(this.#mixed(before, factors.at(-1)!, factor) ? add(factors.pop()!, factor) : factor);
+    }
+    if (this.#style.sympy && factors.length > 2) {
+      // 3x10^5: an x that stands between constants multiplies them.
+      const constant = (i: number) => factors[i] !== undefined && isConstant(factors[i]);
+      const cross = (factor: Expression, i: number) =>
+        factor.kind === "symbol" && factor.name === "x" && constant(i - 1) && constant(i + 1);
+      return multiply(...factors.filter((factor, i) => !cross(factor, i)));
     }
     return factors.length === 1 ? factors[0]! : multiply(...factors);
   }
@@ -254,7 +329,8 @@ class Parser {
       !OVER.has(command) &&
       RELATIONS[command] === undefined &&
       /^\\[a-zA-Z{]/.test(command) &&
-      !["\\rfloor", "\\rceil", "\\rangle", "\\}", "\\end"].includes(command)
+      !ENDS.has(command) &&
+      (this.#style.sympy === "strict" || command !== "\\end")
     );
   }
 
@@ -266,7 +342,7 @@ class Parser {
         this.#at++;
         base = call("factorial", base);
       } else if (mark === "^") {
-        const exponent = this.#attempt(() => this.#script());
+        const exponent = this.#attempt("exponent", () => this.#after(() => this.#script()));
         if (exponent === null) return base;
         base = power(base, exponent);
       } else return base;
@@ -285,7 +361,7 @@ class Parser {
     this.#at++;
     const bars = this.#inBars;
     this.#inBars = false;
-    const inner = this.#nested(() => this.#relation());
+    const inner = this.#nested(() => (this.#style.sympy ? this.#sum() : this.#relation()));
     this.#inBars = bars;
     this.#expect(close);
     return inner;
@@ -298,12 +374,15 @@ class Parser {
 
   #atom(): Expression {
     const token = this.#tokens[this.#at];
+    if (++this.#steps > MOST_STEPS) throw new MeaningError("too much to try");
     if (!token) throw new LatexError("expected more");
+    if (token.kind === "unknown") throw new MeaningError("an unknown character");
     if (token.kind === "number") {
-      this.#at++;
-      if (this.#style.sympy === "strict" && /^0\d*[1-9]\d*$/.test(token.text))
-        throw new LatexError("a number with leading zeros");
-      return number(Number(token.text.replaceAll(",", "")));
+      const text = token.text.slice(this.#taken).replaceAll(",", "");
+      this.#skipNumber();
+      if (this.#style.sympy === "strict" && /^0\d*[1-9]\d*$/.test(text))
+        throw new MeaningError("a number with leading zeros");
+      return numeral(text);
     }
     if (token.kind === "letter") return this.#letters(token);
     if (Object.hasOwn(CLOSING, token.text)) return this.#group();
@@ -342,8 +421,10 @@ class Parser {
       this.#subscript();
       full += `_${this.#text.slice(start, this.#tokens[this.#at - 1]!.end).replaceAll(/[{}\s]/g, "")}`;
     }
+    if (this.#style.sympy && name === "\\infty") return number(Infinity);
     if (!this.#style.applyLetters || this.#peek() !== "(") return symbol(full);
-    const args = this.#attempt(() => {
+    const args = this.#attempt("arguments", () => {
+      this.#at++;
       const list = [this.#nested(() => this.#sum())];
       while (this.#take(",")) list.push(this.#sum());
       this.#expect(")");
@@ -389,6 +470,8 @@ class Parser {
       case "\\sum":
       case "\\prod":
         return this.#series(name === "\\sum" ? "sum" : "product");
+      case "\\int":
+        return this.#integral();
     }
     if (Object.hasOwn(FUNCTIONS, name)) return this.#function((x) => call(FUNCTIONS[name]!, x), FUNCTIONS[name]!);
     return this.#named(name);
@@ -397,8 +480,24 @@ class Parser {
   #fractionPart(): Expression {
     if (this.#peek() === "{") return this.#group();
     const token = this.#tokens[this.#at];
+    if (this.#style.sympy === "strict") return number(Number(this.#digits(1)));
     if (!token || (token.kind !== "number" && token.kind !== "letter")) throw new LatexError("expected {");
     return this.#atom();
+  }
+
+  /** The first digits of a number, whose others are left to be read as another. */
+  #digits(count: number): string {
+    const token = this.#tokens[this.#at];
+    if (token?.kind !== "number") throw new LatexError("expected { or a digit");
+    const digits = token.text.slice(this.#taken, this.#taken + count);
+    this.#taken += count;
+    if (this.#taken >= token.text.length) this.#skipNumber();
+    return digits;
+  }
+
+  #skipNumber(): void {
+    this.#at++;
+    this.#taken = 0;
   }
 
   #between(name: string, close: string): Expression {
@@ -408,9 +507,17 @@ class Parser {
   }
 
   #logarithm(name: string): Expression {
-    const base = name !== "\\ln" && this.#take("_") ? this.#script() : null;
+    const base = this.#take("_") ? this.#base() : null;
     if (name === "\\lg") return this.#function((x) => call("log", x, base ?? number(10)), "log");
     return this.#function((x) => (base ? call("log", x, base) : call("ln", x)), "ln");
+  }
+
+  /** A logarithm's base: \log_28 is the one of 8 to base 2, for an argument must be left. */
+  #base(): Expression {
+    const [token, next] = this.#tokens.slice(this.#at, this.#at + 2);
+    const last = !next || (!["number", "letter", "command"].includes(next.kind) && !"([{|".includes(next.text));
+    if (token?.kind !== "number" || token.text.length < 2 || !last || !/^\d+$/.test(token.text)) return this.#script();
+    return number(Number(this.#digits(token.text.length - 1)));
   }
 
   /** A function with its power before the argument: \sin^2 x, \sin^{-1} x. */
@@ -421,6 +528,26 @@ class Parser {
       exponent?.kind === "multiply" && exponent.terms.every((t) => t.kind === "number" && Math.abs(t.value) === 1);
     if (inverse && ["sin", "cos", "tan"].includes(name)) return call(`arc${name}`, argument);
     return exponent ? power(apply(argument), exponent) : apply(argument);
+  }
+
+  /** \int_a^b f dx, with the differential wherever it stands; without bounds it stays opaque. */
+  #integral(): Expression {
+    const bounds: { _?: Expression; "^"?: Expression } = {};
+    for (let mark = this.#peek(); (mark === "_" || mark === "^") && !bounds[mark]; mark = this.#peek()) {
+      this.#at++;
+      bounds[mark] = this.#bound();
+    }
+    const integrand = this.#nested(() => this.#sum());
+    const differential = symbolsOf(integrand).find((name) => /^d./.test(name)) ?? "dx";
+    const variable = symbol(differential.slice(1).trim());
+    const plain = substitute(integrand, differential, number(1));
+    if (!bounds._ || !bounds["^"]) return call("integral", plain, variable);
+    return call("integral", plain, variable, bounds._, bounds["^"]);
+  }
+
+  /** A bound of an integral: a group, or the one digit or letter that follows. */
+  #bound(): Expression {
+    return this.#tokens[this.#at]?.kind === "number" ? number(Number(this.#digits(1))) : this.#script();
   }
 
   #series(name: string): Expression {

@@ -1,4 +1,5 @@
 import { wordsToNumber } from "./number-words.ts";
+import { strip } from "./python-text.ts";
 import { removeUnits } from "./units.ts";
 
 /** A longer text is no answer, and is equal to itself alone: what follows takes time by the square of the length. */
@@ -9,8 +10,8 @@ export const LONGEST_ANSWER = 2000;
  * docs/grader.md names those that decide verdicts.
  */
 export function normalise(answer: string, { keepUnits = false }: { keepUnits?: boolean } = {}): string {
-  if (answer.length > LONGEST_ANSWER) return answer.trim();
-  let s = answer.trim().replaceAll("\n", "").replace(/\.+$/, "").replaceAll("\\!", "");
+  if (answer.length > LONGEST_ANSWER) return strip(answer);
+  let s = strip(answer).replaceAll("\n", "").replace(/\.+$/, "").replaceAll("\\!", "");
   s = s.replaceAll(/\\begin\{array\}\{[^\n]*?\}/g, "\\begin{pmatrix}").replaceAll("\\end{array}", "\\end{pmatrix}");
   s = s.replaceAll("bmatrix", "pmatrix").replaceAll("tfrac", "frac").replaceAll("dfrac", "frac");
   s = s.replaceAll("\\neq", "\\ne").replaceAll("\\leq", "\\le").replaceAll("\\geq", "\\ge");
@@ -47,7 +48,7 @@ export function normalise(answer: string, { keepUnits = false }: { keepUnits?: b
 function withoutFinalText(s: string): string {
   const at = s.indexOf("\\text{");
   if (at < 0 || !s.endsWith("}")) return s;
-  const without = s.slice(0, at).trim();
+  const without = strip(s.slice(0, at));
   return without === "" ? s : without;
 }
 

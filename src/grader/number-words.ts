@@ -30,31 +30,33 @@ const SMALL: Readonly<Record<string, number>> = {
   eighty: 80,
   ninety: 90,
 };
-const SCALES: readonly (readonly [string, number])[] = [
-  ["billion", 1e9],
-  ["million", 1e6],
-  ["thousand", 1e3],
-];
-const WORDS = new Set([...Object.keys(SMALL), "hundred", "thousand", "million", "billion", "point"]);
-
-/** Of a run of words below a thousand. Words that do not fit together are added up, as upstream does. */
-function belowThousand(words: readonly string[]): number {
-  if (words.length === 4) return (SMALL[words[0]!] ?? 1) * 100 + (SMALL[words[2]!] ?? 0) + (SMALL[words[3]!] ?? 0);
-  if (words.length === 3)
-    return words.includes("hundred") ? (SMALL[words[0]!] ?? 1) * 100 + (SMALL[words[2]!] ?? 0) : sum(words);
-  if (words.length === 2) return words.includes("hundred") ? (SMALL[words[0]!] ?? 1) * 100 : sum(words);
-  if (words.length === 1) return words[0] === "hundred" ? 100 : (SMALL[words[0]!] ?? 0);
-  return 0;
-}
-
-const sum = (words: readonly string[]): number => words.reduce((total, word) => total + (SMALL[word] ?? 0), 0);
-
-/** The decimal digits behind "point". */
-const fraction = (words: readonly string[]): string => words.map((word) => SMALL[word] ?? "").join("");
+const VALUES: Readonly<Record<string, number>> = { ...SMALL, hundred: 100, thousand: 1e3, million: 1e6, billion: 1e9 };
+const SCALES = ["billion", "million", "thousand"];
+const DIGITS = Object.keys(SMALL).slice(0, 10);
 
 /**
- * The number, or null if there is no number word. A text of digits alone is its own integer. Number words among others are
- * taken from where they stand: "three apples" is 3, "no one" is 1.
+ * The words between two scales: three are the first times the second plus the third, whatever they are, two a sum unless one
+ * is "hundred", and of five and more only the first counts. NaN if there are none.
+ */
+function segment(words: readonly string[]): number {
+  const [a = NaN, b = 0, c = 0, d = 0] = words.map((word) => VALUES[word]!);
+  if (words.length === 3 || words.length === 4) return a * b + c + d;
+  if (words.length === 2) return words.includes("hundred") ? a * b : a + b;
+  return a;
+}
+
+/** What stands behind "point": digits alone, or it counts for nothing. */
+function fraction(words: readonly string[]): number | null {
+  if (words.length === 0 || words.some((word) => !DIGITS.includes(word))) return null;
+  return Number(`0.${words.map((word) => SMALL[word]!).join("")}`);
+}
+
+/** A float as Python prints it. */
+const pythonFloat = (value: number): string => (Number.isInteger(value) ? `${value}.0` : String(value));
+
+/**
+ * The number, or null if there is no number word or they cannot be read. A text of digits alone is its own integer. Number
+ * words among others are taken from where they stand: "three apples" is 3, "no one" is 1.
  */
 export function wordsToNumber(text: string): string | null {
   const plain = text.replaceAll("-", " ").toLowerCase();
@@ -63,26 +65,51 @@ export function wordsToNumber(text: string): string | null {
   const words = plain
     .trim()
     .split(/\s+/)
-    .filter((word) => WORDS.has(word));
+    .filter((word) => word === "point" || Object.hasOwn(VALUES, word));
   if (words.length === 0) return null;
-  const count = (word: string) => words.filter((other) => other === word).length;
-  if (["thousand", "million", "billion", "point"].some((word) => count(word) > 1)) return null;
+  if ([...SCALES, "point"].some((word) => words.indexOf(word) !== words.lastIndexOf(word))) return null;
 
   const point = words.indexOf("point");
-  let rest = point >= 0 ? words.slice(0, point) : words;
-  const places = SCALES.map(([scale]) => rest.indexOf(scale));
-  const present = places.filter((place) => place >= 0);
-  if (present.some((place, i) => i > 0 && place < present[i - 1]!)) return null;
+  const whole = wholeNumber(point >= 0 ? words.slice(0, point) : words);
+  const decimals = point >= 0 ? fraction(words.slice(point + 1)) : null;
+  if (Number.isNaN(whole)) return null;
+  return decimals === null ? String(whole) : pythonFloat(whole + decimals);
+}
+
+/** NaN where a scale has nothing before it, or a greater one behind it. */
+function wholeNumber(words: readonly string[]): number {
+  if (words.length === 0) return 0;
+  if (words.length === 1) return VALUES[words[0]!]!;
   let total = 0;
-  SCALES.forEach(([scale, factor]) => {
-    const at = rest.indexOf(scale);
-    if (at < 0) return;
-    total += (at === 0 ? 1 : belowThousand(rest.slice(0, at))) * factor;
-    rest = rest.slice(at + 1);
-  });
-  total += belowThousand(rest);
-  const decimals = point >= 0 ? fraction(words.slice(point + 1)) : "";
-  return decimals === "" ? String(total) : `${total}.${decimals}`;
+  let start = 0;
+  for (const scale of SCALES) {
+    const at = words.indexOf(scale);
+    if (at < 0) continue;
+    total += at < start ? NaN : segment(words.slice(start, at)) * VALUES[scale]!;
+    start = at + 1;
+  }
+  if (start < words.length) return total + segment(words.slice(start));
+  // Upstream counts what stands behind a greater scale once more where the text ends with a smaller one.
+  const greater = SCALES.map((scale) => words.indexOf(scale)).filter((at) => at >= 0 && at < words.length - 1);
+  return greater.length > 0 ? total + segment(words.slice(greater.at(-1)! + 1)) : total;
+}
+
+/** The number that a text of number words alone states, in English as it is spoken; null for any other text. */
+export function spokenNumber(text: string): number | null {
+  const words = text
+    .toLowerCase()
+    .split(/[\s-]+/)
+    .filter((word) => word !== "and" && word !== "");
+  if (words.length === 0 || words.length > 40 || !words.every((word) => Object.hasOwn(VALUES, word))) return null;
+  let [total, group] = [0, 0];
+  for (const [i, word] of words.entries()) {
+    const value = VALUES[word]!;
+    if (value >= 1000) {
+      total += (i === 0 ? 1 : group) * value;
+      group = 0;
+    } else group = value === 100 ? Math.max(1, group) * 100 : group + value;
+  }
+  return total + group;
 }
 
 /** Digits of any script as an integer without leading zeros. */
@@ -92,11 +119,14 @@ function integerOf(text: string): string | null {
   return ascii.replace(/^0+(?=\d)/, "");
 }
 
-/** Decimal digits of any script as 0 to 9: Unicode keeps each script's ten in a row from a multiple of ten or sixteen. */
+/** Decimal digits of any script as 0 to 9. */
 export function asciiDigits(text: string): string {
   return text.replaceAll(/\p{Nd}/gu, (digit) => {
-    let zero = digit.codePointAt(0)!;
-    while (zero > 0 && digit.codePointAt(0)! - zero < 9 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero--;
-    return String(digit.codePointAt(0)! - zero);
+    const code = digit.codePointAt(0)!;
+    // Unicode keeps each script's ten in a row; five rows of mathematical ones follow each other.
+    if (code >= 0x1d7ce && code <= 0x1d7ff) return String((code - 0x1d7ce) % 10);
+    let zero = code;
+    while (code - zero < 9 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero--;
+    return String(code - zero);
   });
 }

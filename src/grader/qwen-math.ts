@@ -3,7 +3,8 @@ import { number, type Expression } from "./expression.ts";
 import { LatexError, parseLatex, type LatexStyle } from "./latex.ts";
 import { LONGEST_ANSWER } from "./normalise.ts";
 import { asciiDigits } from "./number-words.ts";
-import { sameDifference, sameValue } from "./symbolic.ts";
+import { isTruth, settled } from "./relation.ts";
+import { bothInfinite, sameDifference, sameValue } from "./symbolic.ts";
 
 /** Letters are symbols, multiplied, and applied before a bracket: sympy's LaTeX parser, and with it the paper's checker. */
 const STYLE: LatexStyle = { sympy: "strict", applyLetters: true, mixedNumbers: false, words: false };
@@ -129,15 +130,13 @@ function equationsEqual(pred: string, ref: string, depth: number): string | null
   return null;
 }
 
-/** What the first of three readers makes of a text: sympy's for LaTeX, one for plain numbers, and a lenient one for LaTeX. */
-function read(text: string): Expression | null {
-  // A line break within a formula is tried as a single backslash first.
+/** What sympy's reader of LaTeX makes of a text: a line break within a formula is tried as a single backslash first. */
+function readLatex(text: string): Expression | null {
   for (const spelled of new Set([text.replaceAll("\\\\", "\\"), text])) {
     const expression = tryLatex(spelled, STYLE);
-    if (expression) return expression;
+    if (expression) return settled(expression);
   }
-  const value = pythonNumber(text);
-  return value === null ? tryLatex(text, { ...STYLE, sympy: "lenient" }) : number(value);
+  return null;
 }
 
 function tryLatex(text: string, style: LatexStyle): Expression | null {
@@ -149,17 +148,44 @@ function tryLatex(text: string, style: LatexStyle): Expression | null {
   }
 }
 
+/** Where LaTeX fails: a plain number, or what a lenient reader of LaTeX makes of it, which takes matrices only whole. */
+function readOther(text: string): Expression | null {
+  const value = pythonNumber(text);
+  if (value !== null) return number(value);
+  return text.startsWith("\\begin") ? null : tryLatex(text, { ...STYLE, sympy: "lenient" });
+}
+
 /** Matrices that the step before does not take: in other environments. */
 const MATRIX = /^\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}$/s;
 
+/** The members of a Python set: numbers, names and what is calculated from them. Null for anything else. */
+function setMembers(text: string): Expression[] | null {
+  const parts = /^\{([\w.,+\-*/() ]+)\}$/.exec(text)?.[1]?.split(",");
+  if (!parts || parts.length < 2 || parts.length > MOST_PARTS) return null;
+  const members = parts.map((part) => (/\d[a-z]|[a-z]{2}|[)\w]\s*\(/i.test(part) ? null : tryLatex(part, STYLE)));
+  return members.every((member) => member !== null) ? members : null;
+}
+
 function symbolicEqual(pred: string, ref: string): boolean {
-  const [p, r] = [MATRIX.exec(pred)?.[2], MATRIX.exec(ref)?.[2]];
-  if (p !== undefined && r !== undefined) {
-    const wrapped = (body: string) => `\\begin{pmatrix}${body}\\end{pmatrix}`;
-    return matricesEqual(wrapped(p), wrapped(r), 0) !== null;
+  const [a, b] = [readLatex(pred), readLatex(ref)];
+  if (!a && !b) {
+    if (pred === ref) return true;
+    const [p, r] = [MATRIX.exec(pred)?.[2], MATRIX.exec(ref)?.[2]];
+    if (p !== undefined && r !== undefined) {
+      const wrapped = (body: string) => `\\begin{pmatrix}${body}\\end{pmatrix}`;
+      return matricesEqual(wrapped(p), wrapped(r), 0) !== null;
+    }
+    const [x, y] = [setMembers(pred), setMembers(ref)];
+    if (x && y)
+      return [x, y].every((set) =>
+        set.every((member) => (set === x ? y : x).some((other) => sameValue(member, other))),
+      );
   }
-  const [a, b] = [read(pred), read(ref)];
-  if (!a || !b) return false;
-  if (a.kind === "relation" || b.kind === "relation") return sameDifference(a, b);
-  return sameValue(a, b);
+  const [x, y] = [a ?? readOther(pred), b ?? readOther(ref)];
+  return x !== null && y !== null && formulasEqual(x, y);
+}
+
+function formulasEqual(a: Expression, b: Expression): boolean {
+  if (isTruth(a) || isTruth(b)) return a.kind === "symbol" && b.kind === "symbol" && a.name === b.name;
+  return a.kind === "relation" || b.kind === "relation" ? sameDifference(a, b) : sameValue(a, b) || bothInfinite(a, b);
 }

@@ -6,7 +6,8 @@ const MOST_BOXES = 50;
 const LONGEST_GAP = 60;
 
 /** What may stand between two boxes that are one answer. */
-const BETWEEN = /^[\s$,;.]*(?:\\\)|\\\(|\\\]|\\\[|\\quad|\\text\s*\{\s*(?:and|or)?\s*\}|and|or|[\s$,;.])*$/;
+const BETWEEN =
+  /^(?:[\s$,;.]|\\[()[\]]|\\quad)*(?:[a-z]{1,20}\s+(?=and|or))?(?:\\[()[\]]|\\quad|\\text\s*\{\s*(?:and|or)?\s*\}|and|or|[a-zA-Z](?:_\w)?\s*=|[\s$,;.])*$/;
 
 interface Piece {
   start: number;
@@ -96,7 +97,9 @@ export function extractStrict(response: string): string {
   const text = response.slice(-LONGEST);
   const hoped = beforeHope(text);
   if (hoped) return lastFormula(hoped) || hoped.trim();
-  if (text.length <= SHORT && !/\s\w{2,}|\$|\\[([]|boxed|####/.test(text.trim())) return text.trim();
+  const WORDS = /[a-zA-Z\d]\s+[a-zA-Z]{2,}|\s[a-zA-Z]{3,}|[Aa]nswer|\$|\\[([]|boxed|####/;
+  if (text.length <= SHORT && !WORDS.test(text.replaceAll(/(?<![a-zA-Z])(?:and|or)(?![a-zA-Z])/g, ",")))
+    return text.trim();
   const all = boxes(text);
   if (all.length > 0) return joined(text, all);
   const marked = text.lastIndexOf("####");

@@ -1,8 +1,26 @@
-import { boxedAnswer } from "./extract.ts";
+import { rationalOf, sameRational } from "./exact.ts";
 import type { Constants } from "./evaluate.ts";
 import { divide, negate, number, subtract, type Expression } from "./expression.ts";
 import { LatexError, parseLatex, type LatexStyle } from "./latex.ts";
-import { wordsToNumber } from "./number-words.ts";
+import { spokenNumber } from "./number-words.ts";
+import { clean, LONGEST } from "./strict-clean.ts";
+import {
+  bracketed,
+  chainAsInterval,
+  CUP,
+  CUP_ANYWHERE,
+  distinctTuples,
+  EQUALS,
+  expandPlusMinus,
+  matrix,
+  mergedSets,
+  namedAsTuples,
+  rayAsInterval,
+  sameMembers,
+  splitList,
+  splitTop,
+  type Bracketed,
+} from "./strict-structure.ts";
 import { sameValue } from "./symbolic.ts";
 
 /** Formulas as mathematics means them. */
@@ -13,130 +31,7 @@ const CONSTANTS: Constants = { "\\pi": [Math.PI, 0], π: [Math.PI, 0], e: [Math.
 const EXACT = 1e-9;
 const ROUNDED = 1e-4;
 
-const LONGEST = 2000;
 const DEEPEST = 12;
-
-/** Stands for the line break between a matrix's rows, whose backslashes mean nothing else. */
-const ROW = "\u0001";
-
-/** The answer itself: without dollar signs, boxes, sizes, fonts, money, units and a last full stop. */
-function clean(text: string): string {
-  let s = text
-    .slice(0, LONGEST)
-    .trim()
-    .replace(/^\$+|\$+$/g, "")
-    .trim();
-  const box = s.lastIndexOf("\\boxed");
-  if (box >= 0) s = boxedAnswer(s.slice(box + "\\boxed".length));
-  // Commands whose backslash was escaped once more on the way here.
-  s = s.replaceAll(/\\\\(?=(?:left|right|[dt]?frac|sqrt|pi|text|infty)(?![a-zA-Z]))/g, "\\");
-  s = s
-    .replaceAll("\\\\", ROW)
-    .replaceAll(/,\\!\s*(?=\d{3}(?!\d))/g, "")
-    .replaceAll("!=", "\\neq ")
-    .replace(/(=[^=]*)(?:\\approx|≈)[^=]*$/, "$1")
-    .replaceAll(/\\approx|≈/g, "=")
-    .replaceAll("\\textnormal", "\\text")
-    .replaceAll("\\mathrm{e}", "e");
-  s = s.replaceAll(/\\[()[\]]|\\(?:left|right|displaystyle|bigl?|bigr?|Bigl?|Bigr?)(?![a-zA-Z])/g, "");
-  s = s
-    .replaceAll(/\\\$|\$|€|£|USD|\\;|\\quad|\\:|~/g, " ")
-    .replaceAll("\\!", "")
-    .replaceAll("\\%", "%")
-    .replaceAll(/\\?[°]|\^\s*\{?\s*\\circ\s*\}?|\\degree/g, "");
-  s = s
-    .replaceAll("\\ ", " ")
-    .replaceAll(/\\[dt]frac/g, "\\frac")
-    .replaceAll(/\\begin\{array\}\{[^{}]*\}/g, "\\begin{pmatrix}")
-    .replaceAll("\\end{array}", "\\end{pmatrix}")
-    .replaceAll("bmatrix", "pmatrix");
-  s = s.replaceAll(/\\frac\s*(\d)(?=\s*[\d{])/g, "\\frac{$1}").replaceAll(/(\\frac\{\d\})\s*(\d)/g, "$1{$2}");
-  // 33\,840 and 7{,}000: digits in groups.
-  s = s.replaceAll(/(\d)(?:\{,\}|\\,|\s)(?=\d{3}(?!\d))/g, "$1").replaceAll("\\,", " ");
-  s = s
-    .replaceAll(/\\(?:mathbf|boldsymbol|bf)(?![a-zA-Z])/g, "")
-    .replaceAll(/\\(?:mathrm|textbf|textit|mathit|rm|mbox|textrm)(?![a-zA-Z])/g, "\\text");
-  return withoutUnits(s.replaceAll(/\s+/g, " ").trim())
-    .replace(/[.\s]+$/, "")
-    .replace(/^[a-zA-Z]\s*\\in(?![a-zA-Z])\s*/, "");
-}
-
-/** \text{...} after a number is a unit and goes; alone it is the answer; between answers it is "and" or "or". */
-function withoutUnits(text: string): string {
-  let s = text.replaceAll(/\\text\s*\{\s*(?:,\s*)?(?:and|or)\s*\}/g, ", ");
-  const inner = /^\\text\s*\{([^{}]*)\}$/.exec(s);
-  if (inner) return inner[1]!.trim();
-  s = s.replaceAll(/(?<=[\d})])\s*\\text\s*\{([^{}]*)\}(?:\s*\^\s*\{?\d\}?)?/g, (whole, unit: string) =>
-    /^\s*(percent|pct)/i.test(unit) ? "%" : /[=<>]/.test(unit) ? whole : "",
-  );
-  s = s.replaceAll(/\\text\s*\{([^{}]*)\}|\\text\s+/g, " $1 ");
-  s = s.replace(/(\d)\s*(?:percent|pct)$/i, "$1%");
-  // Words of two letters and more behind a plain number.
-  return s.replace(/^([-+]?[\d.,]+)\s+[a-zA-Z]{2,}(?:\s+[a-zA-Z]{2,})*(?:\s*\^\s*\{?\d\}?)?\.?$/, "$1").trim();
-}
-
-const OPEN = "([{";
-const CLOSE = ")]}";
-
-/** Splits where `separators` stand outside all brackets. */
-function splitTop(text: string, separator: RegExp): string[] {
-  const parts: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i]!;
-    if (OPEN.includes(c)) depth++;
-    else if (CLOSE.includes(c)) depth = Math.max(0, depth - 1);
-    else if (depth === 0) {
-      separator.lastIndex = i;
-      const match = separator.exec(text);
-      if (match) {
-        parts.push(text.slice(start, i));
-        i += match[0].length - 1;
-        start = i + 1;
-      }
-    }
-  }
-  parts.push(text.slice(start));
-  return parts.map((part) => part.trim());
-}
-
-const COMMA = /[,;]|(?<![a-zA-Z])(?:and|or)(?![a-zA-Z])/y;
-const CUP = /\\cup|∪/y;
-const EQUALS = /(?<![<>!])=/y;
-
-interface Bracketed {
-  open: string;
-  close: string;
-  parts: string[];
-}
-
-/** A text that one pair of brackets holds whole, split at its commas. */
-function bracketed(text: string): Bracketed | null {
-  const s = text.replaceAll("\\{", "{").replaceAll("\\}", "}");
-  const open = s[0] ?? "";
-  const close = s.at(-1) ?? "";
-  if (!OPEN.includes(open) || !CLOSE.includes(close) || s.length < 2) return null;
-  let depth = 0;
-  for (let i = 0; i < s.length - 1; i++) {
-    if (OPEN.includes(s[i]!)) depth++;
-    else if (CLOSE.includes(s[i]!)) depth--;
-    if (depth === 0) return null;
-  }
-  return { open, close, parts: splitTop(s.slice(1, -1), COMMA) };
-}
-
-/** Whether two lists hold equal things, each used once. */
-function sameMembers<T>(a: readonly T[], b: readonly T[], equal: (x: T, y: T) => boolean): boolean {
-  if (a.length !== b.length || a.length > 200) return false;
-  const left = [...b];
-  return a.every((x) => {
-    const at = left.findIndex((y) => equal(x, y));
-    if (at < 0) return false;
-    left.splice(at, 1);
-    return true;
-  });
-}
 
 /**
  * Whether two answers are mathematically the same: tuples and intervals with their brackets and order, sets, lists and unions
@@ -169,12 +64,18 @@ function equal(pred: string, ref: string, depth: number): string | null {
   if (p === r) return "equal text";
   const again = (x: string, y: string) => equal(x, y, depth + 1) !== null;
 
+  if (CUP_ANYWHERE.test(p) !== CUP_ANYWHERE.test(r)) {
+    const [pu, ru] = [mergedSets(p), mergedSets(r)];
+    if (pu || ru) return equal(pu ?? p, ru ?? r, depth + 1);
+  }
   const [ps, rs] = [splitTop(p, CUP), splitTop(r, CUP)];
   if (ps.length > 1 || rs.length > 1) return sameMembers(ps, rs, again) ? "the same union" : null;
   const [pt, rt] = [namedAsTuples(p), namedAsTuples(r)];
   if ((pt === null) !== (rt === null)) return equal(pt ?? p, rt ?? r, depth + 1);
   const [pi, ri] = [chainAsInterval(p), chainAsInterval(r)];
   if ((pi === null) !== (ri === null)) return equal(pi ?? p, ri ?? r, depth + 1);
+  const [py, ry] = [rayAsInterval(p, r), rayAsInterval(r, p)];
+  if (py || ry) return equal(py ?? p, ry ?? r, depth + 1);
   const [pm, rm] = [expandPlusMinus(p), expandPlusMinus(r)];
   if (pm || rm) return equal(pm ?? p, rm ?? r, depth + 1);
   const [pl, rl] = [splitList(p), splitList(r)];
@@ -200,65 +101,18 @@ function equal(pred: string, ref: string, depth: number): string | null {
       ? "equal matrices"
       : null;
   }
+  const inner = (b: Bracketed | null) =>
+    b?.open === "{" && b.parts.length === 1 && b.parts[0] !== "" ? b.parts[0]! : null;
+  const [pInner, rInner] = [inner(pb), inner(rb)];
+  if (pInner !== null || rInner !== null) return equal(pInner ?? p, rInner ?? r, depth + 1);
   if (pb && rb && (pb.parts.length > 1 || rb.parts.length > 1)) {
     if (pb.open !== rb.open || pb.close !== rb.close || pb.parts.length !== rb.parts.length) return null;
     if (pb.open === "{") return sameMembers(pb.parts, rb.parts, again) ? "the same set" : null;
     return pb.parts.every((part, i) => again(part, rb.parts[i]!)) ? "equal parts" : null;
   }
-  if (pb?.open === "{" && pb.parts.length === 1 && pb.parts[0] !== "") return equal(pb.parts[0]!, r, depth + 1);
-  if (rb?.open === "{" && rb.parts.length === 1 && rb.parts[0] !== "") return equal(p, rb.parts[0]!, depth + 1);
   return (
     equations(p, r, depth) ?? scalars(p, r) ?? (squeezed(p) === squeezed(r) && squeezed(p) !== "" ? "equal text" : null)
   );
-}
-
-/** Solutions named twice count once; numbers may repeat. */
-const distinctTuples = (members: readonly string[]): readonly string[] =>
-  members.every((member) => member.startsWith("("))
-    ? [...new Set(members.map((member) => member.replaceAll(" ", "")))]
-    : members;
-
-/** p=5,q=2;p=7,q=2 as (5,2), (7,2). */
-function namedAsTuples(text: string): string | null {
-  const groups = text.split(";").map((group) => splitTop(group, COMMA).map((part) => splitTop(part, EQUALS)));
-  const named = groups.every(
-    (group) => group.length > 1 && group.every((sides) => sides.length === 2 && /^[a-zA-Z](_\w+)?$/.test(sides[0]!)),
-  );
-  if (groups.length < 2 || !named) return null;
-  return groups.map((group) => `(${group.map(([, value]) => value!).join(", ")})`).join(", ");
-}
-
-/** a < x \le b as the interval (a, b]. */
-function chainAsInterval(text: string): string | null {
-  const less = String.raw`(<|\\lt(?![a-zA-Z])|\\leq?(?![a-zA-Z])|\\leqslant|<=|≤)`;
-  const [, low, first, middle, second, high] =
-    new RegExp(`^([^<>=]+?)${less}([^<>=]+?)${less}([^<>=]+)$`).exec(text) ?? [];
-  if (low === undefined || !/[a-zA-Z]/.test(middle!)) return null;
-  const closed = (operator: string) => !["<", "\\lt"].includes(operator);
-  return `${closed(first!) ? "[" : "("}${low.trim()}, ${high!.trim()}${closed(second!) ? "]" : ")"}`;
-}
-
-/** At commas that separate, not those in 1,234. */
-function splitList(text: string): string[] {
-  if (/^[-+]?\d{1,3}(,\d{3})+(\.\d+)?%?$/.test(text.trim())) return [text.replaceAll(",", "")];
-  return splitTop(text, COMMA).filter((part) => part !== "");
-}
-
-/** a \pm b as the list a + b, a - b. */
-function expandPlusMinus(text: string): string | null {
-  if (!/\\pm|±/.test(text) || /[,;]/.test(text) || (text.match(/\\pm|±/g)?.length ?? 0) > 1) return null;
-  return `${text.replace(/\\pm|±/, "+")}, ${text.replace(/\\pm|±/, "-")}`;
-}
-
-function matrix(text: string): string[][] | null {
-  const body = /^[([]?\s*\\begin\{[pb]?matrix\}(.*)\\end\{[pb]?matrix\}\s*[)\]]?$/s.exec(text)?.[1];
-  return body === undefined
-    ? null
-    : body
-        .split(ROW)
-        .map((row) => row.trim())
-        .filter((row) => row !== "")
-        .map((row) => row.split("&").map((cell) => cell.trim()));
 }
 
 /** Equations up to a constant factor; a named answer, x = 5, by its right side. */
@@ -314,8 +168,8 @@ function read(text: string): Read | null {
   if (/^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$/.test(s)) s = s.replaceAll(",", "");
   const scientific = /^([-+]?[\d.]+)[eE]([-+]?\d{1,3})$/.exec(s);
   if (scientific && Number.isFinite(Number(s))) return { expression: number(Number(s)), rounded: true, percent };
-  const words = /^[a-zA-Z -]+$/.test(s) && s.length > 2 ? wordsToNumber(s) : null;
-  if (words !== null) return { expression: number(Number(words)), rounded: false, percent };
+  const words = /^[a-zA-Z -]+$/.test(s) && s.length > 2 ? spokenNumber(s) : null;
+  if (words !== null) return { expression: number(words), rounded: false, percent };
   if (isText(s)) return null;
   try {
     const { expression, end } = parseLatex(s, STYLE);
@@ -354,8 +208,11 @@ function scalars(p: string, r: string): string | null {
   if (!a || !b) return null;
   if (a.expression.kind === "relation" || b.expression.kind === "relation")
     return sameInequality(a.expression, b.expression) ? "the same inequality" : null;
-  const close = a.rounded || b.rounded ? ROUNDED : EXACT;
-  const same = (x: Expression, y: Expression) => sameValue(x, y, CONSTANTS, close);
+  const rounded = a.rounded || b.rounded;
+  const same = (x: Expression, y: Expression) => {
+    const [m, n] = rounded ? [null, null] : [rationalOf(x), rationalOf(y)];
+    return m && n ? sameRational(m, n) : sameValue(x, y, CONSTANTS, rounded ? ROUNDED : EXACT);
+  };
   if (same(a.expression, b.expression)) return "equal values";
   // A percentage may be stated as its share, on either side.
   if (a.percent !== b.percent) {

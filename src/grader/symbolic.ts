@@ -1,3 +1,4 @@
+import { rationalOf } from "./exact.ts";
 import { size, type Complex } from "./complex.ts";
 import { Budget, BudgetError, evaluate, type Constants } from "./evaluate.ts";
 import { isConstant, negate, subtract, type Expression } from "./expression.ts";
@@ -10,12 +11,20 @@ const CLOSE = 1e-4;
 
 const STEPS = 20_000;
 
+/** A fraction's value, rounded once: it may lie on the very edge of the tolerance. */
+function exactly(x: Expression): Complex | null {
+  const rational = isConstant(x) ? rationalOf(x) : null;
+  if (!rational) return null;
+  const [over, under] = [Number(rational.over), Number(rational.under)];
+  return Number.isFinite(over) && Number.isFinite(under) ? [over / under, 0] : null;
+}
+
 function compare(a: Expression, b: Expression, tolerance: number, constants: Constants, samples: number): boolean {
   const budget = new Budget(STEPS);
   let seen = 0;
   for (let sample = 0; sample < samples; sample++) {
-    const x = evaluate(a, sample, constants, budget);
-    const y = evaluate(b, sample, constants, budget);
+    const x = exactly(a) ?? evaluate(a, sample, constants, budget);
+    const y = exactly(b) ?? evaluate(b, sample, constants, budget);
     if (![...x, ...y].every(Number.isFinite)) continue;
     const difference: Complex = [x[0] - y[0], x[1] - y[1]];
     if (size(difference) > tolerance * Math.max(size(x), size(y), 1e-300)) {
@@ -30,10 +39,22 @@ function compare(a: Expression, b: Expression, tolerance: number, constants: Con
 /** Whether two formulas agree at random values of their symbols; constants also within 1e-4. False where that takes too long. */
 export function sameValue(a: Expression, b: Expression, constants: Constants = {}, close = CLOSE): boolean {
   try {
-    if (isConstant(a) && isConstant(b)) return compare(a, b, close, constants, 1);
+    if (isConstant(a, constants) && isConstant(b, constants)) return compare(a, b, close, constants, 1);
     return compare(a, b, SAME, constants, SAMPLES);
   } catch (error) {
     if (error instanceof BudgetError || error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** Whether two constants are infinite, or too large for a float, with one sign. */
+export function bothInfinite(a: Expression, b: Expression): boolean {
+  if (!isConstant(a) || !isConstant(b)) return false;
+  try {
+    const [x, y] = [a, b].map((constant) => evaluate(constant, 0, {}, new Budget(STEPS))) as [Complex, Complex];
+    return Math.abs(x[0]) === Infinity && x[0] === y[0] && x[1] === 0 && y[1] === 0;
+  } catch (error) {
+    if (error instanceof BudgetError) return false;
     throw error;
   }
 }
@@ -42,5 +63,7 @@ export function sameValue(a: Expression, b: Expression, constants: Constants = {
 export function sameDifference(a: Expression, b: Expression): boolean {
   if (a.kind !== "relation" || b.kind !== "relation") return false;
   const [x, y] = [subtract(a.left, a.right), subtract(b.left, b.right)];
-  return sameValue(x, y) || sameValue(negate(x), y);
+  if (sameValue(x, y) || sameValue(negate(x), y)) return true;
+  const same = (c: Expression, d: Expression) => sameValue(c, d) || bothInfinite(c, d);
+  return a.operator === b.operator && same(a.left, b.left) && same(a.right, b.right);
 }

@@ -10,19 +10,18 @@ const WORDS = [
 /** Word characters as Python's \w has them: letters, digits and the underscore of every script. */
 const OTHER = String.raw`[^\p{L}\p{N}_]`;
 
-const PATTERNS = [...WORDS, ...WORDS.map((word) => `${word}s`)].map(
-  (word) => new RegExp(`(^|${OTHER})${word}($|${OTHER})`, "gu"),
-);
-
-/** Longest text that is searched for units; answers are short, and every pattern reads the whole of it. */
-const LONGEST = 500;
+const PATTERNS = [...WORDS, ...WORDS.map((word) => `${word}s`)].map((word) => ({
+  pattern: new RegExp(`(^|${OTHER})${word}($|${OTHER})`, "gu"),
+  /** What a text must have in it to match, before the first "." of the word. */
+  start: word.split(".")[0]!,
+}));
 
 /** Deletes unit words that stand alone, twice over the list; a removal that would leave nothing is not done. */
 export function removeUnits(text: string): string {
-  if (text.length > LONGEST) return text;
   let result = text;
   for (let pass = 0; pass < 2; pass++) {
-    for (const pattern of PATTERNS) {
+    for (const { pattern, start } of PATTERNS) {
+      if (!result.includes(start)) continue;
       const without = result.replace(pattern, "$1$2");
       if (without !== "") result = without;
     }

@@ -41,11 +41,11 @@ describe.skipIf(!existsSync(shared))("recorded verdicts [skipped where ../shared
   });
 
   test("the paper's checker on 99.5% of pairs and on all responses", () => {
-    const equal = ({ pred, ref }: Case) => compareAnswers(pred, ref, "qwen2.5-math").correct;
+    const equal = ({ pred, ref }: Case) => compareAnswers(pred, ref, "qwen2.5-math").verdict;
     expect(share(cases("grader_cases"), (c) => equal(c) === c.verdict)).toBeGreaterThanOrEqual(0.995);
     for (const { response, solution, data_name, verdict, pred, ref } of cases("e2e_cases")) {
       const got = grade(response, solution, { grader: "qwen2.5-math", dataset: data_name });
-      expect([got.extracted, got.gold, got.correct]).toEqual([pred, ref, verdict]);
+      expect([got.extracted, got.gold, got.verdict]).toEqual([pred, ref, verdict]);
     }
   });
 
@@ -60,8 +60,8 @@ describe.skipIf(!existsSync(shared))("recorded verdicts [skipped where ../shared
         score: boolean[];
       };
       response.forEach((text, i) => {
-        const { extracted, correct } = grade(text, solution, { grader: "qwen2.5-math" });
-        expect([extracted, correct]).toEqual([pred[i], score[i]]);
+        const { extracted, verdict } = grade(text, solution, { grader: "qwen2.5-math" });
+        expect([extracted, verdict]).toEqual([pred[i], score[i]]);
         count++;
       });
     }
@@ -70,17 +70,17 @@ describe.skipIf(!existsSync(shared))("recorded verdicts [skipped where ../shared
 
   test("the strict grader as a mathematician would, on 98% of pairs, and on 95% of Math-Verify's", () => {
     const judged = cases("grader_cases").filter(({ intended }) => intended !== null);
-    const strict = (c: Case) => compareAnswers(c.raw_pred, c.raw_ref, "strict").correct === c.intended;
+    const strict = (c: Case) => compareAnswers(c.raw_pred, c.raw_ref, "strict").verdict === c.intended;
     expect(share(judged, strict)).toBeGreaterThanOrEqual(0.98);
     expect(
-      share(cases("math_verify_cases"), (c) => grade(c.pred, c.gold).correct === c.verdict),
+      share(cases("math_verify_cases"), (c) => grade(c.pred, c.gold).verdict === c.verdict),
     ).toBeGreaterThanOrEqual(0.95);
   });
 });
 
 describe("the graders", () => {
-  const qwen = (pred: string, ref: string) => compareAnswers(pred, ref, "qwen2.5-math").correct;
-  const strict = (pred: string, ref: string) => compareAnswers(pred, ref, "strict").correct;
+  const qwen = (pred: string, ref: string) => compareAnswers(pred, ref, "qwen2.5-math").verdict;
+  const strict = (pred: string, ref: string) => compareAnswers(pred, ref, "strict").verdict;
 
   test.each([
     ["5", "500", true, false], // a factor of a hundred
@@ -102,13 +102,13 @@ describe("the graders", () => {
   });
 
   test("golds that need a decision", () => {
-    expect(grade("\\boxed{104}", "\\boxed{104.}").correct).toBe(true);
-    expect(grade("\\boxed{33}", "033").correct).toBe(true);
-    expect(grade("\\boxed{33}", "\\boxed{033}", { grader: "qwen2.5-math" }).correct).toBe(true);
+    expect(grade("\\boxed{104}", "\\boxed{104.}").verdict).toBe(true);
+    expect(grade("\\boxed{33}", "033").verdict).toBe(true);
+    expect(grade("\\boxed{33}", "\\boxed{033}", { grader: "qwen2.5-math" }).verdict).toBe(true);
     // The paper's normaliser deletes the word as a unit; the empty gold then equals an empty answer.
     expect(extractAnswer("\\boxed{\\text{east}}")).toBe("");
-    expect(grade("\\boxed{}", "\\boxed{\\text{east}}", { grader: "qwen2.5-math" }).correct).toBe(true);
-    expect(grade("\\boxed{\\text{east}}", "\\boxed{\\text{east}}").correct).toBe(true);
-    expect(grade("\\boxed{}", "\\boxed{\\text{east}}").correct).toBe(false);
+    expect(grade("\\boxed{}", "\\boxed{\\text{east}}", { grader: "qwen2.5-math" }).verdict).toBe(true);
+    expect(grade("\\boxed{\\text{east}}", "\\boxed{\\text{east}}").verdict).toBe(true);
+    expect(grade("\\boxed{}", "\\boxed{\\text{east}}").verdict).toBe(false);
   });
 });

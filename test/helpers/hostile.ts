@@ -48,6 +48,25 @@ const PIECES = [
   "%",
   ".",
   "-",
+  "f(",
+  "x(x)",
+  "|",
+  "\\int_0^1",
+  "\\log_",
+  "\\overline{3}",
+  "9.",
+  "9,999",
+  "~",
+  ":",
+  "{9,9}",
+  "9^{99}",
+  "99!",
+  "x<",
+  "\\choose",
+  "seventy ",
+  "thousand ",
+  "a ",
+  "0.\\overline{",
 ];
 
 const piece = fc.constantFrom(...PIECES);
@@ -61,4 +80,5 @@ export const hostileText = fc.oneof(
     arbitrary: fc.tuple(piece, fc.integer({ min: 1, max: 600 }), piece).map(([a, n, b]) => a.repeat(n) + b.repeat(n)),
   },
   { weight: 2, arbitrary: fc.tuple(piece, fc.integer({ min: 20_000, max: 60_000 })).map(([a, n]) => a.repeat(n)) },
+  { weight: 1, arbitrary: fc.constantFrom("{", "(", "\\boxed{", "\\frac{").map((a) => a.repeat(3_000_000 / a.length)) },
 );

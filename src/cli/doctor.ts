@@ -15,7 +15,8 @@ const LIMITS = [
 /** `pith doctor`: host, adapter, limits, and every kernel against its twin; 1 if one fails. */
 export async function doctorCommand({ adapter }: { adapter?: string }): Promise<number> {
   const gpu = await openGpu(adapter);
-  print(`host      Node ${process.versions.node} on ${process.platform} ${process.arch}`);
+  const { deno, node } = process.versions;
+  print(`host      ${deno ? `Deno ${deno}` : `Node ${node}`} on ${process.platform} ${process.arch}`);
   print(`adapter   ${gpu.name}`);
   print(
     `driver    ${[gpu.info.vendor, gpu.info.architecture, gpu.info.device].filter(Boolean).join(", ") || "not named"}`,

@@ -19,7 +19,8 @@ export async function gradeCommand(grader: Grader, input: string, output: string
     if (verdict) correct++;
     return [`${JSON.stringify({ ...line, verdict, extracted, reason })}\n`];
   });
-  await files.write(output, graded.join(""));
+  await files.write(`${output}.part`, graded.join(""));
+  await files.rename(`${output}.part`, output);
   print(
     `${correct} of ${graded.length} correct (${percent(correct / Math.max(1, graded.length))}), by ${grader}: ${output}`,
   );

@@ -1,7 +1,7 @@
 import { Budget, BudgetError } from "./evaluate.ts";
 import type { Expression } from "./expression.ts";
 
-/** A fraction, its denominator above 0. */
+/** A fraction, its denominator above 0; not reduced, since reducing takes longer than all else. */
 interface Rational {
   over: bigint;
   under: bigint;
@@ -10,7 +10,7 @@ interface Rational {
 const STEPS = 5_000;
 /** Bits of the largest number that is calculated. */
 const MOST_BITS = 20_000;
-const LARGEST_FACTORIAL = 1_000;
+const LARGEST_FACTORIAL = 2_000;
 
 /** The value of a formula of whole numbers and decimals as a fraction, exactly; null for any other, and for too large ones. */
 export function rationalOf(x: Expression): Rational | null {
@@ -44,19 +44,23 @@ function value(x: Expression, budget: Budget): Rational | null {
     }
     case "power": {
       const [base, exponent] = [value(x.base, budget), value(x.exponent, budget)];
-      return base && exponent && exponent.under === 1n ? raise(base, exponent.over) : null;
+      const whole = exponent && wholeOf(exponent);
+      return base && whole !== null ? raise(base, whole) : null;
     }
     case "call": {
       const of = x.name === "factorial" ? value(x.args[0]!, budget) : null;
-      if (of?.under !== 1n || of.over < 0n || of.over > LARGEST_FACTORIAL) return null;
+      const n = of && wholeOf(of);
+      if (n === null || n < 0n || n > LARGEST_FACTORIAL) return null;
       let product = 1n;
-      for (let i = 2n; i <= of.over; i++) product *= i;
+      for (let i = 2n; i <= n; i++) product *= i;
       return { over: product, under: 1n };
     }
     default:
       return null;
   }
 }
+
+const wholeOf = ({ over, under }: Rational): bigint | null => (over % under === 0n ? over / under : null);
 
 function decimal(text: string): Rational | null {
   const [, whole, part = ""] = /^(-?\d+|-?(?=\.))(?:\.(\d+))?$/.exec(text) ?? [];
@@ -74,8 +78,5 @@ const bits = (n: bigint): number => n.toString(16).length * 4;
 
 function fraction(over: bigint, under: bigint): Rational | null {
   if (under === 0n || bits(over) + bits(under) > MOST_BITS) return null;
-  let [a, b] = [over < 0n ? -over : over, under < 0n ? -under : under];
-  while (b > 0n) [a, b] = [b, a % b];
-  const divisor = under < 0n ? -a : a;
-  return divisor === 0n ? null : { over: over / divisor, under: under / divisor };
+  return under < 0n ? { over: -over, under: -under } : { over, under };
 }

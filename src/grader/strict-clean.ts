@@ -25,7 +25,7 @@ export function clean(text: string): string {
     .replace(/(=[^=]*)(?:\\approx|≈)[^=]*$/, "$1")
     .replaceAll(/\\approx|≈/g, "=")
     .replaceAll("\\textnormal", "\\text")
-    .replaceAll("\\mathrm{e}", "e");
+    .replaceAll(/\\mathrm\{([ei])\}/g, "$1");
   s = s.replaceAll(/\\[()[\]]|\\(?:left|right|displaystyle|bigl?|bigr?|Bigl?|Bigr?)(?![a-zA-Z])/g, "");
   s = s
     .replaceAll(/\\\$|\$|€|£|USD|\\;|\\quad|\\:|~/g, " ")
@@ -53,6 +53,12 @@ export function clean(text: string): string {
 function spelledOut(text: string): string {
   let s = text
     .replaceAll("\\cfrac", "\\frac")
+    .replaceAll(/\{\s*([^{}]{1,40}?)\s*\\over\s+([^{}]{1,40}?)\s*\}/g, "\\frac{$1}{$2}")
+    .replaceAll("**", "^")
+    .replaceAll(/(?<![a-zA-Z\\])(?:oo|infinity)(?![a-zA-Z])/g, "\\infty")
+    .replaceAll(/(?<=[)\]])\s*U\s*(?=[([])/g, "\\cup ")
+    .replaceAll(/(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*(?=\d)/g, ":")
+    .replace(/^\s*(?:\\text\s*\{\s*)?all real numbers\s*\}?\s*$/, "\\mathbb{R}")
     .replaceAll(/\\(?:begin|end)\{(?:equation|align|aligned|gather)\*?\}/g, " ")
     .replaceAll(/\\n(?:gtr|leq?|geq?|less)(?![a-zA-Z])/g, (negated) => OPPOSITE[negated]!)
     .replaceAll(/\\langle(?![a-zA-Z])/g, "(")
@@ -92,7 +98,7 @@ function withoutUnits(text: string): string {
   let s = text.replaceAll(/\\text\s*\{\s*(?:,\s*)?(?:and|or)\s*\}/g, ", ");
   const inner = /^\\text\s*\{([^{}]*)\}$/.exec(s);
   if (inner) return inner[1]!.trim();
-  s = s.replaceAll(/(?<=[\d})])\s*\\text\s*\{([^{}]*)\}(?:\s*\^\s*\{?\d\}?)?/g, (whole, unit: string) =>
+  s = s.replaceAll(/(?<=[\d})]|\\pi)\s*\\text\s*\{([^{}]*)\}(?:\s*\^\s*\{?\d\}?)?/g, (whole, unit: string) =>
     /^\s*(percent|pct)/i.test(unit) ? "%" : /[=<>]/.test(unit) ? whole : "",
   );
   s = s.replaceAll(/\\text\s*\{([^{}]*)\}|\\text\s+/g, " $1 ");

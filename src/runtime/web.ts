@@ -5,7 +5,7 @@ import { Gpu } from "../gpu/gpu.ts";
 export async function openGpu(name?: string): Promise<Gpu> {
   if (!navigator.gpu) {
     throw new GpuUnavailableError(
-      "expected WebGPU (navigator.gpu), got none; use a browser that has it, over https or localhost",
+      "expected WebGPU (navigator.gpu), got none; use Deno 2.9 or newer, or a browser that has it, over https or localhost",
     );
   }
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });

@@ -1,4 +1,4 @@
-/** deno run -A --unstable-webgpu deno.ts FOLDER: the same on Deno's own WebGPU. */
+/** deno run -A deno.ts FOLDER: the same on Deno's own WebGPU. */
 import process from "node:process";
 import { denoFiles, openGpu } from "pith/deno";
 import { train } from "./train.ts";

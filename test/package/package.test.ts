@@ -55,7 +55,7 @@ test("its command runs outside a checkout", () => {
 
 const hasDeno = spawnSync("deno", ["--version"]).status === 0;
 test.skipIf(!hasDeno)("the package trains in Deno [skipped where deno is not installed]", () => {
-  const flags = ["run", "-A", "--unstable-webgpu", "--no-lock", "--node-modules-dir=manual"];
+  const flags = ["run", "-A", "--no-lock", "--node-modules-dir=manual"];
   const stdout = execFileSync("deno", [...flags, "deno.ts", folder], { cwd: project, encoding: "utf8" });
   expectTrained(stdout);
 });

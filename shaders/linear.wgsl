@@ -15,28 +15,6 @@
 // the runs, because the rounding error of one chain grows with its length, and a loss whose terms cancel shows it.
 // Tiles that reach over an edge repeat its last row or column and do not store it.
 
-struct Params {
-  rows: u32,
-  inputs: u32,  // even
-  outputs: u32, // even but for linear_logits and the backward pass from its chunks
-  row0: u32,    // first row of W and dweight that takes part
-  accumulate: u32,
-  has_bias: u32,
-  has_residual: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<pair>;
-@group(0) @binding(3) var<storage, read> bias: array<pair>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<vec2<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec2<f32>>;
-@group(0) @binding(7) var<storage, read_write> logits: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dx: array<vec2<f32>>;
-@group(0) @binding(9) var<storage, read_write> dweight: array<vec2<f32>>;
-@group(0) @binding(10) var<storage, read_write> dbias: array<f32>;
-
 const LANES_X = 8u;
 const LANES_Y = 4u;
 const OFFSETS = vec4(0u, 1u, 2u, 3u);
@@ -70,8 +48,17 @@ fn add_term(tile: Tile, rows: mat2x4<f32>, columns: mat2x4<f32>) -> Tile {
   );
 }
 
-// A row of the tile as pairs of columns.
-fn row_pairs(low: vec4<f32>, high: vec4<f32>) -> array<vec2<f32>, 4> {
+// Row r of the tile as pairs of columns.
+fn row_pairs(tile: Tile, r: u32) -> array<vec2<f32>, 4> {
+  var low: vec4<f32>;
+  var high: vec4<f32>;
+  if (r < 4u) {
+    low = tile.a[r];
+    high = tile.b[r];
+  } else {
+    low = tile.c[r - 4u];
+    high = tile.d[r - 4u];
+  }
   return array(low.xy, low.zw, high.xy, high.zw);
 }
 
@@ -139,45 +126,14 @@ fn product(origin: vec2<u32>) -> Tile {
   return total;
 }
 
-fn bias_at(column_pair: u32) -> vec2<f32> {
-  if (params.has_bias == 0u) { return vec2(0.0); }
-  return unpack(bias[column_pair]);
-}
-
-fn residual_at(at: u32) -> vec2<f32> {
-  if (params.has_residual == 0u) { return vec2(0.0); }
-  return residual[at];
-}
-
-fn store_y(row: u32, first: u32, values: array<vec2<f32>, 4>) {
-  if (row >= params.rows) { return; }
-  let pairs = params.outputs / 2u;
-  for (var j = 0u; j < 4u; j++) {
-    let p = first + j * LANES_X;
-    let at = row * pairs + p;
-    if (p < pairs) { y[at] = residual_at(at) + (values[j] + bias_at(p)); }
-  }
-}
-
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
   if (is_outside(origin, params.rows, params.outputs)) { return; }
   let tile = product(origin);
-  for (var r = 0u; r < 4u; r++) {
-    store_y(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
-    store_y(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
-  }
-}
-
-// The number of tokens in a vocabulary may be odd: single stores.
-fn store_logits(row: u32, first: u32, values: array<vec2<f32>, 4>) {
-  if (row >= params.rows) { return; }
-  for (var j = 0u; j < 4u; j++) {
-    let column = 2u * (first + j * LANES_X);
-    let at = row * params.outputs + column;
-    if (column < params.outputs) { logits[at] = values[j].x; }
-    if (column + 1u < params.outputs) { logits[at + 1u] = values[j].y; }
+  for (var r = 0u; r < 8u; r++) {
+    let values = row_pairs(tile, r);
+    for (var j = 0u; j < 4u; j++) { store_y(origin.x + r, origin.y + j * LANES_X, values[j]); }
   }
 }
 
@@ -186,9 +142,9 @@ fn linear_logits(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
   let origin = tile_origin(wid, lid);
   if (is_outside(origin, params.rows, params.outputs)) { return; }
   let tile = product(origin);
-  for (var r = 0u; r < 4u; r++) {
-    store_logits(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
-    store_logits(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  for (var r = 0u; r < 8u; r++) {
+    let values = row_pairs(tile, r);
+    for (var j = 0u; j < 4u; j++) { store_logits(origin.x + r, origin.y + j * LANES_X, values[j]); }
   }
 }
 
@@ -196,17 +152,6 @@ fn linear_logits(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
 
 fn dy_at(at: vec4<u32>) -> vec4<f32> {
   return vec4(dy[at.x], dy[at.y], dy[at.z], dy[at.w]);
-}
-
-fn store_dx(row: u32, first: u32, values: array<vec2<f32>, 4>) {
-  if (row >= params.rows) { return; }
-  let pairs = params.inputs / 2u;
-  for (var j = 0u; j < 4u; j++) {
-    let p = first + j * LANES_X;
-    let at = row * pairs + p;
-    if (p >= pairs) { break; }
-    if (params.accumulate == 0u) { dx[at] = values[j]; } else { dx[at] += values[j]; }
-  }
 }
 
 // Tile of dx: rows of dy x columns of W, summed over the rows of W.
@@ -229,22 +174,13 @@ fn linear_backward_input(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_i
       mat2x4(vec4(unpack(weight[w.x]), unpack(weight[w.y])), vec4(unpack(weight[w.z]), unpack(weight[w.w]))),
     );
   }
-  for (var r = 0u; r < 4u; r++) {
-    store_dx(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
-    store_dx(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  for (var r = 0u; r < 8u; r++) {
+    let values = row_pairs(tile, r);
+    for (var j = 0u; j < 4u; j++) { store_dx(origin.x + r, origin.y + j * LANES_X, values[j]); }
   }
 }
 
 // ---- backward, weight and bias -------------------------------------------------------------------------------------
-
-fn add_to_dweight(row: u32, first: u32, values: array<vec2<f32>, 4>) {
-  if (row >= params.outputs) { return; }
-  let pairs = params.inputs / 2u;
-  for (var j = 0u; j < 4u; j++) {
-    let p = first + j * LANES_X;
-    if (p < pairs) { dweight[(params.row0 + row) * pairs + p] += values[j]; }
-  }
-}
 
 // Tile of dweight: columns of dy x columns of x, summed over their rows.
 @compute @workgroup_size(LANES_X, LANES_Y)
@@ -267,9 +203,9 @@ fn linear_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_
       mat2x4(vec4(x[at_x.x], x[at_x.y]), vec4(x[at_x.z], x[at_x.w])),
     );
   }
-  for (var r = 0u; r < 4u; r++) {
-    add_to_dweight(origin.x + r, origin.y, row_pairs(tile.a[r], tile.b[r]));
-    add_to_dweight(origin.x + 4u + r, origin.y, row_pairs(tile.c[r], tile.d[r]));
+  for (var r = 0u; r < 8u; r++) {
+    let values = row_pairs(tile, r);
+    for (var j = 0u; j < 4u; j++) { add_to_dweight(origin.x + r, origin.y + j * LANES_X, values[j]); }
   }
 }
 

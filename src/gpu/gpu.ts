@@ -11,13 +11,11 @@ import { compileErrors, compileModule, createPipeline, type Kernel, type Module,
 import { Pool } from "./pool.ts";
 import { Recorder } from "./recorder.ts";
 import { byteLength, Tensor, type DType, type Storage } from "./tensor.ts";
+import { chooseTier, type Tier } from "./tier.ts";
 import { Timer } from "./timer.ts";
 
-/** The names of kernel tiers, slowest first. The baseline needs nothing beyond WebGPU's defaults. */
-export type Tier = "baseline";
-
 /** Features that some tier or measurement uses where the adapter has them. */
-const WANTED_FEATURES: GPUFeatureName[] = ["timestamp-query"];
+const WANTED_FEATURES: GPUFeatureName[] = ["timestamp-query", "subgroups"];
 
 /** How long an error waits for the news that the device is lost. */
 const LOSS_DELAY_MS = 100;
@@ -29,7 +27,7 @@ const LOSS_DELAY_MS = 100;
 export class Gpu {
   readonly device: GPUDevice;
   readonly info: GPUAdapterInfo;
-  readonly tier: Tier = "baseline";
+  readonly tier: Tier;
   readonly pool: Pool;
   /** While set, every dispatch is timed. */
   timer: Timer | null = null;
@@ -42,9 +40,10 @@ export class Gpu {
   #error: PithError | null = null;
   #disposed = false;
 
-  private constructor(device: GPUDevice, info: GPUAdapterInfo) {
+  private constructor(device: GPUDevice, info: GPUAdapterInfo, tier: Tier) {
     this.device = device;
     this.info = info;
+    this.tier = tier;
     this.pool = new Pool(device.limits, (size) =>
       device.createBuffer({
         size,
@@ -76,13 +75,14 @@ export class Gpu {
     });
   }
 
-  /** Opens a device on `adapter` with every limit that it offers. */
-  static async open(adapter: GPUAdapter | null): Promise<Gpu> {
+  /** Opens a device on `adapter` with every limit that it offers, and the best kernels that it can run or those of `tier`. */
+  static async open(adapter: GPUAdapter | null, tier?: string): Promise<Gpu> {
     if (!adapter) {
       throw new GpuUnavailableError(
         "expected a WebGPU adapter, got none; install a GPU driver or Mesa's lavapipe, and see `pith doctor`",
       );
     }
+    const chosen = chooseTier(adapter, tier);
     const requiredLimits: Record<string, number> = {};
     for (const name in adapter.limits) {
       const value = adapter.limits[name as keyof GPUSupportedLimits];
@@ -90,7 +90,7 @@ export class Gpu {
     }
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
     const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
-    return new Gpu(device, adapter.info);
+    return new Gpu(device, adapter.info, chosen);
   }
 
   /** The adapter's name for people. */

@@ -8,13 +8,29 @@ export interface Kernel {
   readonly source: string;
   /** Texts of shaders/lib files, joined in front of the source. */
   readonly includes: readonly string[];
+  /** Directives of the source, taken out of it. */
+  readonly enables: readonly string[];
   /** Names of the variables with elem storage, that is, declared as array<pair>. */
   readonly pairs: ReadonlySet<string>;
 }
 
-export function defineKernel(kernel: { name: string; source: string; includes?: string[] }): Kernel {
-  const declarations = kernel.source.matchAll(/var<storage[^>]*>\s*(\w+)\s*:\s*array<pair>/g);
-  return { ...kernel, includes: kernel.includes ?? [], pairs: new Set(Array.from(declarations, (match) => match[1]!)) };
+const ENABLE = /^enable .*;/gm;
+
+export function defineKernel({
+  name,
+  source,
+  includes = [],
+}: {
+  name: string;
+  source: string;
+  includes?: string[];
+}): Kernel {
+  const text = [...includes, source].join("\n");
+  const declarations = text.matchAll(/var<storage[^>]*>\s*(\w+)\s*:\s*array<pair>/g);
+  const pairs = new Set(Array.from(declarations, (match) => match[1]!));
+  // WGSL wants them in front of everything else, and so of what the host puts there.
+  const enables = Array.from(source.matchAll(ENABLE), ([directive]) => directive);
+  return { name, source: source.replaceAll(ENABLE, ""), includes, enables, pairs };
 }
 
 const PRELUDES: Record<Storage, string> = {
@@ -36,9 +52,9 @@ fn pack(v: vec2<f32>) -> pair {
 `,
 };
 
-/** What the host puts in front of a kernel's own text: the storage of elem tensors, then the includes. */
+/** What the host puts in front of a kernel's own text: directives, the storage of elem tensors, the includes. */
 export const preamble = (kernel: Kernel, storage: Storage): string =>
-  `${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
+  `${kernel.enables.join("\n")}${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
 
 /** A kernel compiled for one storage: its module and what the WGSL says of its variables. */
 export interface Module {

@@ -28,6 +28,7 @@ export function planningGpu(onBuffer: (size: number) => void): Gpu {
   const gpu = {
     pool,
     limits,
+    tier: "baseline",
     timer: null,
     recorder: () => recorder,
     empty,

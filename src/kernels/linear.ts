@@ -1,18 +1,50 @@
+import shared from "../../shaders/lib/linear.wgsl" with { type: "text" };
+import subgroupSource from "../../shaders/linear-subgroup.wgsl" with { type: "text" };
 import source from "../../shaders/linear.wgsl" with { type: "text" };
-import { defineKernel } from "../gpu/kernel.ts";
-import type { Recorder } from "../gpu/recorder.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { defineKernel, type Kernel } from "../gpu/kernel.ts";
+import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { Tier } from "../gpu/tier.ts";
 import { check, hasShape } from "./check.ts";
 
-const linear = defineKernel({ name: "linear", source });
-
-/** Rows and columns that a workgroup computes: 4 x 8 invocations with a tile of 8 x 8 each. */
-const GROUP_ROWS = 32;
-const GROUP_COLUMNS = 64;
 const BIAS_COLUMNS = 8;
 
-const groups = (rows: number, columns: number) =>
-  [Math.ceil(columns / GROUP_COLUMNS), Math.ceil(rows / GROUP_ROWS)] as const;
+/** A kernel of the three products, the rows and columns that a workgroup of it computes, and its constants. */
+interface Variant {
+  kernel: Kernel;
+  rows: number;
+  columns: number;
+  constants?: Record<string, number>;
+}
+
+const baseline = defineKernel({ name: "linear", source, includes: [shared] });
+const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes: [shared] });
+
+const VARIANTS: Record<Tier, (gpu: Gpu) => Variant> = {
+  baseline: () => ({ kernel: baseline, rows: 32, columns: 64 }),
+  subgroups: ({ info: { subgroupMinSize: lanes } }) => ({
+    kernel: subgroup,
+    rows: 16,
+    columns: 4 * lanes,
+    constants: { LANES: lanes },
+  }),
+};
+
+/** Records one of the products; `rows` and `columns` are those of its result. */
+function dispatchProduct(
+  rec: Recorder,
+  entryPoint: string,
+  { rows, columns, params, buffers }: { rows: number; columns: number } & Pick<Dispatch, "params" | "buffers">,
+): void {
+  const variant = VARIANTS[rec.gpu.tier](rec.gpu);
+  rec.dispatch(variant.kernel, entryPoint, {
+    params,
+    buffers,
+    constants: variant.constants,
+    workgroups: [Math.ceil(columns / variant.columns), Math.ceil(rows / variant.rows)],
+  });
+}
 
 /**
  * y f32 [T, N] = x f32 [T, K] W[N, K]^T, plus bias [N] and residual f32 [T, N] where given; W and bias are elem.
@@ -34,11 +66,12 @@ export function linearForward(
     outputs % 2 === 0;
   const expected = "x [T, K], weight [N, K], bias [N], residual, y [T, N] with even K and N";
   check(ok, "linear_forward", expected, { x, weight, bias, residual, y });
-  rec.dispatch(linear, "linear_forward", {
+  dispatchProduct(rec, "linear_forward", {
+    rows,
+    columns: outputs,
     params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0 },
     // A binding must hold some tensor even where it is not read.
     buffers: { x, weight, bias: bias ?? weight, residual: residual ?? x, y },
-    workgroups: groups(rows, outputs),
   });
 }
 
@@ -64,10 +97,11 @@ export function linearLogits(
     weight,
     logits,
   });
-  rec.dispatch(linear, "linear_logits", {
+  dispatchProduct(rec, "linear_logits", {
+    rows: tokens,
+    columns: rows,
     params: { rows: tokens, inputs, outputs: rows, row0 },
     buffers: { x, weight, logits },
-    workgroups: groups(tokens, rows),
   });
 }
 
@@ -86,10 +120,11 @@ export function linearBackwardInput(
   }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_input", dx, dy, weight, row0, { dy, weight, dx });
-  rec.dispatch(linear, "linear_backward_input", {
+  dispatchProduct(rec, "linear_backward_input", {
+    rows,
+    columns: inputs,
     params: { rows, inputs, outputs, row0, accumulate: accumulate ? 1 : 0 },
     buffers: { dy, weight, dx },
-    workgroups: groups(rows, inputs),
   });
 }
 
@@ -102,10 +137,11 @@ export function linearBackwardWeight(
   { x, dy, dweight, row0 = 0 }: { x: Tensor; dy: Tensor; dweight: Tensor; row0?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_weight", x, dy, dweight, row0, { x, dy, dweight });
-  rec.dispatch(linear, "linear_backward_weight", {
+  dispatchProduct(rec, "linear_backward_weight", {
+    rows: outputs,
+    columns: inputs,
     params: { rows, inputs, outputs, row0 },
     buffers: { x, dy, dweight },
-    workgroups: groups(outputs, inputs),
   });
 }
 
@@ -138,7 +174,7 @@ export function linearBackwardBias(rec: Recorder, { dy, dbias }: { dy: Tensor; d
     dy,
     dbias,
   });
-  rec.dispatch(linear, "linear_backward_bias", {
+  rec.dispatch(baseline, "linear_backward_bias", {
     params: { rows, outputs },
     buffers: { dy, dbias },
     workgroups: [Math.ceil(outputs / BIAS_COLUMNS)],

@@ -14,7 +14,7 @@ const FLAGS = ["disable-dawn-features=lazy_clear_resource_on_first_use,timestamp
 const instances: GPU[] = [];
 
 /** Opens the adapter whose name contains `name`, the first one without. */
-export async function openGpu(name?: string): Promise<Gpu> {
+export async function openGpu(name?: string, tier?: string): Promise<Gpu> {
   const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
   instances.push(instance);
   let adapter: GPUAdapter | null;
@@ -27,5 +27,5 @@ export async function openGpu(name?: string): Promise<Gpu> {
       { cause: error },
     );
   }
-  return Gpu.open(adapter);
+  return Gpu.open(adapter, tier);
 }

@@ -2,7 +2,7 @@ import { GpuUnavailableError } from "../errors.ts";
 import { Gpu } from "../gpu/gpu.ts";
 
 /** Opens the adapter that a browser or Deno chooses; `name`, if given, must be part of its name. */
-export async function openGpu(name?: string): Promise<Gpu> {
+export async function openGpu(name?: string, tier?: string): Promise<Gpu> {
   if (!navigator.gpu) {
     throw new GpuUnavailableError(
       "expected WebGPU (navigator.gpu), got none; use Deno 2.9 or newer, or a browser that has it, over https or localhost",
@@ -14,5 +14,5 @@ export async function openGpu(name?: string): Promise<Gpu> {
       `expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`,
     );
   }
-  return Gpu.open(adapter);
+  return Gpu.open(adapter, tier);
 }

@@ -3,20 +3,28 @@ import { expect } from "vitest";
 import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Tensor, type DType, type Storage } from "../../src/gpu/tensor.ts";
+import { TIERS, type Tier } from "../../src/gpu/tier.ts";
 import { openGpu } from "../../src/runtime/open-gpu.ts";
 
-let shared: Promise<Gpu> | undefined;
+const devices = new Map<Tier | undefined, Promise<Gpu>>();
 
-/** The device of this test file, closed after its last test. */
-export function testGpu(): Promise<Gpu> {
-  return (shared ??= openGpu());
+/** The devices of this test file, one for each tier asked for (default: the best), closed after its last test. */
+export function testGpu(tier?: Tier): Promise<Gpu> {
+  let device = devices.get(tier);
+  if (!device) devices.set(tier, (device = openGpu(undefined, tier)));
+  return device;
 }
 
 afterAll(async () => {
-  if (!shared) return;
-  (await shared).dispose();
-  shared = undefined;
+  for (const device of devices.values()) (await device).dispose();
+  devices.clear();
 });
+
+/** The kernel tiers that this adapter has. */
+export async function tiersHere(): Promise<Tier[]> {
+  const { tier } = await testGpu();
+  return TIERS.slice(0, TIERS.indexOf(tier) + 1);
+}
 
 export const STORAGES: Storage[] = ["f32", "bf16"];
 

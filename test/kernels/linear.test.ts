@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import * as kernel from "../../src/kernels/linear.ts";
+import type { Tier } from "../../src/gpu/tier.ts";
 import * as twin from "../../src/reference/linear.ts";
-import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
+import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu, tiersHere } from "../helpers/gpu.ts";
 
 /** |got - want| against the sum of the terms' magnitudes: the bound that rounding obeys, outliers or not. */
 function expectRounded(got: Float32Array, want: Float64Array, magnitude: Float64Array): void {
@@ -24,9 +25,11 @@ const SHAPES = [
   { rows: 5, inputs: 146, outputs: 18 },
 ];
 
-describe.each(STORAGES)("linear in %s", (storage) => {
+const CASES = (await tiersHere()).flatMap((tier) => STORAGES.map((storage) => ({ tier, storage })));
+
+describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
   test.each(SHAPES)("forward $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {
-    const gpu = await testGpu();
+    const gpu = await testGpu(tier);
     const x = outliers(1, rows * inputs);
     const weight = stored(randn(2, outputs * inputs), storage);
     const bias = stored(randn(3, outputs), storage);
@@ -71,7 +74,7 @@ describe.each(STORAGES)("linear in %s", (storage) => {
   });
 
   test.each(SHAPES)("backward $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {
-    const gpu = await testGpu();
+    const gpu = await testGpu(tier);
     const rec = gpu.recorder();
     const shape = { inputs, outputs };
     const x = outliers(1, rows * inputs);
@@ -122,7 +125,7 @@ describe.each(STORAGES)("linear in %s", (storage) => {
   });
 
   test("an odd vocabulary in chunks is the vocabulary whole", async () => {
-    const gpu = await testGpu();
+    const gpu = await testGpu(tier);
     const rec = gpu.recorder();
     const [rows, inputs, vocabulary] = [9, 12, 103];
     const x = randn(1, rows * inputs);
@@ -167,7 +170,7 @@ describe.each(STORAGES)("linear in %s", (storage) => {
   });
 
   test("a row has the same bits alone and anywhere in a batch", async () => {
-    const gpu = await testGpu();
+    const gpu = await testGpu(tier);
     const rec = gpu.recorder();
     const [rows, inputs, outputs] = [67, 94, 70];
     const x = outliers(1, rows * inputs);
@@ -226,3 +229,29 @@ test("shapes that do not fit are named", async () => {
     /V >= 7/,
   );
 });
+
+// What one adapter sampled with subgroups, another verifies without.
+test.skipIf(!(await tiersHere()).includes("subgroups"))(
+  "the subgroups' bits are the baseline's [skipped without subgroups of 8 or more]",
+  async () => {
+    const [rows, inputs, outputs] = [37, 102, 90];
+    const run = async (tier: Tier) => {
+      const gpu = await testGpu(tier);
+      const rec = gpu.recorder();
+      const x = gpu.upload(outliers(1, rows * inputs), [rows, inputs], "f32");
+      const dy = gpu.upload(outliers(2, rows * outputs), [rows, outputs], "f32");
+      const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "bf16");
+      const bias = gpu.upload(randn(4, outputs), [outputs], "bf16");
+      const y = gpu.empty([rows, outputs], "f32");
+      const logits = gpu.empty([rows, 33], "f32");
+      const dx = gpu.empty([rows, inputs], "f32");
+      const dweight = gpu.zeros([outputs, inputs], "f32");
+      kernel.linearForward(rec, { x, weight, bias, residual: dy, y });
+      kernel.linearLogits(rec, { x, weight, row0: 31, rows: 33, logits });
+      kernel.linearBackwardInput(rec, { dy, weight, dx, accumulate: false });
+      kernel.linearBackwardWeight(rec, { x, dy, dweight });
+      return Promise.all([y, logits, dx, dweight].map((tensor) => gpu.readF32(tensor)));
+    };
+    expect(await run("subgroups")).toEqual(await run("baseline"));
+  },
+);

@@ -1,0 +1,158 @@
+enable subgroups;
+
+// The linear layer where invocations of a subgroup can read each other's registers: the entry points and the order of every
+// sum are those of linear.wgsl, and so are the bits.
+//
+// Parallelisation: an invocation computes 16 rows x 4 columns, a workgroup of LANES invocations 16 rows x 4 LANES columns. What
+// a step of the sum needs of the 16 rows is loaded once by a subgroup, two numbers to an invocation, and handed round: 6
+// loads for 64 multiply-adds, where linear.wgsl has 16. Subgroups of 8 invocations or more of any size will do, because the
+// rows are always held by the first 8.
+
+override LANES = 32u; // the host sets the adapter's smallest size of a subgroup
+const HELD = 8u; // rows that one load of a subgroup brings
+const ROWS = 2u * HELD;
+const PAIRS = 2u; // pairs of columns of an invocation, LANES apart
+
+// Row r of an invocation's tile.
+alias Columns = array<vec2<f32>, PAIRS>;
+alias Tile = array<Columns, ROWS>;
+
+// First row and first pair of columns of this invocation's tile.
+fn tile_origin(wid: vec3<u32>, lane: u32) -> vec2<u32> {
+  return vec2(wid.y * ROWS, wid.x * LANES * PAIRS + lane);
+}
+
+// Where the invocation finds the rows that it loads for its subgroup; a tile that reaches over an edge repeats the last.
+fn held_rows(first: u32, lane: u32, end: u32) -> vec2<u32> {
+  return min(first + lane % HELD + vec2(0u, HELD), vec2(end - 1u));
+}
+
+// ---- forward -------------------------------------------------------------------------------------------------------
+
+const RUN = 16u; // pairs
+
+// Adds the product of a pair of x with the pairs of W's rows: two terms of the sum, first to each other.
+fn add_pairs(sum: ptr<function, Columns>, a: vec2<f32>, even: Columns, odd: Columns) {
+  for (var j = 0u; j < PAIRS; j++) {
+    (*sum)[j] += fma(vec2(a.y), odd[j], a.x * even[j]);
+  }
+}
+
+fn product(origin: vec2<u32>, lane: u32) -> Tile {
+  let pairs = params.inputs / 2u;
+  let x_at = held_rows(origin.x, lane, params.rows) * pairs;
+  var weight_at: array<vec2<u32>, PAIRS>;
+  for (var j = 0u; j < PAIRS; j++) {
+    let columns = min(2u * (origin.y + j * LANES) + vec2(0u, 1u), vec2(params.outputs - 1u));
+    weight_at[j] = (params.row0 + columns) * pairs;
+  }
+
+  var total: Tile;
+  for (var start = 0u; start < pairs; start += RUN) {
+    var tile = Tile();
+    for (var p = start; p < min(start + RUN, pairs); p++) {
+      let low = x[x_at.x + p];
+      let high = x[x_at.y + p];
+      var even: Columns;
+      var odd: Columns;
+      for (var j = 0u; j < PAIRS; j++) {
+        let w = transpose(mat2x2(unpack(weight[weight_at[j].x + p]), unpack(weight[weight_at[j].y + p])));
+        even[j] = w[0];
+        odd[j] = w[1];
+      }
+      for (var r = 0u; r < HELD; r++) {
+        add_pairs(&tile[r], subgroupShuffle(low, r), even, odd);
+        add_pairs(&tile[HELD + r], subgroupShuffle(high, r), even, odd);
+      }
+    }
+    for (var r = 0u; r < ROWS; r++) {
+      for (var j = 0u; j < PAIRS; j++) { total[r][j] += tile[r][j]; }
+    }
+  }
+  return total;
+}
+
+@compute @workgroup_size(LANES)
+fn linear_forward(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let origin = tile_origin(wid, lid.x);
+  let tile = product(origin, lane);
+  for (var r = 0u; r < ROWS; r++) {
+    for (var j = 0u; j < PAIRS; j++) { store_y(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn linear_logits(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let origin = tile_origin(wid, lid.x);
+  let tile = product(origin, lane);
+  for (var r = 0u; r < ROWS; r++) {
+    for (var j = 0u; j < PAIRS; j++) { store_logits(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  }
+}
+
+// ---- backward ------------------------------------------------------------------------------------------------------
+
+// Adds one term of the sum: a number of each of the 16 rows, held by the subgroup, times the invocation's columns.
+fn add_term(tile: ptr<function, Tile>, low: f32, high: f32, columns: Columns) {
+  for (var r = 0u; r < HELD; r++) {
+    let a = subgroupShuffle(low, r);
+    let b = subgroupShuffle(high, r);
+    for (var j = 0u; j < PAIRS; j++) {
+      (*tile)[r][j] = fma(vec2(a), columns[j], (*tile)[r][j]);
+      (*tile)[HELD + r][j] = fma(vec2(b), columns[j], (*tile)[HELD + r][j]);
+    }
+  }
+}
+
+// Tile of dx: rows of dy x columns of W, summed over the rows of W.
+@compute @workgroup_size(LANES)
+fn linear_backward_input(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let origin = tile_origin(wid, lid.x);
+  let pairs = params.inputs / 2u;
+  let dy_at = held_rows(origin.x, lane, params.rows) * params.outputs;
+  var tile: Tile;
+  for (var n = 0u; n < params.outputs; n++) {
+    var columns: Columns;
+    for (var j = 0u; j < PAIRS; j++) {
+      columns[j] = unpack(weight[(params.row0 + n) * pairs + min(origin.y + j * LANES, pairs - 1u)]);
+    }
+    add_term(&tile, dy[dy_at.x + n], dy[dy_at.y + n], columns);
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    for (var j = 0u; j < PAIRS; j++) { store_dx(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  }
+}
+
+// Tile of dweight: columns of dy x columns of x, summed over their rows.
+@compute @workgroup_size(LANES)
+fn linear_backward_weight(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let origin = tile_origin(wid, lid.x);
+  let pairs = params.inputs / 2u;
+  let dy_at = held_rows(origin.x, lane, params.outputs);
+  var tile: Tile;
+  for (var t = 0u; t < params.rows; t++) {
+    var columns: Columns;
+    for (var j = 0u; j < PAIRS; j++) { columns[j] = x[t * pairs + min(origin.y + j * LANES, pairs - 1u)]; }
+    let at = t * params.outputs;
+    add_term(&tile, dy[at + dy_at.x], dy[at + dy_at.y], columns);
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    for (var j = 0u; j < PAIRS; j++) { add_to_dweight(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  }
+}

@@ -11,9 +11,12 @@
 //   attention_dkv       dk, dv       overwritten: sum_i ds_ij q_i and sum_i p_ij dout_i over the later rows of the sequence
 //
 // Parallelisation: an invocation keeps a tile of queries in registers, ROWS neighbouring rows x HEADS heads that share a key
-// head, and loads each key and value once for all of them. Neighbouring invocations are neighbouring tiles of rows; in
+// head, and takes each key and value once for all of them. Neighbouring invocations are neighbouring tiles of rows; in
 // attention_paged, where rows are of different sequences, neighbouring key heads of one row. attention_dkv keeps KEYS
 // neighbouring keys of one key head instead. dq and dkv are separate passes because there are no float atomics.
+//
+// How a row of the other side comes to a tile is in lib/attention-own.wgsl, where each invocation loads it for itself, and in
+// lib/attention-shared.wgsl, where a subgroup loads it once; the host puts one of them in front. Either gives the same bits.
 //
 // Both forward entry points take keys in fours, counted from the sequence's first, through the same function, and a key
 // that a query may not see changes none of its numbers: a query has the same bits in training and in the engine, whatever
@@ -70,7 +73,7 @@ fn key_base(row: u32, kv_head: u32) -> u32 { return (row * params.kv_heads + kv_
 
 // ---- rows in registers ---------------------------------------------------------------------------------------------
 
-// The last row loaded from each of q, k, v and dout.
+// The last row taken from each of q, k, v and dout.
 var<private> q_row: Row;
 var<private> k_row: Row;
 var<private> v_row: Row;
@@ -167,14 +170,6 @@ fn load_queries() {
   }
 }
 
-// A tile's rows are of one sequence or of several: one past the last of its rows that are of the same one as `row`.
-fn run_end(row: u32) -> u32 {
-  let end = min(first_row + ROWS, params.rows);
-  var next = row + 1u;
-  while (next < end && starts[next] == starts[row]) { next++; }
-  return next;
-}
-
 // ---- forward -------------------------------------------------------------------------------------------------------
 
 // The running softmax of each query: the largest score so far, the sum of exponentials and of weighted values relative to it.
@@ -187,13 +182,16 @@ fn begin_softmax() {
   for (var n = 0u; n < QUERIES; n++) { largest[n] = LOWEST; }
 }
 
-// Takes in `count` keys, at most four, at these places of k and v. Query n sees the first visible[n] of them.
-fn attend(at: vec4<u32>, count: u32, visible: array<u32, QUERIES>) {
-  var weights: array<vec4<f32>, QUERIES>;
-  for (var i = 0u; i < count; i++) {
-    load_k(at[i]);
-    for (var n = 0u; n < QUERIES; n++) { weights[n] = select(weights[n], vec4(dot_rows(query[n], k_row)), FOUR == vec4(i)); }
-  }
+// The scores of four keys for each query, then their weights.
+var<private> weights: array<vec4<f32>, QUERIES>;
+
+// The scores of key i of the four, which is in k_row.
+fn score(i: u32) {
+  for (var n = 0u; n < QUERIES; n++) { weights[n] = select(weights[n], vec4(dot_rows(query[n], k_row)), FOUR == vec4(i)); }
+}
+
+// From scores to weights: query n sees the first visible[n] of the four keys.
+fn weigh(visible: array<u32, QUERIES>) {
   for (var n = 0u; n < QUERIES; n++) {
     let is_visible = FOUR < vec4(visible[n]);
     let s = select(vec4(LOWEST), weights[n], is_visible);
@@ -204,10 +202,11 @@ fn attend(at: vec4<u32>, count: u32, visible: array<u32, QUERIES>) {
     sum[n] = fma(sum[n], shrink, (weights[n].x + weights[n].y) + (weights[n].z + weights[n].w));
     sum_values[n] = scaled(sum_values[n], shrink);
   }
-  for (var i = 0u; i < count; i++) {
-    load_v(at[i]);
-    for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][i]); }
-  }
+}
+
+// Adds the value of key i of the four, which is in v_row.
+fn add_value(i: u32) {
+  for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][i]); }
 }
 
 fn store_out() {
@@ -228,21 +227,32 @@ fn store_out() {
 
 @compute @workgroup_size(GROUP)
 fn attention_forward(@builtin(global_invocation_id) gid: vec3<u32>) {
+  enter();
   place_tile(gid.x, gid.y);
-  if (first_row >= params.rows) { return; }
   begin_softmax();
-  var row = first_row;
-  while (row < min(first_row + ROWS, params.rows)) {
-    let end = run_end(row);
-    for (var j = starts[row]; j < end; j += 4u) {
+  // The tile's rows are of one sequence or of several: each in turn, the last one first.
+  let first = first_of_tiles(starts[row_of(0u)]);
+  var end = last_of_tiles(row_of(QUERIES - 1u)) + 1u;
+  while (end > first) {
+    let start = starts[end - 1u];
+    for (var j = start; j < end; j += 4u) {
+      let count = min(4u, end - j);
+      for (var i = 0u; i < count; i++) {
+        take_k(key_base(j + i, kv_head));
+        score(i);
+      }
       var visible: array<u32, QUERIES>;
       for (var n = 0u; n < QUERIES; n++) {
-        let i = row_of(n);
-        visible[n] = select(0u, i + 1u - j, j <= i && i < end);
+        let row = row_of(n);
+        visible[n] = select(0u, row + 1u - j, starts[row] == start && j <= row);
       }
-      attend(((j + FOUR) * params.kv_heads + kv_head) * HEAD_PAIRS, min(4u, end - j), visible);
+      weigh(visible);
+      for (var i = 0u; i < count; i++) {
+        take_v(key_base(j + i, kv_head));
+        add_value(i);
+      }
     }
-    row = end;
+    end = start;
   }
   for (var n = 0u; n < QUERIES; n++) {
     if (is_stored(n)) { lse[row_of(n) * params.heads + head_of(n)] = largest[n] + log_f32(sum[n]); }
@@ -272,9 +282,17 @@ fn attention_paged(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
         entry++;
       }
     }
+    for (var i = 0u; i < count; i++) {
+      load_k(key_base(rows[i], kv_head));
+      score(i);
+    }
     var visible: array<u32, QUERIES>;
     for (var n = 0u; n < QUERIES; n++) { visible[n] = count; }
-    attend((rows * params.kv_heads + kv_head) * HEAD_PAIRS, count, visible);
+    weigh(visible);
+    for (var i = 0u; i < count; i++) {
+      load_v(key_base(rows[i], kv_head));
+      add_value(i);
+    }
   }
   store_out();
 }
@@ -297,8 +315,8 @@ var<private> query_delta: array<f32, QUERIES>;
 
 @compute @workgroup_size(GROUP)
 fn attention_dq(@builtin(global_invocation_id) gid: vec3<u32>) {
+  enter();
   place_tile(gid.x, gid.y);
-  if (first_row >= params.rows) { return; }
   load_queries();
   for (var i = 0u; i < params.tile; i++) {
     load_dout(query_base(row_of(i), head_of(i)));
@@ -312,20 +330,16 @@ fn attention_dq(@builtin(global_invocation_id) gid: vec3<u32>) {
     query_delta[QUERIES - 1u] = saved_delta[row_of(i) * params.heads + head_of(i)];
   }
 
-  var row = first_row;
-  while (row < min(first_row + ROWS, params.rows)) {
-    let end = run_end(row);
-    for (var j = starts[row]; j < end; j++) {
-      load_k(key_base(j, kv_head));
-      load_v(key_base(j, kv_head));
-      for (var n = 0u; n < QUERIES; n++) {
-        let i = row_of(n);
-        let weight = select(0.0, exp_f32(dot_rows(query[n], k_row) - query_lse[n]), j <= i && i < end);
-        let ds = weight * (dot_rows(d_out[n], v_row) - query_delta[n]) * params.scale;
-        d_query[n] = add_scaled(d_query[n], k_row, ds);
-      }
+  let last = last_of_tiles(row_of(QUERIES - 1u)) + 1u;
+  for (var j = first_of_tiles(starts[row_of(0u)]); j < last; j++) {
+    take_k(key_base(j, kv_head));
+    take_v(key_base(j, kv_head));
+    for (var n = 0u; n < QUERIES; n++) {
+      let row = row_of(n);
+      let weight = select(0.0, exp_f32(dot_rows(query[n], k_row) - query_lse[n]), starts[row] <= j && j <= row);
+      let ds = weight * (dot_rows(d_out[n], v_row) - query_delta[n]) * params.scale;
+      d_query[n] = add_scaled(d_query[n], k_row, ds);
     }
-    row = end;
   }
 
   for (var i = 0u; i < params.tile; i++) {
@@ -348,12 +362,11 @@ var<private> d_value: array<Row, KEYS>;
 
 @compute @workgroup_size(GROUP)
 fn attention_dkv(@builtin(global_invocation_id) gid: vec3<u32>) {
+  enter();
   first_row = gid.x * KEYS;
   kv_head = gid.y;
-  if (first_row >= params.rows) { return; }
-  let tile_end = min(first_row + KEYS, params.rows);
   for (var i = 0u; i < params.tile; i++) {
-    let at = key_base(min(first_row + i, tile_end - 1u), kv_head);
+    let at = key_base(min(first_row + i, params.rows - 1u), kv_head);
     load_k(at);
     load_v(at);
     for (var n = 0u; n < KEYS - 1u; n++) {
@@ -363,34 +376,33 @@ fn attention_dkv(@builtin(global_invocation_id) gid: vec3<u32>) {
     key[KEYS - 1u] = scaled(k_row, params.scale);
     value[KEYS - 1u] = v_row;
   }
+  var key_end: array<u32, KEYS>;
+  for (var n = 0u; n < KEYS; n++) { key_end[n] = ends[min(first_row + n, params.rows - 1u)]; }
 
-  // The tile's keys are of one sequence or of several; each is seen by its own row and the later ones of its sequence.
+  // A key is seen by its own row and the later ones of its sequence.
+  let first = first_of_tiles(min(first_row, params.rows - 1u));
+  let last = last_of_tiles(key_end[KEYS - 1u]);
   let group = params.heads / params.kv_heads;
-  var row = first_row;
-  while (row < tile_end) {
-    let end = ends[row];
-    for (var head = kv_head * group; head < (kv_head + 1u) * group; head++) {
-      for (var i = row; i < end; i++) {
-        load_q(query_base(i, head));
-        load_dout(query_base(i, head));
-        let row_lse = saved_lse[i * params.heads + head];
-        let row_delta = saved_delta[i * params.heads + head];
-        for (var n = 0u; n < KEYS; n++) {
-          let j = first_row + n;
-          let weight = select(0.0, exp_f32(dot_rows(key[n], q_row) - row_lse), row <= j && j <= i);
-          let ds = weight * (dot_rows(value[n], dout_row) - row_delta) * params.scale;
-          d_key[n] = add_scaled(d_key[n], q_row, ds);
-          d_value[n] = add_scaled(d_value[n], dout_row, weight);
-        }
+  for (var head = kv_head * group; head < (kv_head + 1u) * group; head++) {
+    for (var i = first; i < last; i++) {
+      take_q(query_base(i, head));
+      take_dout(query_base(i, head));
+      let row_lse = saved_lse[i * params.heads + head];
+      let row_delta = saved_delta[i * params.heads + head];
+      for (var n = 0u; n < KEYS; n++) {
+        let j = first_row + n;
+        let weight = select(0.0, exp_f32(dot_rows(key[n], q_row) - row_lse), j <= i && i < key_end[n]);
+        let ds = weight * (dot_rows(value[n], dout_row) - row_delta) * params.scale;
+        d_key[n] = add_scaled(d_key[n], q_row, ds);
+        d_value[n] = add_scaled(d_value[n], dout_row, weight);
       }
     }
-    row = end;
   }
 
   for (var i = 0u; i < params.tile; i++) {
     let at = key_base(first_row + i, kv_head);
     for (var j = 0u; j < params.chunks; j++) {
-      if (first_row + i < tile_end) {
+      if (first_row + i < params.rows) {
         for (var p = 0u; p < CHUNK; p++) {
           dk[at + j * CHUNK + p] = d_key[0][0][p];
           dv[at + j * CHUNK + p] = d_value[0][0][p];

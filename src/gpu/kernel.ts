@@ -8,13 +8,14 @@ export interface Kernel {
   readonly source: string;
   /** Texts of shaders/lib files, joined in front of the source. */
   readonly includes: readonly string[];
-  /** Directives of the source, taken out of it. */
-  readonly enables: readonly string[];
+  /** Taken out of the texts, for they come first. */
+  readonly directives: readonly string[];
   /** Names of the variables with elem storage, that is, declared as array<pair>. */
   readonly pairs: ReadonlySet<string>;
 }
 
-const ENABLE = /^enable .*;/gm;
+/** WGSL wants these in front of everything else. */
+const DIRECTIVE = /^(enable|diagnostic)\b.*;/gm;
 
 export function defineKernel({
   name,
@@ -25,12 +26,16 @@ export function defineKernel({
   source: string;
   includes?: string[];
 }): Kernel {
-  const text = [...includes, source].join("\n");
-  const declarations = text.matchAll(/var<storage[^>]*>\s*(\w+)\s*:\s*array<pair>/g);
-  const pairs = new Set(Array.from(declarations, (match) => match[1]!));
-  // WGSL wants them in front of everything else, and so of what the host puts there.
-  const enables = Array.from(source.matchAll(ENABLE), ([directive]) => directive);
-  return { name, source: source.replaceAll(ENABLE, ""), includes, enables, pairs };
+  const texts = [...includes, source];
+  const declarations = texts.join("\n").matchAll(/var<storage[^>]*>\s*(\w+)\s*:\s*array<pair>/g);
+  const without = (text: string) => text.replaceAll(DIRECTIVE, "");
+  return {
+    name,
+    source: without(source),
+    includes: includes.map(without),
+    directives: texts.flatMap((text) => Array.from(text.matchAll(DIRECTIVE), ([directive]) => directive)),
+    pairs: new Set(Array.from(declarations, (match) => match[1]!)),
+  };
 }
 
 const PRELUDES: Record<Storage, string> = {
@@ -54,7 +59,7 @@ fn pack(v: vec2<f32>) -> pair {
 
 /** What the host puts in front of a kernel's own text: directives, the storage of elem tensors, the includes. */
 export const preamble = (kernel: Kernel, storage: Storage): string =>
-  `${kernel.enables.join("\n")}${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
+  `${kernel.directives.join("\n")}${PRELUDES[storage]}${kernel.includes.join("\n")}\n`;
 
 /** A kernel compiled for one storage: its module and what the WGSL says of its variables. */
 export interface Module {

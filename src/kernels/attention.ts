@@ -1,7 +1,10 @@
 import log from "../../shaders/lib/log.wgsl" with { type: "text" };
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import own from "../../shaders/lib/attention-own.wgsl" with { type: "text" };
+import shared from "../../shaders/lib/attention-shared.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -9,6 +12,8 @@ import { check, hasShape } from "./check.ts";
 
 const GROUP = 32;
 const LARGEST_HEAD = 256;
+/** Above it, unrolled rows take too long to compile to be handed round in a subgroup. */
+const LARGEST_SHARED_HEAD = 64;
 
 /** How an invocation uses its registers (shaders/attention.wgsl): constants of the kernel. */
 interface Tile {
@@ -47,12 +52,14 @@ function chunkOf(pairs: number): number {
 
 const kernels = new Map<string, Kernel>();
 
-function attention({ chunk, chunks, rows, heads, keys }: Tile): Kernel {
+function attention(gpu: Gpu, { chunk, chunks, rows, heads, keys }: Tile): Kernel {
+  const rowsFrom = gpu.tier !== "baseline" && 2 * chunk * chunks <= LARGEST_SHARED_HEAD ? shared : own;
   const constants = `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const ROWS = ${rows}u; const HEADS = ${heads}u; const KEYS = ${keys}u;`;
-  let kernel = kernels.get(constants);
+  const key = rowsFrom + constants;
+  let kernel = kernels.get(key);
   if (!kernel) {
-    kernel = defineKernel({ name: "attention", source, includes: [exp, log, index, constants] });
-    kernels.set(constants, kernel);
+    kernel = defineKernel({ name: "attention", source, includes: [exp, log, index, constants, rowsFrom] });
+    kernels.set(key, kernel);
   }
   return kernel;
 }
@@ -110,7 +117,7 @@ export function attentionForward(
     lse,
   });
   const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), Infinity);
-  rec.dispatch(attention(tile), "attention_forward", {
+  rec.dispatch(attention(rec.gpu, tile), "attention_forward", {
     params: { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks, tile: tile.rows * tile.heads },
     buffers: { q, k, v, starts, out, lse },
     workgroups: queryGroups(tile, rows, heads, kvHeads),
@@ -166,7 +173,7 @@ export function attentionPaged(
     positions,
   });
   const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), 1);
-  rec.dispatch(attention(tile), "attention_paged", {
+  rec.dispatch(attention(rec.gpu, tile), "attention_paged", {
     params: {
       rows,
       heads,
@@ -234,7 +241,7 @@ export function attentionBackward(
     tensors,
   );
   const tile = tileFor(headDim, heads / kvHeads, queryTileBackward(headDim), Infinity);
-  const kernel = attention(tile);
+  const kernel = attention(rec.gpu, tile);
   const params = { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks };
   rec.dispatch(kernel, "attention_delta", {
     params,

@@ -3,12 +3,13 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
+import type { Tier } from "../../src/gpu/tier.ts";
 import { attentionBackward, attentionForward, attentionPaged } from "../../src/kernels/attention.ts";
 import { kvCacheWrite } from "../../src/kernels/kv-cache.ts";
 import * as twin from "../../src/reference/attention.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { verifyAttention } from "../../src/verify/kernel-cases.ts";
-import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
+import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu, tiersHere } from "../helpers/gpu.ts";
 
 interface Case {
   /** Of the packed sequences. */
@@ -41,8 +42,8 @@ function inputs(c: Case, storage: Storage) {
   };
 }
 
-async function upload(c: Case, { q, k, v, dout }: ReturnType<typeof inputs>, storage: Storage) {
-  const gpu = await testGpu();
+async function upload(c: Case, { q, k, v, dout }: ReturnType<typeof inputs>, storage: Storage, tier?: Tier) {
+  const gpu = await testGpu(tier);
   const [queries, keys] = [
     [total(c), c.heads, c.headDim],
     [total(c), c.kvHeads, c.headDim],
@@ -60,9 +61,9 @@ async function upload(c: Case, { q, k, v, dout }: ReturnType<typeof inputs>, sto
 }
 
 /** Runs both passes; the outputs are in guarded buffers. */
-async function run(c: Case, values: ReturnType<typeof inputs>, storage: Storage) {
-  const gpu = await testGpu();
-  const { dout, ends, ...tensors } = await upload(c, values, storage);
+async function run(c: Case, values: ReturnType<typeof inputs>, storage: Storage, tier?: Tier) {
+  const gpu = await testGpu(tier);
+  const { dout, ends, ...tensors } = await upload(c, values, storage, tier);
   const { q, k, v } = tensors;
   const out = guarded(gpu, q.shape, "f32");
   const lse = guarded(gpu, [total(c), c.heads], "f32");
@@ -130,6 +131,16 @@ describe.each(STORAGES)("attention in %s", (storage) => {
     },
   );
 });
+
+test.skipIf((await tiersHere()).length === 1)(
+  "subgroups give the baseline's bits [skipped where the baseline is all there is]",
+  async () => {
+    for (const c of CASES) {
+      const values = inputs(c, "bf16");
+      expect(await run(c, values, "bf16", "subgroups")).toEqual(await run(c, values, "bf16", "baseline"));
+    }
+  },
+);
 
 test("a sequence has the same bits, forward and backward, alone and in a batch", async () => {
   const whole: Case = { lengths: [5, 31, 3, 18], heads: 4, kvHeads: 2, headDim: 24 };

@@ -20,6 +20,9 @@ const WANTED_FEATURES: GPUFeatureName[] = ["timestamp-query", "subgroups"];
 /** How long an error waits for the news that the device is lost. */
 const LOSS_DELAY_MS = 100;
 
+/** Passes a promise on that the device will settle; a host whose waiting costs something can see to it meanwhile. */
+export type Rest = <T>(work: Promise<T>) => Promise<T>;
+
 /**
  * A device with its pool of buffers, its compiled kernels and the one recorder through which all work goes.
  * Errors of the device are asynchronous: the first is kept and thrown by the next call that waits or submits.
@@ -33,6 +36,7 @@ export class Gpu {
   timer: Timer | null = null;
 
   readonly #recorder: Recorder;
+  readonly #rest: Rest;
   readonly #modules = new Map<Kernel, Map<Storage, Module>>();
   readonly #pipelines = new Map<Module, Map<string, Pipeline>>();
   readonly #compiling = new Set<Promise<void>>();
@@ -40,10 +44,11 @@ export class Gpu {
   #error: PithError | null = null;
   #disposed = false;
 
-  private constructor(device: GPUDevice, info: GPUAdapterInfo, tier: Tier) {
+  private constructor(device: GPUDevice, info: GPUAdapterInfo, tier: Tier, rest: Rest) {
     this.device = device;
     this.info = info;
     this.tier = tier;
+    this.#rest = rest;
     this.pool = new Pool(device.limits, (size) =>
       device.createBuffer({
         size,
@@ -75,8 +80,14 @@ export class Gpu {
     });
   }
 
-  /** Opens a device on `adapter` with every limit that it offers, and the best kernels that it can run or those of `tier`. */
-  static async open(adapter: GPUAdapter | null, tier?: string): Promise<Gpu> {
+  /**
+   * Opens a device on `adapter` with every limit that it offers, and the best kernels that it can run or those of `tier`.
+   * `rest` is what the host does while it waits for the device.
+   */
+  static async open(
+    adapter: GPUAdapter | null,
+    { tier, rest = (work) => work }: { tier?: string | undefined; rest?: Rest } = {},
+  ): Promise<Gpu> {
     if (!adapter) {
       throw new GpuUnavailableError(
         "expected a WebGPU adapter, got none; install a GPU driver or Mesa's lavapipe, and see `pith doctor`",
@@ -90,7 +101,7 @@ export class Gpu {
     }
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
     const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
-    return new Gpu(device, adapter.info, chosen);
+    return new Gpu(device, adapter.info, chosen, rest);
   }
 
   /** The adapter's name for people. */
@@ -151,34 +162,52 @@ export class Gpu {
   }
 
   async readF32(tensor: Tensor): Promise<Float32Array> {
-    const bytes = await this.#readBytes(tensor);
-    if (tensor.dtype === "f32") return new Float32Array(bytes);
-    if (tensor.dtype === "bf16") return unpackBf16(new Uint16Array(bytes, 0, tensor.size));
-    throw new ShapeError(`readF32: expected f32 or bf16, got ${tensor.dtype}`);
+    const [values] = await this.readAllF32([tensor]);
+    return values!;
+  }
+
+  /** The contents of f32 and bf16 tensors, with one copy and one wait for all of them. */
+  async readAllF32(tensors: readonly Tensor[]): Promise<Float32Array[]> {
+    for (const { dtype } of tensors)
+      if (dtype !== "f32" && dtype !== "bf16") throw new ShapeError(`readF32: expected f32 or bf16, got ${dtype}`);
+    const contents = await this.#readBytes(tensors);
+    return tensors.map(({ dtype, size }, i) =>
+      dtype === "f32" ? new Float32Array(contents[i]!) : unpackBf16(new Uint16Array(contents[i]!, 0, size)),
+    );
   }
 
   async readU32(tensor: Tensor): Promise<Uint32Array> {
-    return new Uint32Array(await this.#readBytes(tensor));
+    const [bytes] = await this.#readBytes([tensor]);
+    return new Uint32Array(bytes!);
   }
 
   /** The tensor's bytes as they lie on the device (bf16: two bytes an element). */
   async readBytes(tensor: Tensor): Promise<Uint8Array> {
-    const bytes = new Uint8Array(await this.#readBytes(tensor));
+    const [content] = await this.#readBytes([tensor]);
+    const bytes = new Uint8Array(content!);
     return tensor.dtype === "bf16" ? bytes.subarray(0, 2 * tensor.size) : bytes;
   }
 
-  async #readBytes(tensor: Tensor): Promise<ArrayBuffer> {
-    const size = tensor.byteLength;
-    if (size === 0) return new ArrayBuffer(0);
+  async #readBytes(tensors: readonly Tensor[]): Promise<ArrayBuffer[]> {
+    const size = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (size === 0) return tensors.map(() => new ArrayBuffer(0));
     this.#recorder.submit();
     const staging = this.device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(tensor.buffer, 0, staging, 0, size);
-    this.device.queue.submit([encoder.finish()]);
-    await this.#wait(staging.mapAsync(GPUMapMode.READ));
-    const bytes = staging.getMappedRange().slice(0);
-    staging.destroy();
-    return bytes;
+    try {
+      const encoder = this.device.createCommandEncoder();
+      let offset = 0;
+      for (const { buffer, byteLength } of tensors) {
+        encoder.copyBufferToBuffer(buffer, 0, staging, offset, byteLength);
+        offset += byteLength;
+      }
+      this.device.queue.submit([encoder.finish()]);
+      await this.#wait(staging.mapAsync(GPUMapMode.READ));
+      const mapped = staging.getMappedRange();
+      offset = 0;
+      return tensors.map(({ byteLength }) => mapped.slice(offset, (offset += byteLength)));
+    } finally {
+      staging.destroy();
+    }
   }
 
   /** Sends what is recorded and resolves when the device has done it. */
@@ -235,7 +264,7 @@ export class Gpu {
   async #wait<T>(work: Promise<T>): Promise<T> {
     let result: T;
     try {
-      result = await Promise.race([work, this.#failed]);
+      result = await this.#rest(Promise.race([work, this.#failed]));
     } catch (error) {
       await Promise.all(this.#compiling);
       // Hosts differ in what comes first, the failure of the work or the loss of the device that explains it.

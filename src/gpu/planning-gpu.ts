@@ -39,6 +39,7 @@ export function planningGpu(onBuffer: (size: number) => void): Gpu {
       for (const tensor of tensors) if (tensor) pool.release(tensor.allocation);
     },
     readF32: () => Promise.resolve(new Float32Array(0)),
+    readAllF32: (tensors: readonly Tensor[]) => Promise.resolve(tensors.map(() => new Float32Array(0))),
     readU32: () => Promise.resolve(new Uint32Array(0)),
   };
   Object.assign(recorder, { gpu });

@@ -27,5 +27,29 @@ export async function openGpu(name?: string, tier?: string): Promise<Gpu> {
       { cause: error },
     );
   }
-  return Gpu.open(adapter, tier);
+  return Gpu.open(adapter, { tier, rest: napping });
+}
+
+const LONGEST_NAP_MS = 0.25;
+const napCell = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Dawn's binding asks the device for news at every turn of the event loop. Unchecked that takes a whole core, which a software
+ * adapter would rather have. The thread sleeps a little at each turn: an eighth of the time waited so far, so that short waits
+ * stay short.
+ */
+async function napping<T>(work: Promise<T>): Promise<T> {
+  const start = performance.now();
+  let settled = false;
+  const nap = () => {
+    if (settled) return;
+    Atomics.wait(napCell, 0, 0, Math.min(LONGEST_NAP_MS, (performance.now() - start) / 8));
+    setImmediate(nap);
+  };
+  setImmediate(nap);
+  try {
+    return await work;
+  } finally {
+    settled = true;
+  }
 }

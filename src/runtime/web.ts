@@ -14,5 +14,5 @@ export async function openGpu(name?: string, tier?: string): Promise<Gpu> {
       `expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`,
     );
   }
-  return Gpu.open(adapter, tier);
+  return Gpu.open(adapter, { tier });
 }

@@ -290,14 +290,17 @@ const TESTS: Record<string, (bench: Bench) => void> = {
   },
 
   rope(b) {
-    const shape = [5, 3, 8];
-    const [x, table, dx] = [b.input(shape, "f32"), b.input([9, 8], "f32"), b.input(shape, "f32")];
+    const [q, k, table] = [b.input([5, 3, 8], "f32"), b.input([5, 1, 8], "f32"), b.input([9, 8], "f32")];
+    const [dq, dk] = [b.input([5, 3, 8], "f32"), b.input([5, 1, 8], "f32")];
     const positions = [0, 8, 3, 3, 7];
-    ropeForward(b.gpu.recorder(), { x: x.tensor, positions: b.indices(positions), table: table.tensor });
-    ropeBackward(b.gpu.recorder(), { dx: dx.tensor, positions: b.indices(positions), table: table.tensor });
-    const want = { positions, table: table.values, heads: 3, headDim: 8 };
-    b.expect(x.tensor, ropeTwin.ropeForward({ x: x.values, ...want }));
-    b.expect(dx.tensor, ropeTwin.ropeBackward({ dx: dx.values, ...want }));
+    const device = { positions: b.indices(positions), table: table.tensor };
+    ropeForward(b.gpu.recorder(), { q: q.tensor, k: k.tensor, ...device });
+    ropeBackward(b.gpu.recorder(), { dq: dq.tensor, dk: dk.tensor, ...device });
+    const want = { positions, table: table.values, headDim: 8 };
+    b.expect(q.tensor, ropeTwin.ropeForward({ x: q.values, heads: 3, ...want }));
+    b.expect(k.tensor, ropeTwin.ropeForward({ x: k.values, heads: 1, ...want }));
+    b.expect(dq.tensor, ropeTwin.ropeBackward({ dx: dq.values, heads: 3, ...want }));
+    b.expect(dk.tensor, ropeTwin.ropeBackward({ dx: dk.values, heads: 1, ...want }));
   },
 
   attention(b) {

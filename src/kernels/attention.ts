@@ -46,6 +46,7 @@ function tileFor(headDim: number, group: number, queries: number, maxRows: numbe
 
 /** Pairs loaded at a time, a divisor of `pairs`. The fewer, the faster to compile; the more, the faster to run. */
 function chunkOf(pairs: number): number {
+  if (pairs <= 8) return pairs;
   const divisors = [1, 2, 3, 4].filter((n) => pairs % n === 0);
   return divisors.find((n) => n > 1 && pairs / n <= 8) ?? divisors.at(-1)!;
 }

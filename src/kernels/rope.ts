@@ -8,34 +8,50 @@ import { check, hasShape } from "./check.ts";
 const kernel = defineKernel({ name: "rope", source, includes: [index] });
 
 const GROUP = 64;
+/** Elements of a head's first half that an invocation rotates (shaders/rope.wgsl). */
+const STEPS = 4;
 
-/** Rotates x f32 [T, H, D] in place by positions u32 [T]; `table` f32 [P, D] is ropeTable(), P above every position. */
+/**
+ * Rotates queries q f32 [T, H, D] and keys k f32 [T, G, D] in place by positions u32 [T]; `table` f32 [P, D] is ropeTable(),
+ * P above every position.
+ */
 export function ropeForward(
   rec: Recorder,
-  { x, positions, table }: { x: Tensor; positions: Tensor; table: Tensor },
+  { q, k, positions, table }: { q: Tensor; k: Tensor; positions: Tensor; table: Tensor },
 ): void {
-  rotate(rec, "rope_forward", x, positions, table, 1);
+  rotate(rec, "rope_forward", q, k, positions, table, 1);
 }
 
-/** Turns the gradient dx f32 [T, H, D] with respect to ropeForward's output, in place, into that with respect to its input. */
+/** Turns dq f32 [T, H, D] and dk f32 [T, G, D], gradients of ropeForward's output, in place into those of its input. */
 export function ropeBackward(
   rec: Recorder,
-  { dx, positions, table }: { dx: Tensor; positions: Tensor; table: Tensor },
+  { dq, dk, positions, table }: { dq: Tensor; dk: Tensor; positions: Tensor; table: Tensor },
 ): void {
-  rotate(rec, "rope_backward", dx, positions, table, -1);
+  rotate(rec, "rope_backward", dq, dk, positions, table, -1);
 }
 
-function rotate(rec: Recorder, op: string, x: Tensor, positions: Tensor, table: Tensor, direction: 1 | -1): void {
-  const [tokens = 0, perToken = 0, headDim = 0] = x.shape;
+function rotate(
+  rec: Recorder,
+  op: string,
+  q: Tensor,
+  k: Tensor,
+  positions: Tensor,
+  table: Tensor,
+  direction: 1 | -1,
+): void {
+  const [tokens = 0, heads = 0, headDim = 0] = q.shape;
+  const [, kvHeads = 0] = k.shape;
   const ok =
-    x.shape.length === 3 &&
+    q.shape.length === 3 &&
     headDim % 2 === 0 &&
+    hasShape(k, tokens, kvHeads, headDim) &&
     hasShape(positions, tokens) &&
     hasShape(table, table.shape[0]!, headDim);
-  check(ok, op, "x [T, H, D] with even D, positions [T], table [P, D]", { x, positions, table });
+  check(ok, op, "q [T, H, D], k [T, G, D] with even D, positions [T], table [P, D]", { q, k, positions, table });
+  const half = headDim / 2;
   rec.dispatch(kernel, "rope", {
-    params: { heads: tokens * perToken, per_token: perToken, half: headDim / 2, direction },
-    buffers: { x, positions, table },
-    workgroups: [Math.ceil(x.size / 2 / GROUP)],
+    params: { tokens, heads, kv_heads: kvHeads, half, direction },
+    buffers: { q, k, positions, table },
+    workgroups: [Math.ceil((tokens * (heads + kvHeads) * Math.ceil(half / STEPS)) / GROUP)],
   });
 }

@@ -89,8 +89,7 @@ export function layerForward(
   const normedK = qkNorm ? normHeads(rawK, "k_norm") : null;
   const q = normedQ?.y ?? rawQ;
   const k = normedK?.y ?? rawK;
-  ropeForward(rec, { x: q, positions, table: rope });
-  ropeForward(rec, { x: k, positions, table: rope });
+  ropeForward(rec, { q, k, positions, table: rope });
 
   const attended = f32(numHeads, headDim);
   const attention = attend({ q, k, v, out: attended, layer });
@@ -205,8 +204,7 @@ export function layerBackward(
     scale: 1 / Math.sqrt(headDim),
   });
   gpu.release(delta, dAttended);
-  ropeBackward(rec, { dx: dq, positions: batch.positions, table: rope });
-  ropeBackward(rec, { dx: dk, positions: batch.positions, table: rope });
+  ropeBackward(rec, { dq, dk, positions: batch.positions, table: rope });
   const headNorm = (name: string, x: Tensor, rstd: Tensor, dy: Tensor) => {
     const dRaw = f32(dy.shape[1]!, headDim);
     rmsnormBackward(rec, {

@@ -35,6 +35,8 @@ test.each(SHAPES)("$tokens x $heads x $headDim", async ({ tokens, heads, headDim
   const rope = { positions, table: f64(table), heads, headDim };
   const want = twin.ropeForward({ x: f64(x), ...rope });
   const wantGrad = twin.ropeBackward({ dx: f64(dy), ...rope });
+  const k = randn(3, tokens * headDim);
+  const wantK = twin.ropeForward({ x: f64(k), ...rope, heads: 1 });
 
   const inputs = {
     positions: gpu.upload(positions, [tokens], "u32"),
@@ -42,18 +44,23 @@ test.each(SHAPES)("$tokens x $heads x $headDim", async ({ tokens, heads, headDim
   };
   const y = guarded(gpu, shape, "f32");
   gpu.write(y.tensor, x);
-  ropeForward(rec, { x: y.tensor, ...inputs });
+  const keys = guarded(gpu, [tokens, 1, headDim], "f32");
+  gpu.write(keys.tensor, k);
+  ropeForward(rec, { q: y.tensor, k: keys.tensor, ...inputs });
   expectClose(
     (await gpu.readF32(y.tensor)).map((v, i) => v / factor(i)),
     want.map((v, i) => v / factor(i)),
     { rtol: 1e-6, atol: 1e-6 },
   );
   await y.expectUntouched();
+  expectClose(await gpu.readF32(keys.tensor), wantK, { rtol: 1e-6, atol: 1e-6 });
+  await keys.expectUntouched();
 
   const dx = guarded(gpu, shape, "f32");
   gpu.write(dx.tensor, dy);
-  ropeBackward(rec, { dx: dx.tensor, ...inputs });
+  ropeBackward(rec, { dq: dx.tensor, dk: keys.tensor, ...inputs });
   expectClose(await gpu.readF32(dx.tensor), wantGrad, { rtol: 1e-6, atol: 1e-6 });
+  expectClose(await gpu.readF32(keys.tensor), k, { rtol: 1e-6, atol: 1e-6 }); // there and back
   await dx.expectUntouched();
 });
 
@@ -76,10 +83,10 @@ test("llama3 scaling keeps short wavelengths and stretches long ones by the fact
 test("shapes that do not fit are named", async () => {
   const gpu = await testGpu();
   const [x, positions] = [gpu.zeros([3, 2, 4], "f32"), gpu.zeros([3], "u32")];
-  expect(() => ropeForward(gpu.recorder(), { x, positions, table: gpu.zeros([5, 6], "f32") })).toThrow(
+  expect(() => ropeForward(gpu.recorder(), { q: x, k: x, positions, table: gpu.zeros([5, 6], "f32") })).toThrow(
     /rope_forward.*table \[5,6\]/,
   );
   expect(() =>
-    ropeForward(gpu.recorder(), { x, positions: gpu.zeros([2], "u32"), table: gpu.zeros([5, 4], "f32") }),
+    ropeForward(gpu.recorder(), { q: x, k: x, positions: gpu.zeros([2], "u32"), table: gpu.zeros([5, 4], "f32") }),
   ).toThrow(ShapeError);
 });

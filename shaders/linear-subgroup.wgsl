@@ -31,28 +31,40 @@ fn held_rows(first: u32, lane: u32, end: u32) -> vec2<u32> {
 
 const RUN = 16u; // pairs
 
-// Adds the product of a pair of x with the pairs of W's rows: two terms of the sum, first to each other.
-fn add_pairs(sum: ptr<function, Columns>, a: vec2<f32>, even: Columns, odd: Columns) {
-  for (var j = 0u; j < PAIRS; j++) {
-    (*sum)[j] += fma(vec2(a.y), odd[j], a.x * even[j]);
+// Adds two terms of the sum, first to each other, for 16 rows held by the subgroup and the invocation's columns.
+fn add_pairs(tile: ptr<function, Tile>, low: vec2<f32>, high: vec2<f32>, even: Columns, odd: Columns) {
+  for (var r = 0u; r < HELD; r++) {
+    let a = subgroupShuffle(low, r);
+    let b = subgroupShuffle(high, r);
+    for (var j = 0u; j < PAIRS; j++) {
+      (*tile)[r][j] += fma(vec2(a.y), odd[j], a.x * even[j]);
+      (*tile)[HELD + r][j] += fma(vec2(b.y), odd[j], b.x * even[j]);
+    }
   }
+}
+
+fn add_tile(total: ptr<function, Tile>, tile: Tile) {
+  for (var r = 0u; r < ROWS; r++) {
+    for (var j = 0u; j < PAIRS; j++) { (*total)[r][j] += tile[r][j]; }
+  }
+}
+
+// Where W's rows for a pair of columns begin.
+fn weight_rows(column_pair: u32) -> vec2<u32> {
+  let columns = min(2u * column_pair + vec2(0u, 1u), vec2(params.outputs - 1u));
+  return (params.row0 + columns) * (params.inputs / 2u);
 }
 
 fn product(origin: vec2<u32>, lane: u32) -> Tile {
   let pairs = params.inputs / 2u;
   let x_at = held_rows(origin.x, lane, params.rows) * pairs;
   var weight_at: array<vec2<u32>, PAIRS>;
-  for (var j = 0u; j < PAIRS; j++) {
-    let columns = min(2u * (origin.y + j * LANES) + vec2(0u, 1u), vec2(params.outputs - 1u));
-    weight_at[j] = (params.row0 + columns) * pairs;
-  }
+  for (var j = 0u; j < PAIRS; j++) { weight_at[j] = weight_rows(origin.y + j * LANES); }
 
   var total: Tile;
   for (var start = 0u; start < pairs; start += RUN) {
     var tile = Tile();
     for (var p = start; p < min(start + RUN, pairs); p++) {
-      let low = x[x_at.x + p];
-      let high = x[x_at.y + p];
       var even: Columns;
       var odd: Columns;
       for (var j = 0u; j < PAIRS; j++) {
@@ -60,14 +72,9 @@ fn product(origin: vec2<u32>, lane: u32) -> Tile {
         even[j] = w[0];
         odd[j] = w[1];
       }
-      for (var r = 0u; r < HELD; r++) {
-        add_pairs(&tile[r], subgroupShuffle(low, r), even, odd);
-        add_pairs(&tile[HELD + r], subgroupShuffle(high, r), even, odd);
-      }
+      add_pairs(&tile, x[x_at.x + p], x[x_at.y + p], even, odd);
     }
-    for (var r = 0u; r < ROWS; r++) {
-      for (var j = 0u; j < PAIRS; j++) { total[r][j] += tile[r][j]; }
-    }
+    add_tile(&total, tile);
   }
   return total;
 }
@@ -96,6 +103,32 @@ fn linear_logits(
   for (var r = 0u; r < ROWS; r++) {
     for (var j = 0u; j < PAIRS; j++) { store_logits(origin.x + r, origin.y + j * LANES, tile[r][j]); }
   }
+}
+
+// The same for two weights at once: the first pair of an invocation's columns is the gate's, the second the same pair of up.
+@compute @workgroup_size(LANES)
+fn linear_swiglu(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_id) lid: vec3<u32>,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let row = wid.y * ROWS;
+  let column_pair = wid.x * LANES + lid.x;
+  let pairs = params.inputs / 2u;
+  let x_at = held_rows(row, lane, params.rows) * pairs;
+  let weight_at = weight_rows(column_pair);
+
+  var total: Tile;
+  for (var start = 0u; start < pairs; start += RUN) {
+    var tile = Tile();
+    for (var p = start; p < min(start + RUN, pairs); p++) {
+      let g = transpose(mat2x2(unpack(weight[weight_at.x + p]), unpack(weight[weight_at.y + p])));
+      let u = transpose(mat2x2(unpack(up_weight[weight_at.x + p]), unpack(up_weight[weight_at.y + p])));
+      add_pairs(&tile, x[x_at.x + p], x[x_at.y + p], Columns(g[0], u[0]), Columns(g[1], u[1]));
+    }
+    add_tile(&total, tile);
+  }
+  for (var r = 0u; r < ROWS; r++) { store_swiglu(row + r, column_pair, total[r][0], total[r][1]); }
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------

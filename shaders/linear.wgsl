@@ -2,6 +2,7 @@
 //
 //   linear_forward           y           overwritten, with residual added if params.has_residual
 //   linear_logits            logits      overwritten: x W[row0 : row0 + outputs]^T, a chunk of the vocabulary
+//   linear_swiglu            gate, up, y overwritten: x W_gate^T, x W_up^T and silu(gate) up, without bias
 //   linear_backward_input    dx          dy W; added to if params.accumulate, otherwise overwritten
 //   linear_backward_weight   dweight     added to: dy^T x
 //   linear_backward_bias     dbias       added to: sum of dy over its rows
@@ -95,33 +96,44 @@ fn add_outer_pair(sum: mat4x4<f32>, rows: mat2x4<f32>, columns: mat2x4<f32>) -> 
   );
 }
 
+fn add_pairs(tile: Tile, x0: mat2x4<f32>, x1: mat2x4<f32>, w0: mat2x4<f32>, w1: mat2x4<f32>) -> Tile {
+  return Tile(
+    add_outer_pair(tile.a, x0, w0),
+    add_outer_pair(tile.b, x0, w1),
+    add_outer_pair(tile.c, x1, w0),
+    add_outer_pair(tile.d, x1, w1),
+  );
+}
+
+fn add_tile(total: Tile, tile: Tile) -> Tile {
+  return Tile(total.a + tile.a, total.b + tile.b, total.c + tile.c, total.d + tile.d);
+}
+
+// Where four rows of x begin, and W's rows for two pairs of columns.
+fn x_rows(first: u32) -> vec4<u32> {
+  return min(first + OFFSETS, vec4(params.rows - 1u)) * (params.inputs / 2u);
+}
+
+fn weight_rows(column_pairs: vec2<u32>) -> vec4<u32> {
+  let columns = min(2u * column_pairs.xxyy + vec4(0u, 1u, 0u, 1u), vec4(params.outputs - 1u));
+  return (params.row0 + columns) * (params.inputs / 2u);
+}
+
 fn product(origin: vec2<u32>) -> Tile {
   let pairs = params.inputs / 2u;
-  let last_row = params.rows - 1u;
-  let x_low = min(origin.x + OFFSETS, vec4(last_row)) * pairs;
-  let x_high = min(origin.x + 4u + OFFSETS, vec4(last_row)) * pairs;
-
-  let last_column = params.outputs - 1u;
-  let columns = 2u * (origin.y + PAIR_OFFSETS);
-  let weight_low = (params.row0 + min(columns.xxyy + vec4(0u, 1u, 0u, 1u), vec4(last_column))) * pairs;
-  let weight_high = (params.row0 + min(columns.zzww + vec4(0u, 1u, 0u, 1u), vec4(last_column))) * pairs;
+  let x_low = x_rows(origin.x);
+  let x_high = x_rows(origin.x + 4u);
+  let columns = origin.y + PAIR_OFFSETS;
+  let weight_low = weight_rows(columns.xy);
+  let weight_high = weight_rows(columns.zw);
 
   var total: Tile;
   for (var start = 0u; start < pairs; start += RUN) {
     var tile = Tile();
     for (var p = start; p < min(start + RUN, pairs); p++) {
-      let x0 = x_pairs(x_low + p);
-      let x1 = x_pairs(x_high + p);
-      let w0 = weight_pairs(weight_low + p);
-      let w1 = weight_pairs(weight_high + p);
-      tile = Tile(
-        add_outer_pair(tile.a, x0, w0),
-        add_outer_pair(tile.b, x0, w1),
-        add_outer_pair(tile.c, x1, w0),
-        add_outer_pair(tile.d, x1, w1),
-      );
+      tile = add_pairs(tile, x_pairs(x_low + p), x_pairs(x_high + p), weight_pairs(weight_low + p), weight_pairs(weight_high + p));
     }
-    total = Tile(total.a + tile.a, total.b + tile.b, total.c + tile.c, total.d + tile.d);
+    total = add_tile(total, tile);
   }
   return total;
 }
@@ -145,6 +157,36 @@ fn linear_logits(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
   for (var r = 0u; r < 8u; r++) {
     let values = row_pairs(tile, r);
     for (var j = 0u; j < 4u; j++) { store_logits(origin.x + r, origin.y + j * LANES_X, values[j]); }
+  }
+}
+
+fn up_weight_pairs(at: vec4<u32>) -> mat2x4<f32> {
+  return transpose(mat4x2(unpack(up_weight[at.x]), unpack(up_weight[at.y]), unpack(up_weight[at.z]), unpack(up_weight[at.w])));
+}
+
+// The same for two weights at once: the tile's first four columns are the gate's, the other four the same columns of up.
+@compute @workgroup_size(LANES_X, LANES_Y)
+fn linear_swiglu(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+  let row = (wid.y * LANES_Y + lid.y) * 8u;
+  let columns = wid.x * LANES_X * 2u + lid.x + PAIR_OFFSETS.xy;
+  if (is_outside(vec2(row, columns.x), params.rows, params.outputs)) { return; }
+  let pairs = params.inputs / 2u;
+  let x_low = x_rows(row);
+  let x_high = x_rows(row + 4u);
+  let weight_at = weight_rows(columns);
+
+  var total: Tile;
+  for (var start = 0u; start < pairs; start += RUN) {
+    var tile = Tile();
+    for (var p = start; p < min(start + RUN, pairs); p++) {
+      tile = add_pairs(tile, x_pairs(x_low + p), x_pairs(x_high + p), weight_pairs(weight_at + p), up_weight_pairs(weight_at + p));
+    }
+    total = add_tile(total, tile);
+  }
+  for (var r = 0u; r < 8u; r++) {
+    let values = row_pairs(total, r);
+    store_swiglu(row + r, columns.x, values[0], values[2]);
+    store_swiglu(row + r, columns.y, values[1], values[3]);
   }
 }
 

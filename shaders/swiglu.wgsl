@@ -17,12 +17,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> dgate: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> dup: array<vec2<f32>>;
 
-// Of both signs without overflow: the exponent is never positive.
-fn sigmoid(z: vec2<f32>) -> vec2<f32> {
-  let e = exp_vec2(-abs(z));
-  return select(e, vec2(1.0), z >= vec2(0.0)) / (1.0 + e);
-}
-
 @compute @workgroup_size(64)
 fn swiglu_forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = linear_index(gid, groups, 64u);

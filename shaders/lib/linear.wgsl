@@ -21,6 +21,9 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> dx: array<vec2<f32>>;
 @group(0) @binding(9) var<storage, read_write> dweight: array<vec2<f32>>;
 @group(0) @binding(10) var<storage, read_write> dbias: array<f32>;
+@group(0) @binding(11) var<storage, read> up_weight: array<pair>;
+@group(0) @binding(12) var<storage, read_write> gate: array<vec2<f32>>;
+@group(0) @binding(13) var<storage, read_write> up: array<vec2<f32>>;
 
 // The number of columns is even in all of them but the logits.
 
@@ -39,6 +42,15 @@ fn store_y(row: u32, column_pair: u32, value: vec2<f32>) {
   if (row >= params.rows || column_pair >= pairs) { return; }
   let at = row * pairs + column_pair;
   y[at] = residual_at(at) + (value + bias_at(column_pair));
+}
+
+fn store_swiglu(row: u32, column_pair: u32, gate_value: vec2<f32>, up_value: vec2<f32>) {
+  let pairs = params.outputs / 2u;
+  if (row >= params.rows || column_pair >= pairs) { return; }
+  let at = row * pairs + column_pair;
+  gate[at] = gate_value;
+  up[at] = up_value;
+  y[at] = gate_value * sigmoid(gate_value) * up_value;
 }
 
 // The number of tokens in a vocabulary may be odd: single stores.

@@ -1,4 +1,6 @@
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/linear.wgsl" with { type: "text" };
+import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import subgroupSource from "../../shaders/linear-subgroup.wgsl" with { type: "text" };
 import source from "../../shaders/linear.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
@@ -18,8 +20,9 @@ interface Variant {
   constants?: Record<string, number>;
 }
 
-const baseline = defineKernel({ name: "linear", source, includes: [shared] });
-const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes: [shared] });
+const includes = [exp, sigmoid, shared];
+const baseline = defineKernel({ name: "linear", source, includes });
+const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes });
 
 const VARIANTS: Record<Tier, (gpu: Gpu) => Variant> = {
   baseline: () => ({ kernel: baseline, rows: 32, columns: 64 }),
@@ -72,6 +75,40 @@ export function linearForward(
     params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0 },
     // A binding must hold some tensor even where it is not read.
     buffers: { x, weight, bias: bias ?? weight, residual: residual ?? x, y },
+  });
+}
+
+/**
+ * The first half of a gated MLP in one pass: gate = x Wgate^T, up = x Wup^T and y = silu(gate) up (Shazeer 2020), all f32
+ * [T, I], from x f32 [T, K] and elem [I, K] weights. Overwrites gate, up (which the backward pass reads) and y; the bits of gate
+ * and up are linearForward's. K and I are even.
+ */
+export function linearSwiglu(
+  rec: Recorder,
+  {
+    x,
+    gateWeight,
+    upWeight,
+    gate,
+    up,
+    y,
+  }: { x: Tensor; gateWeight: Tensor; upWeight: Tensor; gate: Tensor; up: Tensor; y: Tensor },
+): void {
+  const [rows = 0, inputs = 0] = x.shape;
+  const [outputs = 0] = gateWeight.shape;
+  const ok =
+    hasShape(x, rows, inputs) &&
+    [gateWeight, upWeight].every((tensor) => hasShape(tensor, outputs, inputs)) &&
+    [gate, up, y].every((tensor) => hasShape(tensor, rows, outputs)) &&
+    inputs % 2 === 0 &&
+    outputs % 2 === 0;
+  const expected = "x [T, K], gateWeight, upWeight [I, K], gate, up, y [T, I] with even K and I";
+  check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gate, up, y });
+  dispatchProduct(rec, "linear_swiglu", {
+    rows,
+    columns: 2 * outputs,
+    params: { rows, inputs, outputs, row0: 0 },
+    buffers: { x, weight: gateWeight, up_weight: upWeight, gate, up, y },
   });
 }
 

@@ -1,12 +1,13 @@
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import source from "../../shaders/swiglu.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 
-const swiglu = defineKernel({ name: "swiglu", source, includes: [exp, index] });
+const swiglu = defineKernel({ name: "swiglu", source, includes: [exp, index, sigmoid] });
 
 const GROUP_PAIRS = 64;
 

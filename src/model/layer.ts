@@ -1,10 +1,16 @@
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionBackward } from "../kernels/attention.ts";
-import { linearBackwardBias, linearBackwardInput, linearBackwardWeight, linearForward } from "../kernels/linear.ts";
+import {
+  linearBackwardBias,
+  linearBackwardInput,
+  linearBackwardWeight,
+  linearForward,
+  linearSwiglu,
+} from "../kernels/linear.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
-import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import { swigluBackward } from "../kernels/swiglu.ts";
 import type { DeviceBatch } from "./batch.ts";
 import type { Model } from "./model.ts";
 
@@ -103,9 +109,8 @@ export function layerForward(
   const gate = f32(intermediateSize);
   const up = f32(intermediateSize);
   const activated = f32(intermediateSize);
-  project(mlpNorm, "mlp.gate_proj", gate);
-  project(mlpNorm, "mlp.up_proj", up);
-  swigluForward(rec, { gate, up, y: activated });
+  const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
+  linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, gate, up, y: activated });
   const output = f32(hiddenSize);
   project(activated, "mlp.down_proj", output, middle);
 

@@ -3,6 +3,7 @@ import { ShapeError } from "../../src/errors.ts";
 import * as kernel from "../../src/kernels/linear.ts";
 import type { Tier } from "../../src/gpu/tier.ts";
 import * as twin from "../../src/reference/linear.ts";
+import { swigluForward as swigluTwin } from "../../src/reference/swiglu.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu, tiersHere } from "../helpers/gpu.ts";
 
 /** |got - want| against the sum of the terms' magnitudes: the bound that rounding obeys, outliers or not. */
@@ -71,6 +72,27 @@ describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
 
     kernel.linearForward(gpu.recorder(), { x: tensors.x, weight: tensors.weight, y: y.tensor });
     expect(await gpu.readF32(y.tensor)).toEqual(await gpu.readF32(logits.tensor));
+  });
+
+  test.each(SHAPES)("gated $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {
+    const gpu = await testGpu(tier);
+    const rec = gpu.recorder();
+    const x = gpu.upload(randn(1, rows * inputs), [rows, inputs], "f32");
+    const [gateWeight, upWeight] = [2, 3].map((seed) =>
+      gpu.upload(stored(randn(seed, outputs * inputs), storage), [outputs, inputs], storage),
+    );
+    const [gate, up, y] = [1, 2, 3].map(() => guarded(gpu, [rows, outputs], "f32"));
+    const tensors = { x, gateWeight: gateWeight!, upWeight: upWeight! };
+    kernel.linearSwiglu(rec, { ...tensors, gate: gate!.tensor, up: up!.tensor, y: y!.tensor });
+
+    const alone = gpu.empty([rows, outputs], "f32");
+    kernel.linearForward(rec, { x, weight: gateWeight!, y: alone });
+    expect(await gpu.readF32(gate!.tensor)).toEqual(await gpu.readF32(alone));
+    kernel.linearForward(rec, { x, weight: upWeight!, y: alone });
+    expect(await gpu.readF32(up!.tensor)).toEqual(await gpu.readF32(alone));
+    const want = swigluTwin({ gate: f64(await gpu.readF32(gate!.tensor)), up: f64(await gpu.readF32(up!.tensor)) });
+    expectClose(await gpu.readF32(y!.tensor), want, { rtol: 1e-6, atol: 1e-7 });
+    for (const output of [gate, up, y]) await output!.expectUntouched();
   });
 
   test.each(SHAPES)("backward $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {

@@ -1,14 +1,36 @@
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import shared from "../../shaders/lib/rmsnorm.wgsl" with { type: "text" };
+import subgroupSource from "../../shaders/rmsnorm-subgroup.wgsl" with { type: "text" };
 import source from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
-import type { Recorder } from "../gpu/recorder.ts";
+import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 
-const rmsnorm = defineKernel({ name: "rmsnorm", source, includes: [index] });
+const baseline = defineKernel({ name: "rmsnorm", source, includes: [index, shared] });
+const subgroup = defineKernel({ name: "rmsnorm-subgroup", source: subgroupSource, includes: [index, shared] });
 
 const GROUP_ROWS = 4;
 const GROUP_COLUMNS = 8;
+/** Invocations that share a row in a subgroup. */
+const ROW_LANES = 8;
+
+/** Records an entry point that goes through x row by row. */
+function dispatchRows(
+  rec: Recorder,
+  entryPoint: string,
+  rows: number,
+  { params, buffers }: Pick<Dispatch, "params" | "buffers">,
+): void {
+  const { tier, info } = rec.gpu;
+  if (tier === "baseline") {
+    rec.dispatch(baseline, entryPoint, { params, buffers, workgroups: [Math.ceil(rows / GROUP_ROWS)] });
+  } else {
+    const lanes = info.subgroupMinSize;
+    const workgroups = [Math.ceil((rows * ROW_LANES) / lanes)] as const;
+    rec.dispatch(subgroup, entryPoint, { params, buffers, workgroups, constants: { LANES: lanes } });
+  }
+}
 
 /**
  * y f32 [..., C] = x rstd weight, rstd f32 [...] = 1 / sqrt(mean(x^2) + eps) (Zhang & Sennrich 2019), of x f32 [..., C] and
@@ -28,10 +50,9 @@ export function rmsnormForward(
     hasShape(rstd, ...outer) &&
     columns % 2 === 0;
   check(ok, "rmsnorm_forward", "x, y [..., C], weight [C], rstd [...] with even C", { x, weight, y, rstd });
-  rec.dispatch(rmsnorm, "rmsnorm_forward", {
+  dispatchRows(rec, "rmsnorm_forward", rstd.size, {
     params: { rows: rstd.size, columns, eps },
     buffers: { x, weight, y, rstd },
-    workgroups: [Math.ceil(rstd.size / GROUP_ROWS)],
   });
 }
 
@@ -64,12 +85,8 @@ export function rmsnormBackward(
   const expected = "x, dy, dx [..., C], weight, dweight [C], rstd [...] with even C";
   check(ok, "rmsnorm_backward", expected, { x, weight, rstd, dy, dx, dweight });
   const params = { rows: rstd.size, columns, accumulate: accumulate ? 1 : 0 };
-  rec.dispatch(rmsnorm, "rmsnorm_backward", {
-    params,
-    buffers: { x, weight, saved_rstd: rstd, dy, dx },
-    workgroups: [Math.ceil(rstd.size / GROUP_ROWS)],
-  });
-  rec.dispatch(rmsnorm, "rmsnorm_backward_weight", {
+  dispatchRows(rec, "rmsnorm_backward", rstd.size, { params, buffers: { x, weight, saved_rstd: rstd, dy, dx } });
+  rec.dispatch(baseline, "rmsnorm_backward_weight", {
     params,
     buffers: { x, saved_rstd: rstd, dy, dweight },
     workgroups: [Math.ceil(columns / GROUP_COLUMNS)],

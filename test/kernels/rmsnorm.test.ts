@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
+import type { Tier } from "../../src/gpu/tier.ts";
 import { rmsnormBackward, rmsnormForward } from "../../src/kernels/rmsnorm.ts";
 import * as twin from "../../src/reference/rmsnorm.ts";
-import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
+import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu, tiersHere } from "../helpers/gpu.ts";
 
 const eps = 1e-6;
 
@@ -21,9 +22,11 @@ const SHAPES = [
 const forwardTolerance = { rtol: 2e-6, atol: 1e-7 };
 const backwardTolerance = { rtol: 2e-5, atol: 2e-5 };
 
-describe.each(STORAGES)("rmsnorm in %s", (storage) => {
+const CASES = (await tiersHere()).flatMap((tier) => STORAGES.map((storage) => ({ tier, storage })));
+
+describe.each(CASES)("rmsnorm in $storage, $tier", ({ tier, storage }) => {
   test.each(SHAPES)("$rows x $columns", async ({ rows, columns }) => {
-    const gpu = await testGpu();
+    const gpu = await testGpu(tier);
     const rec = gpu.recorder();
     const x = activations(rows, columns);
     const weight = stored(randn(2, columns), storage);
@@ -72,7 +75,7 @@ describe.each(STORAGES)("rmsnorm in %s", (storage) => {
     { tokens: 9, heads: 3, columns: 34 },
     { tokens: 5, heads: 2, columns: 64 },
   ])("per head: $tokens x $heads x $columns", async ({ tokens, heads, columns }) => {
-    const gpu = await testGpu();
+    const gpu = await testGpu(tier);
     const rec = gpu.recorder();
     const rows = tokens * heads;
     const shape = [tokens, heads, columns];
@@ -135,3 +138,24 @@ test("shapes that do not fit are named", async () => {
   expect(() => rmsnormForward(gpu.recorder(), { x, weight, y, rstd, eps })).toThrow(/rmsnorm_forward.*weight \[6\]/);
   expect(() => rmsnormForward(gpu.recorder(), { x, weight, y, rstd, eps })).toThrow(ShapeError);
 });
+
+test.skipIf((await tiersHere()).length === 1)(
+  "subgroups give the baseline's bits [skipped where the baseline is all there is]",
+  async () => {
+    const run = async (tier: Tier, rows: number, columns: number) => {
+      const gpu = await testGpu(tier);
+      const rec = gpu.recorder();
+      const x = gpu.upload(activations(rows, columns), [rows, columns], "f32");
+      const weight = gpu.upload(randn(2, columns), [columns], "bf16");
+      const dy = gpu.upload(randn(3, rows * columns), [rows, columns], "f32");
+      const [y, dx] = [gpu.empty([rows, columns], "f32"), gpu.empty([rows, columns], "f32")];
+      const [rstd, dweight] = [gpu.empty([rows], "f32"), gpu.zeros([columns], "f32")];
+      rmsnormForward(rec, { x, weight, y, rstd, eps });
+      rmsnormBackward(rec, { x, weight, rstd, dy, dx, dweight, accumulate: false });
+      return gpu.readAllF32([y, rstd, dx, dweight]);
+    };
+    for (const { rows, columns } of SHAPES) {
+      expect(await run("subgroups", rows, columns)).toEqual(await run("baseline", rows, columns));
+    }
+  },
+);

@@ -118,8 +118,7 @@ export class ModelRunner {
       });
       gpu.release(hidden, ...Object.values(logits));
     }
-    const tokenIds = await gpu.readU32(state.outTokens);
-    const logprobs = await gpu.readF32(state.outLogprobs);
+    const [tokenIds, logprobs] = await Promise.all([gpu.readU32(state.outTokens), gpu.readF32(state.outLogprobs)]);
     gpu.release(...Object.values(rows), ...Object.values(state));
     return { tokenIds, logprobs };
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import { planningGpu } from "../../src/gpu/planning-gpu.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
 import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
 import {
@@ -250,6 +251,40 @@ test("tokens of weight 0 count nothing, whatever their other inputs hold", async
   });
   expect({ loss, ratio, coefficient }).toEqual({ loss: [0, 0, 0], ratio: [1, 1, 1], coefficient: [0, 0, 0] });
   expect(dhidden).toEqual([0, 0, 0, 0, 0, 0]);
+});
+
+test("a vocabulary of 151,936 and 4,096 tokens take no buffer larger than 256 MB beyond inputs and outputs", () => {
+  const made: number[] = [];
+  const gpu = planningGpu((size) => made.push(size));
+  const [tokens, width, vocabulary] = [4096, 1536, 151_936];
+  const perToken = () => gpu.empty([tokens], "f32");
+  const head = {
+    hidden: gpu.empty([tokens, width], "f32"),
+    weight: gpu.empty([vocabulary, width], "bf16"),
+    targets: gpu.empty([tokens], "u32"),
+    logprob: perToken(),
+    lse: perToken(),
+    temperature: 1,
+  };
+  const rest = {
+    weights: perToken(),
+    loss: perToken(),
+    coefficient: perToken(),
+    dhidden: gpu.empty([tokens, width], "f32"),
+    dweight: gpu.empty([vocabulary, width], "f32"),
+    advantages: perToken(),
+    oldLogprobs: perToken(),
+    refLogprobs: perToken(),
+    ratio: perToken(),
+  };
+  const entropy = perToken();
+  const given = made.length;
+  logprobForward(gpu.recorder(), { ...head, entropy });
+  policyGradient(gpu.recorder(), { ...head, ...rest, epsilon: 0.2, beta: 0, klEstimator: "none" });
+  const largest = Math.max(...made.slice(given));
+  // One chunk of the logits.
+  expect(largest).toBe(tokens * VOCAB_CHUNK * 4);
+  expect(largest).toBeLessThan(256e6);
 });
 
 test("shapes that do not fit are named", async () => {

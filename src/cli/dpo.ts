@@ -50,7 +50,8 @@ export async function runDpo(
   const reference = await Model.load(gpu, files, sources.modelDir, { dtype });
   const options = dpoOptions(config);
   note(`${sources.task.name} | ${pairs.length} pairs | ${model.numParameters} parameters, ${dtype}, on ${gpu.name}`);
-  const finished = await runSteps(trainDpo(model, reference, optimizer, pairs, options), progress, folder, signal, {
+  const steps = trainDpo(model, reference, optimizer, pairs, options, { onWarning: note });
+  const finished = await runSteps(steps, progress, folder, signal, {
     total: options.maxSteps,
     describe: (m) =>
       `loss ${m.loss.toFixed(4)} | prefers ${percent(m["rewards/accuracies"])} | margin ${m["rewards/margins"].toFixed(3)}`,

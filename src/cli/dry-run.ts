@@ -6,7 +6,7 @@ import type { Config } from "../run/config.ts";
 import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
 import { files, modelFolder, openSources, openTask, print } from "./host.ts";
-import { rlOptions } from "../train/options.ts";
+import { adamwOptions, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
 const DEFAULT_MEMORY = "80GB";
@@ -29,7 +29,7 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   print();
   const shipped = (await files.exists(model.path)) ? null : await shippedShape(model.path);
   const shape = shipped ?? (await readModelConfig(files, await modelFolder(model.path)));
-  const plan = await planMemory(shape, model.dtype, rlOptions(config));
+  const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config));
   const responses = rl.num_prompts * rl.num_generations;
   print(
     `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps; ` +
@@ -81,7 +81,7 @@ function printTask(task: Task): void {
   );
 }
 
-function printMemory(plan: MemoryPlan, shape: ModelConfig, { model }: Config): void {
+function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, optim }: Config): void {
   const { held, phases } = plan;
   const parameters = Array.from(parameterShapes(shape).values(), (dims) => dims.reduce((a, b) => a * b, 1));
   const total = parameters.reduce((a, b) => a + b, 0);
@@ -94,8 +94,8 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model }: Config): v
   const row = (label: string, size: number, remark = "") =>
     print(`  ${label.padEnd(30)} ${bytes(size).padStart(10)}  ${remark}`.trimEnd());
   row("weights", held.weights);
-  row("f32 masters", held.masters);
-  row("Adam moments", held.moments);
+  row("f32 masters", held.masters, held.masters === 0 ? "the weights are stepped themselves" : "");
+  row("Adam moments", held.moments, optim.state_dtype);
   row("gradients", held.gradients);
   row("reference weights", held.reference, held.reference === 0 ? "beta is 0" : "");
   row("KV cache", held.kvCache, `${count(plan.kvPositions)} positions`);

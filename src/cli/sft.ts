@@ -46,7 +46,8 @@ export async function runSft(
   const { model, optimizer } = progress;
   const options = sftOptions(config);
   note(`${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${folder.dir}`);
-  const finished = await runSteps(trainSft(model, optimizer, source, options), progress, folder, signal, {
+  const steps = trainSft(model, optimizer, source, options, { onWarning: note });
+  const finished = await runSteps(steps, progress, folder, signal, {
     total: options.maxSteps,
     describe: ({ loss, mean_token_accuracy: accuracy }) =>
       `loss ${loss.toFixed(4)} | token accuracy ${percent(accuracy)}`,

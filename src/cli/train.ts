@@ -53,7 +53,11 @@ export async function runTraining(
     accuracy: Number(row["accuracy"]),
   }));
   try {
-    const iterations = trainRl({ model, reference, optimizer, ...sources }, options, { history, signal });
+    const iterations = trainRl({ model, reference, optimizer, ...sources }, options, {
+      history,
+      signal,
+      onWarning: note,
+    });
     for await (const { metrics, completions } of iterations) {
       const { iteration, ...logged } = metrics;
       state.step = iteration;

@@ -33,6 +33,7 @@ export class Pool {
   readonly #limits: BufferLimits;
   readonly #create: (size: number) => GPUBuffer;
   readonly #free = new Map<number, Allocation[]>();
+  readonly #used = new Set<Allocation>();
   #nextId = 1;
   /** Bytes in buffers that exist, in use or free. */
   allocatedBytes = 0;
@@ -55,22 +56,31 @@ export class Pool {
     this.usedBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
     const reused = this.#free.get(size)?.pop();
-    if (reused) {
-      reused.free = false;
-      return reused;
-    }
-    const allocation = { id: this.#nextId++, buffer: this.#create(size), size, free: false };
-    this.allocatedBytes += size;
+    const allocation = reused ?? { id: this.#nextId++, buffer: this.#create(size), size, free: false };
+    if (!reused) this.allocatedBytes += size;
+    allocation.free = false;
+    this.#used.add(allocation);
     return allocation;
   }
 
   release(allocation: Allocation): void {
     if (allocation.free) throw new Error("a tensor was released twice");
     allocation.free = true;
+    this.#used.delete(allocation);
     this.usedBytes -= allocation.size;
     const list = this.#free.get(allocation.size);
     if (list) list.push(allocation);
     else this.#free.set(allocation.size, [allocation]);
+  }
+
+  /** The buffers in use now. */
+  inUse(): ReadonlySet<Allocation> {
+    return new Set(this.#used);
+  }
+
+  /** Releases what is in use and not in `kept`: what work that failed halfway has left. */
+  releaseAllBut(kept: ReadonlySet<Allocation>): void {
+    for (const allocation of this.#used) if (!kept.has(allocation)) this.release(allocation);
   }
 
   /** Gives free buffers back to the device. Nothing that is recorded and not yet sent may use them. */

@@ -1,21 +1,29 @@
 import source from "../../shaders/adamw.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import rng from "../../shaders/lib/rng.wgsl" with { type: "text" };
 import { ShapeError } from "../errors.ts";
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check } from "./check.ts";
 
-const adamw = defineKernel({ name: "adamw", source, includes: [index] });
+const adamw = defineKernel({ name: "adamw", source, includes: [index, rng] });
 
 const GROUP_PAIRS = 64;
+
+/** What the random bits of stochastic rounding depend on, besides step and element. */
+export interface StochasticRounding {
+  seed: number;
+  /** Tells the parameters of a model apart. */
+  stream: number;
+}
 
 export interface AdamwStep {
   /** elem; f32 is its own master. */
   param: Tensor;
-  /** f32, for a bf16 parameter: what is stepped, `param` being its rounded copy. */
+  /** f32, for a bf16 parameter with f32 moments: what is stepped, `param` being its rounded copy. */
   master?: Tensor;
-  /** f32 first and second moments, 0 before the first step. */
+  /** f32 or bf16 first and second moments, 0 before the first step. */
   m: Tensor;
   v: Tensor;
   grad: Tensor;
@@ -28,18 +36,25 @@ export interface AdamwStep {
   weightDecay: number;
   /** Counts from 1. */
   step: number;
+  /** For bf16 moments: they, and with them a bf16 parameter, which then has no master, are rounded stochastically. */
+  rounding?: StochasticRounding;
 }
 
 /** One AdamW step of one parameter, as torch.optim.AdamW does it. Changes param, master, m and v; all have the same size. */
 export function adamwStep(rec: Recorder, options: AdamwStep): void {
-  const { param, master, m, v, grad, clip, learningRate, beta1, beta2, eps, weightDecay, step } = options;
+  const { param, master, m, v, grad, clip, learningRate, beta1, beta2, eps, weightDecay, step, rounding } = options;
   const { size } = param;
   const tensors = { param, master, m, v, grad, clip };
   const ok = [master, m, v, grad].every((tensor) => !tensor || tensor.size === size) && clip.size === 2;
   check(ok, "adamw_step", "param, master, m, v, grad of one size and clip [2]", tensors);
-  if ((param.dtype === "bf16") !== (master !== undefined)) {
+  if (m.dtype !== v.dtype || (m.dtype === "bf16") !== (rounding !== undefined)) {
     throw new ShapeError(
-      `adamw_step: expected an f32 master for a bf16 param and none for f32, got ${param.dtype} ${master ? "with" : "without"} a master`,
+      `adamw_step: expected f32 moments without and bf16 moments with stochastic rounding, got m ${m.dtype}, v ${v.dtype} ${rounding ? "with" : "without"} it`,
+    );
+  }
+  if ((param.dtype === "bf16" && !rounding) !== (master !== undefined)) {
+    throw new ShapeError(
+      `adamw_step: expected an f32 master for a bf16 param with f32 moments and none otherwise, got ${param.dtype}, moments ${m.dtype}, ${master ? "with" : "without"} a master`,
     );
   }
   const params = {
@@ -52,12 +67,23 @@ export function adamwStep(rec: Recorder, options: AdamwStep): void {
     step_size: learningRate / (1 - beta1 ** step),
     variance_scale: 1 / Math.sqrt(1 - beta2 ** step),
     eps,
+    step,
+    ...(rounding && {
+      seed_low: rounding.seed >>> 0,
+      seed_high: Math.floor(rounding.seed / 2 ** 32),
+      stream: rounding.stream,
+    }),
   };
   const workgroups = [Math.ceil(size / 2 / GROUP_PAIRS)] as const;
-  if (master) {
-    const buffers = { param, master, m, v, grad, clip };
-    rec.dispatch(adamw, "adamw_step_param", { params, buffers, workgroups });
+  const dispatch = (entryPoint: string, buffers: Record<string, Tensor>) =>
+    rec.dispatch(adamw, entryPoint, { params, buffers: { ...buffers, grad, clip }, workgroups });
+  if (rounding) {
+    const moments = { mean_pairs: m, variance_pairs: v };
+    if (param.dtype === "bf16") dispatch("adamw_step_rounded", { param, ...moments });
+    else dispatch("adamw_step_rounded_moments", { master: param, ...moments });
   } else {
-    rec.dispatch(adamw, "adamw_step", { params, buffers: { master: param, m, v, grad, clip }, workgroups });
+    const moments = { means: m, variances: v };
+    if (master) dispatch("adamw_step_param", { param, master, ...moments });
+    else dispatch("adamw_step", { master: param, ...moments });
   }
 }

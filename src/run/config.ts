@@ -112,6 +112,12 @@ export const configSchema = z.strictObject({
       adam_epsilon: positive().default(1e-8).describe("added to the root of the second moment"),
       weight_decay: z.number().min(0).default(0).describe("decoupled weight decay"),
       max_grad_norm: positive().default(1).describe("the gradient's global norm is clipped to this"),
+      state_dtype: z
+        .enum(["float32", "bfloat16"])
+        .default("float32")
+        .describe(
+          "storage of Adam's moments; bfloat16 rounds them stochastically, and a bfloat16 model's weights with them instead of keeping float32 copies",
+        ),
       lr_scheduler_type: z.enum(LR_SCHEDULERS).default("constant_with_warmup").describe("what follows the warm-up"),
       warmup_steps: count(0).default(6).describe("optimizer steps of linear warm-up from 0"),
     })

@@ -1,9 +1,9 @@
-import { microBatches } from "../core/batches.ts";
 import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
-import { packSequences } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
+import { itemLogprobs } from "./logprobs.ts";
+import { MicroBatches, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
-import { preferenceGradient, tokenLogprobs } from "./policy.ts";
+import { preferenceGradient } from "./policy.ts";
 import { passes } from "./sft.ts";
 
 /** Two responses to one prompt, stop tokens with them. */
@@ -59,44 +59,41 @@ export async function* trainDpo(
   optimizer: AdamW,
   pairs: readonly PreferencePair[],
   options: DpoOptions,
+  { onWarning }: { onWarning?: OnWarning } = {},
 ): AsyncGenerator<DpoMetrics> {
   const { beta, maxSteps, pairsPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } =
     options;
-  const order = passes(await prepare(reference, pairs, tokensPerMicroBatch), seed);
+  const microBatches = new MicroBatches(tokensPerMicroBatch, onWarning);
+  const order = passes(await prepare(reference, pairs, microBatches, pairsPerBatch), seed);
   const nextBatch = () => Array.from({ length: pairsPerBatch }, () => order.next().value);
   for (let step = 0; step < optimizer.step; step++) nextBatch(); // done before this run was interrupted
   while (optimizer.step < maxSteps) {
     const start = performance.now();
     const batch = nextBatch();
     const pairWeight = 1 / batch.length;
-    const lengths = batch.map(tokensOf);
-    const total = { loss: 0, preferred: 0, margin: 0 };
-    for (const micro of microBatches([...batch.keys()], lengths, tokensPerMicroBatch)) {
-      const parts = micro.map((i) => batch[i]!);
-      const packed = packSequences(parts.flatMap(({ sequences }) => sequences));
+    const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
+    const sequences = batch.map((pair) => pair.sequences);
+    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items) => {
       const weights = new Float32Array(packed.tokenIds.length);
       const refLogprobs = new Float32Array(packed.tokenIds.length);
-      parts.forEach((part, p) =>
-        part.refLogprobs.forEach((values, side) => {
+      items.forEach((i, p) =>
+        batch[i]!.refLogprobs.forEach((values, side) => {
           const first = packed.cuSeqlens[2 * p + side]!;
-          weights.fill(pairWeight, first + part.promptLength, first + values.length);
+          weights.fill(pairWeight, first + batch[i]!.promptLength, first + values.length);
           refLogprobs.set(values, first);
         }),
       );
       const targets = { weights, refLogprobs };
-      const result = await preferenceGradient(model, optimizer.gradients, packed, targets, {
-        beta,
-        pairWeight,
-        recompute,
-      });
-      total.loss += result.loss.reduce((a, b) => a + b, 0);
-      for (const margin of result.margins) {
+      return preferenceGradient(model, optimizer.gradients, packed, targets, { beta, pairWeight, recompute });
+    });
+    const total = { loss: 0, preferred: 0, margin: 0 };
+    for (const { loss, margins } of results) {
+      total.loss += loss.reduce((a, b) => a + b, 0);
+      for (const margin of margins) {
         total.margin += margin * pairWeight;
         if (margin > 0) total.preferred += pairWeight;
       }
     }
-    const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
-    const norm = await optimizer.update(rate);
     yield {
       step: optimizer.step,
       loss: total.loss,
@@ -104,18 +101,18 @@ export async function* trainDpo(
       "rewards/margins": total.margin,
       grad_norm: norm,
       learning_rate: rate,
-      num_tokens: lengths.reduce((a, b) => a + b, 0),
+      num_tokens: sequences.flat().reduce((sum, { length }) => sum + length, 0),
       step_time: (performance.now() - start) / 1000,
     };
   }
 }
 
-const tokensOf = ({ sequences: [chosen, rejected] }: Prepared): number => chosen.length + rejected.length;
-
+/** The pairs with the reference's log-probabilities; read once for every `pairsPerRead` pairs. */
 async function prepare(
   reference: Model,
   pairs: readonly PreferencePair[],
-  tokensPerMicroBatch: number,
+  microBatches: MicroBatches,
+  pairsPerRead: number,
 ): Promise<Prepared[]> {
   const prepared = pairs.map(({ promptTokenIds, chosen, rejected }): Prepared => ({
     sequences: [
@@ -125,11 +122,15 @@ async function prepare(
     promptLength: promptTokenIds.length,
     refLogprobs: [new Float32Array(0), new Float32Array(0)],
   }));
-  for (const micro of microBatches([...pairs.keys()], prepared.map(tokensOf), tokensPerMicroBatch)) {
-    const packed = packSequences(micro.flatMap((i) => prepared[i]!.sequences));
-    const { logprobs } = await tokenLogprobs(reference, packed, { temperature: 1 });
-    const slice = (s: number) => logprobs.slice(packed.cuSeqlens[s], packed.cuSeqlens[s + 1]);
-    micro.forEach((i, p) => (prepared[i]!.refLogprobs = [slice(2 * p), slice(2 * p + 1)]));
+  for (let first = 0; first < pairs.length; first += pairsPerRead) {
+    const part = prepared.slice(first, first + pairsPerRead);
+    const logprobs = await itemLogprobs(
+      microBatches,
+      reference,
+      part.map(({ sequences }) => sequences),
+      { temperature: 1 },
+    );
+    part.forEach((pair, i) => (pair.refLogprobs = logprobs[i] as Prepared["refLogprobs"]));
   }
   return prepared;
 }

@@ -7,8 +7,9 @@ import { VOCAB_CHUNK } from "../kernels/logprob.ts";
 import { packSequences, type PackedBatch } from "../model/batch.ts";
 import { parameterShapes, type ModelConfig } from "../model/config.ts";
 import { Model, STORAGE, type ModelDType } from "../model/model.ts";
-import { AdamW } from "./optimizer.ts";
-import { policyGradient, tokenLogprobs } from "./policy.ts";
+import { AdamW, type AdamWOptions } from "./optimizer.ts";
+import { policyGradient, recordLogprobs } from "./policy.ts";
+import { readRecorded, type Recorded } from "./recorded.ts";
 import type { RlOptions } from "./rl.ts";
 
 /** Bytes on the adapter, as the pool of buffers rounds them. */
@@ -16,7 +17,7 @@ export interface MemoryPlan {
   /** Held from the first iteration to the last. */
   held: {
     weights: number;
-    /** f32 copies that the optimizer steps, where weights are bf16. */
+    /** f32 copies that the optimizer steps, where weights are bf16 and its state is f32. */
     masters: number;
     moments: number;
     /** With the scratch of the gradient's norm. */
@@ -30,9 +31,9 @@ export interface MemoryPlan {
   phases: {
     /** Prefill and decoding of `maxNumSeqs` sequences. */
     rollouts: number;
-    /** The reference's log-probabilities of a micro-batch. */
+    /** The reference's log-probabilities of a micro-batch, and those of the iteration's other tokens. */
     reference: number;
-    /** Forward and backward pass of a micro-batch: activations, their gradients, the head. */
+    /** Forward and backward pass of a micro-batch: activations, their gradients, the head; and the step's other results. */
     updateRecomputed: number;
     updateKept: number;
   };
@@ -56,7 +57,12 @@ export interface MemoryPlan {
  * optimizer run on a device that only counts (gpu/planning-gpu.ts), so the plan is what they take, not an estimate beside them.
  * Not in it: what the driver keeps for itself, and the staging buffer of what is read back (a checkpoint: one parameter at a time).
  */
-export async function planMemory(config: ModelConfig, dtype: ModelDType, options: RlOptions): Promise<MemoryPlan> {
+export async function planMemory(
+  config: ModelConfig,
+  dtype: ModelDType,
+  options: RlOptions,
+  adamw: AdamWOptions,
+): Promise<MemoryPlan> {
   let largestBuffer = 0;
   const gpu = planningGpu((size) => (largestBuffer = Math.max(largestBuffer, size)));
   const { pool } = gpu;
@@ -83,10 +89,9 @@ export async function planMemory(config: ModelConfig, dtype: ModelDType, options
   });
   let optimizer!: AdamW;
   const forOptimizer = await bytesOf(async () => {
-    optimizer = await AdamW.create(model, { beta1: 0, beta2: 0, eps: 1, weightDecay: 0, maxGradNorm: 1 });
+    optimizer = await AdamW.create(model, adamw);
   });
-  const perCopy = Array.from(optimizer.gradients.values(), ({ allocation }) => allocation.size).reduce(sum, 0);
-  const masters = dtype === "bfloat16" ? perCopy : 0;
+  const { masters, moments } = optimizer.bytes;
   let llm!: LLM;
   const kvCache = await bytesOf(() => (llm = new LLM(model, options.engine)));
   const longestSequence = llm.maxModelLen;
@@ -99,30 +104,43 @@ export async function planMemory(config: ModelConfig, dtype: ModelDType, options
     const rest = tokens % longestSequence;
     return packSequences(rest > 0 ? [...whole, new Uint32Array(rest)] : whole);
   };
-  const batch = microBatch(Math.ceil(responses / options.numSteps));
-  const microBatchTokens = batch.tokenIds.length;
-  const targets = () => new Float32Array(microBatchTokens);
+  /** Of a pass over `sequences` sequences: its largest micro-batch, and the results of the others, which wait for it. */
+  const peakOfPass = async (sequences: number, record: (batch: PackedBatch) => Recorded<unknown>): Promise<number> => {
+    const batch = microBatch(sequences);
+    const others = Math.ceil((sequences * longestSequence) / batch.tokenIds.length) - 1;
+    let results = 0;
+    const peak = await peakOf(async () => {
+      const before = pool.usedBytes;
+      const recorded = record(batch);
+      results = pool.usedBytes - before;
+      await readRecorded(gpu, recorded);
+    });
+    return peak + others * results;
+  };
+  const perStep = Math.ceil(responses / options.numSteps);
   const update = (recompute: boolean) =>
-    peakOf(() =>
-      policyGradient(
+    peakOfPass(perStep, (batch) => {
+      const targets = () => new Float32Array(batch.tokenIds.length);
+      return policyGradient(
         model,
         optimizer.gradients,
         batch,
         { weights: targets(), advantages: targets(), oldLogprobs: targets() },
         { ...options, recompute },
-      ),
-    );
+      );
+    });
+  const microBatchTokens = microBatch(perStep).tokenIds.length;
   const phases = {
     rollouts: await peakOf(() => rollOut(llm, Math.min(llm.maxNumSeqs, responses))),
-    reference: frozen ? await peakOf(() => tokenLogprobs(frozen!, microBatch(responses), options)) : 0,
+    reference: frozen ? await peakOfPass(responses, (batch) => recordLogprobs(frozen!, batch, options)) : 0,
     updateRecomputed: await update(true),
     updateKept: await update(false),
   };
   const held = {
     weights,
     masters,
-    moments: 2 * perCopy,
-    gradients: forOptimizer - masters - 2 * perCopy,
+    moments,
+    gradients: forOptimizer - masters - moments,
     reference,
     kvCache,
     ropeTables,

@@ -16,12 +16,13 @@ export const engineOptions = ({ engine }: Config): EngineOptions => ({
   ...(engine.max_model_len === undefined ? {} : { maxModelLen: engine.max_model_len }),
 });
 
-export const adamwOptions = ({ optim }: Config): AdamWOptions => ({
+export const adamwOptions = ({ optim, train }: Config): AdamWOptions => ({
   beta1: optim.adam_beta1,
   beta2: optim.adam_beta2,
   eps: optim.adam_epsilon,
   weightDecay: optim.weight_decay,
   maxGradNorm: optim.max_grad_norm,
+  ...(optim.state_dtype === "bfloat16" ? { stochasticRounding: { seed: train.seed } } : {}),
 });
 
 const alphaGoal = ({ rl }: Config): AlphaGoal => {

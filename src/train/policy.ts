@@ -12,6 +12,7 @@ import {
 import { releaseBatch, toRows, toTokens, uploadBatch, type PackedBatch } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import { backward, forward, forwardWithTrace } from "../model/transformer.ts";
+import { readRecorded, type Recorded } from "./recorded.ts";
 
 /** Gradients f32 by parameter name, added to by every micro-batch until the optimizer clears them. */
 export type Gradients = ReadonlyMap<string, Tensor>;
@@ -51,28 +52,32 @@ export async function tokenLogprobs(
   packed: PackedBatch,
   { temperature }: { temperature: number },
 ): Promise<TokenLogprobs> {
+  return readRecorded(model.gpu, recordLogprobs(model, packed, { temperature }));
+}
+
+/** The same, not waited for. */
+export function recordLogprobs(
+  model: Model,
+  packed: PackedBatch,
+  { temperature }: { temperature: number },
+): Recorded<TokenLogprobs> {
   const { gpu } = model;
-  const rec = gpu.recorder();
   const batch = uploadBatch(gpu, packed);
-  const hidden = forward(rec, model, batch);
-  const head = headLogprobs(gpu, model, hidden, batch.targets, temperature);
-  const result = {
-    logprobs: toTokens(await gpu.readF32(head.logprob), packed.cuSeqlens),
-    entropy: toTokens(await gpu.readF32(head.entropy), packed.cuSeqlens),
-  };
-  gpu.release(hidden, head.logprob, head.lse, head.entropy);
+  const hidden = forward(gpu.recorder(), model, batch);
+  const { logprob: logprobs, entropy, lse } = headLogprobs(gpu, model, hidden, batch.targets, temperature);
+  gpu.release(hidden, lse);
   releaseBatch(gpu, batch);
-  return result;
+  return perToken(gpu, packed, { logprobs, entropy });
 }
 
 /** Adds the gradient of the clipped policy loss to `grads`. The sum of `loss`, which includes the weights, is the loss. */
-export async function policyGradient(
+export function policyGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   targets: PolicyTargets,
   { epsilon, beta, klEstimator, temperature, recompute }: PolicyLossOptions,
-): Promise<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }> {
+): Recorded<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }> {
   const { gpu } = model;
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
   const inputs = {
@@ -82,29 +87,28 @@ export async function policyGradient(
     refLogprobs: rows(targets.refLogprobs ?? targets.oldLogprobs),
   };
   const ratio = gpu.empty([packed.tokenIds.length], "f32");
-  const results = await headGradient(model, grads, packed, temperature, recompute, (shared) =>
+  const results = headGradient(model, grads, packed, temperature, recompute, (shared) =>
     policyGradientKernel(gpu.recorder(), { ...shared, ...inputs, ratio, epsilon, beta, klEstimator }),
   );
-  const ratios = toTokens(await gpu.readF32(ratio), packed.cuSeqlens);
-  gpu.release(...Object.values(inputs), ratio);
-  return { ...results, ratio: ratios };
+  gpu.release(...Object.values(inputs));
+  return perToken(gpu, packed, { ...results, ratio });
 }
 
 /** Adds the gradient of the weighted cross-entropy, sum of -weights[t] log p(token t), to `grads`. */
-export async function supervisedGradient(
+export function supervisedGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   weights: Float32Array,
   { recompute }: { recompute: boolean },
-): Promise<TokenLogprobs & { loss: Float32Array }> {
+): Recorded<TokenLogprobs & { loss: Float32Array }> {
   const { gpu } = model;
   const rowWeights = gpu.upload(toRows(weights, packed.cuSeqlens), [weights.length], "f32");
-  const results = await headGradient(model, grads, packed, 1, recompute, (shared) =>
+  const results = headGradient(model, grads, packed, 1, recompute, (shared) =>
     crossEntropyGradient(gpu.recorder(), { ...shared, weights: rowWeights }),
   );
   gpu.release(rowWeights);
-  return results;
+  return perToken(gpu, packed, results);
 }
 
 /**
@@ -112,42 +116,48 @@ export async function supervisedGradient(
  * response. `weights` f32 [T] are `pairWeight` on response tokens, `refLogprobs` f32 [T] the reference's. The sum of `loss` is
  * the loss; margins are one a pair.
  */
-export async function preferenceGradient(
+export function preferenceGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   { weights, refLogprobs }: { weights: Float32Array; refLogprobs: Float32Array },
   { beta, pairWeight, recompute }: { beta: number; pairWeight: number; recompute: boolean },
-): Promise<TokenLogprobs & { loss: Float32Array; margins: Float32Array }> {
+): Recorded<TokenLogprobs & { loss: Float32Array; margins: Float32Array }> {
   const { gpu } = model;
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
   const inputs = { weights: rows(weights), refLogprobs: rows(refLogprobs) };
   const bounds = gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32");
   const margin = gpu.empty([(packed.cuSeqlens.length - 1) / 2], "f32");
-  const results = await headGradient(model, grads, packed, 1, recompute, (shared) =>
+  const results = headGradient(model, grads, packed, 1, recompute, (shared) =>
     preferenceGradientKernel(gpu.recorder(), { ...shared, ...inputs, bounds, margin, beta, pairWeight }),
   );
-  const margins = await gpu.readF32(margin);
-  gpu.release(...Object.values(inputs), bounds, margin);
-  return { ...results, margins };
+  gpu.release(...Object.values(inputs), bounds);
+  const { tensors, result } = perToken(gpu, packed, results);
+  return {
+    tensors: [margin, ...tensors],
+    result: ([margins, ...values]) => {
+      gpu.release(margin);
+      return { ...result(values), margins: margins! };
+    },
+  };
 }
 
-/** Forward, `loss` at the head, backward: what all the losses have in common. */
-async function headGradient(
+/** Forward, `loss` at the head, backward: what all the losses have in common. Leaves f32 [T] tensors, a row each. */
+function headGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   temperature: number,
   recompute: boolean,
   recordLoss: (shared: Omit<HeadTensors, "weights">) => void,
-): Promise<TokenLogprobs & { loss: Float32Array }> {
+): Record<keyof TokenLogprobs | "loss", Tensor> {
   const { gpu } = model;
   const rec = gpu.recorder();
   const count = packed.tokenIds.length;
   const batch = uploadBatch(gpu, packed);
   const links = gpu.upload(linkOccurrences(packed.tokenIds), [count], "u32");
   const trace = forwardWithTrace(rec, model, batch, { recompute });
-  const head = headLogprobs(gpu, model, trace.hidden, batch.targets, temperature);
+  const { logprob, lse, entropy } = headLogprobs(gpu, model, trace.hidden, batch.targets, temperature);
   const loss = gpu.empty([count], "f32");
   const coefficient = gpu.empty([count], "f32");
   const dhidden = gpu.empty(trace.hidden.shape, "f32");
@@ -155,8 +165,8 @@ async function headGradient(
     hidden: trace.hidden,
     weight: model.parameter(model.headName),
     targets: batch.targets,
-    logprob: head.logprob,
-    lse: head.lse,
+    logprob,
+    lse,
     temperature,
     loss,
     coefficient,
@@ -164,15 +174,9 @@ async function headGradient(
     dweight: grads.get(model.headName)!,
   });
   backward(rec, model, batch, trace, dhidden, grads, links);
-  const tokens = async (tensor: Tensor) => toTokens(await gpu.readF32(tensor), packed.cuSeqlens);
-  const results = {
-    logprobs: await tokens(head.logprob),
-    entropy: await tokens(head.entropy),
-    loss: await tokens(loss),
-  };
-  gpu.release(head.logprob, head.lse, head.entropy, loss, coefficient, links);
+  gpu.release(lse, coefficient, links);
   releaseBatch(gpu, batch);
-  return results;
+  return { logprobs: logprob, entropy, loss };
 }
 
 function headLogprobs(gpu: Gpu, model: Model, hidden: Tensor, targets: Tensor, temperature: number) {
@@ -180,4 +184,22 @@ function headLogprobs(gpu: Gpu, model: Model, hidden: Tensor, targets: Tensor, t
   const head = { logprob: gpu.empty([rows], "f32"), lse: gpu.empty([rows], "f32"), entropy: gpu.empty([rows], "f32") };
   logprobForward(gpu.recorder(), { hidden, weight: model.parameter(model.headName), targets, temperature, ...head });
   return head;
+}
+
+/** Tensors f32 [T] with a value a row, to be read as values per token. */
+function perToken<K extends string>(
+  gpu: Gpu,
+  { cuSeqlens }: PackedBatch,
+  rows: Record<K, Tensor>,
+): Recorded<Record<K, Float32Array>> {
+  const names = Object.keys(rows) as K[];
+  const tensors = names.map((name) => rows[name]);
+  return {
+    tensors,
+    result: (values) => {
+      gpu.release(...tensors);
+      const entries = names.map((name, i) => [name, toTokens(values[i]!, cuSeqlens)]);
+      return Object.fromEntries(entries) as Record<K, Float32Array>;
+    },
+  };
 }

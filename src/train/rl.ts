@@ -1,7 +1,7 @@
 import { steerAlpha, type AlphaGoal, type Measured } from "../core/alpha-control.ts";
 import { groupNormalisedAdvantages, rlooAdvantages, whiten, type ScaleRewards } from "../core/advantage.ts";
 import { tokenWeights, type LossAggregation } from "../core/aggregation.ts";
-import { microBatches, miniBatches } from "../core/batches.ts";
+import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
 import { lengthRewards } from "../core/length-reward.ts";
 import { shuffledIndices } from "../core/rng.ts";
@@ -10,12 +10,14 @@ import { LLM, type EngineOptions } from "../engine/llm.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { KlEstimator } from "../kernels/policy-gradient.ts";
-import { packSequences } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Problem, Task } from "../tasks/task.ts";
 import { sampleAndJudge, type Judged, type JudgedCompletion, type SampleHost } from "./evaluate.ts";
+import { itemLogprobs } from "./logprobs.ts";
+import { MicroBatches, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
-import { policyGradient, tokenLogprobs } from "./policy.ts";
+import { policyGradient } from "./policy.ts";
+import { mapRecorded } from "./recorded.ts";
 
 export interface RlOptions {
   /** The weight of length in the reward, 0 to 1, or what to steer it by. Read in each iteration, so it may be replaced between two. */
@@ -118,6 +120,7 @@ interface Rollout {
  * against the group, and step on the clipped policy gradient. Yields after each iteration. Everything drawn is a function
  * of (seed, iteration), so training resumes from the weights, the optimizer's state and the `history` of the
  * iterations done. An abort ends the rollouts, never an update: model and optimizer stay as after the last iteration that was yielded.
+ * Where an update runs out of memory it begins anew in smaller micro-batches, and `onWarning` hears of it.
  */
 export async function* trainRl(
   setup: RlSetup,
@@ -126,11 +129,18 @@ export async function* trainRl(
     history = [],
     signal,
     onProgress,
-  }: { history?: readonly Measured[]; signal?: AbortSignal; onProgress?: SampleHost["onProgress"] } = {},
+    onWarning,
+  }: {
+    history?: readonly Measured[];
+    signal?: AbortSignal;
+    onProgress?: SampleHost["onProgress"];
+    onWarning?: OnWarning;
+  } = {},
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0)
     throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
   const llm = new LLM(setup.model, options.engine);
+  const microBatches = new MicroBatches(options.tokensPerMicroBatch, onWarning);
   const measured = [...history];
   try {
     for (let iteration = history.length; iteration < options.maxIterations; iteration++) {
@@ -148,9 +158,9 @@ export async function* trainRl(
       measured.push(measure(groups));
       const alpha = steerAlpha(options.alpha, measured);
       const rollouts = groups.flatMap((group) => rewardGroup(group, iteration, alpha, options));
-      if (setup.reference) await addReferenceLogprobs(setup.reference, rollouts, options);
+      if (setup.reference) await addReferenceLogprobs(microBatches, setup.reference, rollouts, options);
       assignTokenAdvantages(rollouts, options);
-      const update = await updatePolicy(setup, rollouts, iteration, options);
+      const update = await updatePolicy(microBatches, setup, rollouts, iteration, options);
       yield {
         metrics: {
           iteration: iteration + 1,
@@ -212,21 +222,14 @@ function rewardGroup(
 }
 
 async function addReferenceLogprobs(
+  microBatches: MicroBatches,
   reference: Model,
   rollouts: Rollout[],
-  { temperature, tokensPerMicroBatch }: RlOptions,
+  { temperature }: RlOptions,
 ): Promise<void> {
-  const lengths = rollouts.map((rollout) => rollout.tokenIds.length);
-  for (const micro of microBatches([...rollouts.keys()], lengths, tokensPerMicroBatch)) {
-    const packed = packSequences(micro.map((i) => rollouts[i]!.tokenIds));
-    const { logprobs } = await tokenLogprobs(reference, packed, { temperature });
-    micro.forEach((i, s) => {
-      const rollout = rollouts[i]!;
-      rollout.refLogprobs = Array.from(
-        logprobs.subarray(packed.cuSeqlens[s]! + rollout.promptLength, packed.cuSeqlens[s + 1]),
-      );
-    });
-  }
+  const sequences = rollouts.map(({ tokenIds }) => [tokenIds]);
+  const logprobs = await itemLogprobs(microBatches, reference, sequences, { temperature });
+  rollouts.forEach((rollout, i) => (rollout.refLogprobs = Array.from(logprobs[i]![0]!.subarray(rollout.promptLength))));
 }
 
 /** Per-token advantages: the response's, less the KL penalty still to come; whitened over all tokens on demand. */
@@ -246,53 +249,45 @@ type UpdateMetrics = Pick<
 
 /** The iteration's optimizer steps. */
 async function updatePolicy(
+  microBatches: MicroBatches,
   { model, optimizer }: RlSetup,
   rollouts: Rollout[],
   iteration: number,
   options: RlOptions,
 ): Promise<UpdateMetrics> {
-  const {
-    numSteps,
-    maxIterations,
-    seed,
-    lossAggregation,
-    tokensPerMicroBatch,
-    epsilon,
-    klEstimator,
-    temperature,
-    recompute,
-  } = options;
+  const { numSteps, maxIterations, seed, lossAggregation, epsilon, klEstimator, temperature, recompute } = options;
   const lossOptions = { epsilon, klEstimator, temperature, recompute, beta: klEstimator === "none" ? 0 : options.beta };
-  const lengths = rollouts.map((rollout) => rollout.tokenIds.length);
   const total = { loss: 0, entropy: 0, clipped: 0, tokens: 0, gradNorm: 0, learningRate: 0 };
   let difference = 0;
   const steps = miniBatches(rollouts.length, numSteps, seed, iteration);
-  for (const [step, batch] of steps.entries()) {
-    const weightOf = new Map(
-      tokenWeights(
-        batch.map((i) => rollouts[i]!.oldLogprobs.length),
-        lossAggregation,
-      ).map((weight, b) => [batch[b]!, weight]),
+  for (const [step, indices] of steps.entries()) {
+    const batch = indices.toSorted((a, b) => a - b).map((i) => rollouts[i]!);
+    const weightOf = tokenWeights(
+      batch.map(({ oldLogprobs }) => oldLogprobs.length),
+      lossAggregation,
     );
-    for (const micro of microBatches(batch, lengths, tokensPerMicroBatch)) {
-      const packed = packSequences(micro.map((i) => rollouts[i]!.tokenIds));
+    const factor = learningRateFactor(options.scheduler, optimizer.step, {
+      warmupSteps: options.warmupSteps,
+      totalSteps: maxIterations * numSteps,
+    });
+    total.learningRate = options.learningRate * factor;
+    const sequences = batch.map(({ tokenIds }) => [tokenIds]);
+    const { results, norm } = await microBatches.step(optimizer, sequences, total.learningRate, (packed, items) => {
       const perToken = () => new Float32Array(packed.tokenIds.length);
       const targets = { weights: perToken(), advantages: perToken(), oldLogprobs: perToken(), refLogprobs: perToken() };
-      micro.forEach((i, s) => {
-        const { promptLength, oldLogprobs, refLogprobs, tokenAdvantages } = rollouts[i]!;
+      items.forEach((i, s) => {
+        const { promptLength, oldLogprobs, refLogprobs, tokenAdvantages } = batch[i]!;
         const first = packed.cuSeqlens[s]! + promptLength;
-        targets.weights.fill(weightOf.get(i)!, first, packed.cuSeqlens[s + 1]);
+        targets.weights.fill(weightOf[i]!, first, packed.cuSeqlens[s + 1]);
         targets.advantages.set(tokenAdvantages, first);
         targets.oldLogprobs.set(oldLogprobs, first);
         targets.refLogprobs.set(refLogprobs, first);
       });
-      const { logprobs, entropy, ratio, loss } = await policyGradient(
-        model,
-        optimizer.gradients,
-        packed,
-        targets,
-        lossOptions,
-      );
+      const recorded = policyGradient(model, optimizer.gradients, packed, targets, lossOptions);
+      return mapRecorded(recorded, (result) => ({ ...result, targets }));
+    });
+    total.gradNorm += norm / steps.length;
+    for (const { targets, logprobs, entropy, ratio, loss } of results) {
       targets.weights.forEach((weight, t) => {
         if (weight === 0) return;
         if (step === 0) difference = Math.max(difference, Math.abs(logprobs[t]! - targets.oldLogprobs[t]!));
@@ -303,12 +298,6 @@ async function updatePolicy(
         total.tokens++;
       });
     }
-    const factor = learningRateFactor(options.scheduler, optimizer.step, {
-      warmupSteps: options.warmupSteps,
-      totalSteps: maxIterations * numSteps,
-    });
-    total.learningRate = options.learningRate * factor;
-    total.gradNorm += (await optimizer.update(total.learningRate)) / steps.length;
   }
   return {
     loss: total.loss,

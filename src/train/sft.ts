@@ -1,14 +1,14 @@
-import { microBatches } from "../core/batches.ts";
 import { tokenWeights } from "../core/aggregation.ts";
 import { shuffledIndices } from "../core/rng.ts";
 import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
-import { packSequences } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Task } from "../tasks/task.ts";
 import { ConfigError } from "../errors.ts";
+import { MicroBatches, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { supervisedGradient } from "./policy.ts";
+import { mapRecorded } from "./recorded.ts";
 
 /** One step of supervised fine-tuning, under TRL's names. */
 export interface SftMetrics {
@@ -81,8 +81,10 @@ export async function* trainSft(
   optimizer: AdamW,
   examples: Generator<Example, never>,
   options: SftOptions,
+  { onWarning }: { onWarning?: OnWarning } = {},
 ): AsyncGenerator<SftMetrics> {
   const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, recompute } = options;
+  const microBatches = new MicroBatches(tokensPerMicroBatch, onWarning);
   let next = examples.next().value;
   const nextBatch = (): Example[] => {
     const batch: Example[] = [];
@@ -97,33 +99,34 @@ export async function* trainSft(
   while (optimizer.step < maxSteps) {
     const start = performance.now();
     const batch = nextBatch();
-    const lengths = batch.map(tokensOf);
     const completionLengths = batch.map(({ completionTokenIds }) => completionTokenIds.length);
     const weightOf = tokenWeights(completionLengths, "token");
-    let loss = 0;
-    let likely = 0;
-    for (const micro of microBatches([...batch.keys()], lengths, tokensPerMicroBatch)) {
-      const packed = packSequences(micro.map((i) => [...batch[i]!.promptTokenIds, ...batch[i]!.completionTokenIds]));
+    const sequences = batch.map((example) => [[...example.promptTokenIds, ...example.completionTokenIds]]);
+    const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
+    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items) => {
       const weights = new Float32Array(packed.tokenIds.length);
-      micro.forEach((i, s) =>
+      items.forEach((i, s) =>
         weights.fill(weightOf[i]!, packed.cuSeqlens[s + 1]! - completionLengths[i]!, packed.cuSeqlens[s + 1]!),
       );
-      const result = await supervisedGradient(model, optimizer.gradients, packed, weights, { recompute });
-      weights.forEach((weight, t) => {
+      const recorded = supervisedGradient(model, optimizer.gradients, packed, weights, { recompute });
+      return mapRecorded(recorded, (result) => ({ ...result, weights }));
+    });
+    let loss = 0;
+    let likely = 0;
+    for (const result of results) {
+      result.weights.forEach((weight, t) => {
         if (weight === 0) return;
         loss += result.loss[t]!;
         if (result.logprobs[t]! > -Math.LN2) likely++;
       });
     }
-    const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
-    const norm = await optimizer.update(rate);
     yield {
       step: optimizer.step,
       loss,
       mean_token_accuracy: likely / completionLengths.reduce((a, b) => a + b, 0),
       grad_norm: norm,
       learning_rate: rate,
-      num_tokens: lengths.reduce((a, b) => a + b, 0),
+      num_tokens: batch.map(tokensOf).reduce((a, b) => a + b, 0),
       step_time: (performance.now() - start) / 1000,
     };
   }

@@ -10,6 +10,7 @@ import { Model, type ModelDType } from "../model/model.ts";
 import { forward } from "../model/transformer.ts";
 import type { Files } from "../runtime/types.ts";
 import { policyGradient, tokenLogprobs } from "../train/policy.ts";
+import { readRecorded } from "../train/recorded.ts";
 import { check, cosine, maxAbs, meanAbs, relativeL2, type Check } from "./check.ts";
 
 /** A folder with a model and what PyTorch computes with it (case.safetensors, ppo_*.safetensors). */
@@ -95,7 +96,7 @@ async function* verifyLoss(
     Array.from(model.parameters, ([parameter, { shape }]) => [parameter, gpu.zeros(shape, "f32")]),
   );
   try {
-    const { loss } = await policyGradient(
+    const gradient = policyGradient(
       model,
       grads,
       batch,
@@ -113,6 +114,7 @@ async function* verifyLoss(
         recompute: false,
       },
     );
+    const { loss } = await readRecorded(gpu, gradient);
     const want = (await reference.readF32("loss"))[0]!;
     const got = loss.reduce((sum, l) => sum + l, 0);
     const exact = model.dtype === "float32";

@@ -1,19 +1,14 @@
-import { readFileSync } from "node:fs";
+import { openSafetensors } from "../../src/hf/safetensors.ts";
+import { files } from "./host.ts";
 
-export const adamwFixtureUrl = new URL("../../../shared/fixtures/transformers/adamw.safetensors", import.meta.url);
+const path = new URL("../fixtures/transformers/adamw.safetensors", import.meta.url).pathname;
 
 /** 5 steps of torch.optim.AdamW in float64, stored as f32: start, gradients, options and the state after the last step. */
-export function adamwFixture() {
-  const file = readFileSync(adamwFixtureUrl);
-  const headerLength = Number(file.readBigUInt64LE(0));
-  const header = JSON.parse(file.toString("utf8", 8, 8 + headerLength));
-  const tensor = (name: string): Float32Array => {
-    const [start, end] = header[name].data_offsets;
-    return new Float32Array(Uint8Array.from(file.subarray(8 + headerLength + start, 8 + headerLength + end)).buffer);
-  };
-  const { lr, beta1, beta2, eps, weight_decay, steps } = header.__metadata__;
-  const param = tensor("param");
-  const allGrads = tensor("grads");
+export async function adamwFixture() {
+  const { metadata, readF32 } = await openSafetensors(files, path);
+  const { lr, beta1, beta2, eps, weight_decay, steps } = metadata;
+  const param = await readF32("param");
+  const allGrads = await readF32("grads");
   return {
     param,
     grads: Array.from({ length: Number(steps) }, (_, i) => allGrads.slice(i * param.length, (i + 1) * param.length)),
@@ -24,6 +19,6 @@ export function adamwFixture() {
       eps: Number(eps),
       weightDecay: Number(weight_decay),
     },
-    after: { param: tensor("param_after"), m: tensor("m"), v: tensor("v") },
+    after: { param: await readF32("param_after"), m: await readF32("m"), v: await readF32("v") },
   };
 }

@@ -4,7 +4,7 @@ import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Tensor, type DType, type Storage } from "../../src/gpu/tensor.ts";
 import { TIERS, type Tier } from "../../src/gpu/tier.ts";
-import { openGpu } from "../../src/runtime/open-gpu.ts";
+import { openGpu } from "./host.ts";
 
 const devices = new Map<Tier | undefined, Promise<Gpu>>();
 

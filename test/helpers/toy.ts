@@ -1,4 +1,5 @@
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
+import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Tokenizer } from "../../src/hf/tokenizer.ts";
 import { Model, type ModelDType } from "../../src/model/model.ts";
 import type { Problem, Task } from "../../src/tasks/task.ts";
@@ -55,16 +56,18 @@ export function toyTask(): Task {
 }
 
 export const ADAMW: AdamWOptions = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+/** The same with its state in bf16. */
+export const ADAMW_BF16: AdamWOptions = { ...ADAMW, stochasticRounding: { seed: 11 } };
 
-export async function toyModel(dtype: ModelDType): Promise<Model> {
+export async function toyModel(dtype: ModelDType, gpu?: Gpu): Promise<Model> {
   const config = tinyConfig({ vocab_size: WORDS.length, num_hidden_layers: 2, max_position_embeddings: 32 });
-  return Model.random(await testGpu(), config, { dtype, seed: 5 });
+  return Model.random(gpu ?? (await testGpu()), config, { dtype, seed: 5 });
 }
 
-/** A fresh model that is to learn the toy task. */
-export async function toySetup(dtype: ModelDType): Promise<RlSetup> {
-  const model = await toyModel(dtype);
-  const optimizer = await AdamW.create(model, ADAMW);
+/** A fresh model that is to learn the toy task; on this file's device if not on another. */
+export async function toySetup(dtype: ModelDType, gpu?: Gpu, adamw = ADAMW): Promise<RlSetup> {
+  const model = await toyModel(dtype, gpu);
+  const optimizer = await AdamW.create(model, adamw);
   return { model, reference: model.clone(), optimizer, tokenizer: toyTokenizer(), task: toyTask(), stopTokenIds: [0] };
 }
 
@@ -97,4 +100,10 @@ export async function weightBytes(model: Model): Promise<Record<string, Uint8Arr
   const bytes: Record<string, Uint8Array> = {};
   for (const [name, tensor] of model.parameters) bytes[name] = await model.gpu.readBytes(tensor);
   return bytes;
+}
+
+/** The weights' SHA-256, for comparisons of many. */
+export async function weightDigest(model: Model): Promise<Uint8Array> {
+  const bytes = new Blob(Object.values(await weightBytes(model)) as Uint8Array<ArrayBuffer>[]);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", await bytes.arrayBuffer()));
 }

@@ -45,6 +45,7 @@ describe("configuration", () => {
         adam_epsilon: 1e-8,
         weight_decay: 0,
         max_grad_norm: 1,
+        state_dtype: "float32",
         lr_scheduler_type: "constant_with_warmup",
         warmup_steps: 6,
       });

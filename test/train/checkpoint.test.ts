@@ -8,9 +8,9 @@ import type { Model } from "../../src/model/model.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import type { Files } from "../../src/runtime/types.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
-import { AdamW } from "../../src/train/optimizer.ts";
+import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
 import { randn, testGpu } from "../helpers/gpu.ts";
-import { ADAMW, toyModel, weightBytes } from "../helpers/toy.ts";
+import { ADAMW, ADAMW_BF16, toyModel, weightBytes } from "../helpers/toy.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -19,9 +19,9 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 /** A model in training: two optimizer steps on random gradients, so that no state is still at its start. */
-async function trained(dtype: Model["dtype"]): Promise<{ model: Model; optimizer: AdamW }> {
+async function trained(dtype: Model["dtype"], adamw = ADAMW): Promise<{ model: Model; optimizer: AdamW }> {
   const model = await toyModel(dtype);
-  const optimizer = await AdamW.create(model, ADAMW);
+  const optimizer = await AdamW.create(model, adamw);
   for (let step = 0; step < 2; step++) await randomStep(model, optimizer, step);
   return { model, optimizer };
 }
@@ -33,14 +33,20 @@ async function randomStep(model: Model, optimizer: AdamW, seed: number): Promise
 
 const stateAt = (step: number) => ({ step, num_tokens: 100 * step });
 
-test.each(["float32", "bfloat16"] as const)(
-  "what is loaded goes on exactly as what was saved would (%s)",
-  async (dtype) => {
-    const dir = `${root}/exact-${dtype}`;
-    const { model, optimizer } = await trained(dtype);
+const DTYPES = ["float32", "bfloat16"] as const;
+const STATES = DTYPES.flatMap((dtype) => [
+  { dtype, state: "float32", adamw: ADAMW },
+  { dtype, state: "bfloat16", adamw: ADAMW_BF16 },
+]);
+
+test.each(STATES)(
+  "what is loaded goes on exactly as what was saved would ($dtype, optimizer state in $state)",
+  async ({ dtype, state, adamw }) => {
+    const dir = `${root}/exact-${dtype}-${state}`;
+    const { model, optimizer } = await trained(dtype, adamw);
     const path = await saveCheckpoint(nodeFiles, dir, { model, optimizer, state: stateAt(10) });
     expect(path).toBe(`${dir}/step_000010`);
-    const loaded = await loadCheckpoint(await testGpu(), nodeFiles, path, { dtype, optimizer: ADAMW });
+    const loaded = await loadCheckpoint(await testGpu(), nodeFiles, path, { dtype, optimizer: adamw });
     expect(loaded.state).toEqual(stateAt(10));
     expect(loaded.optimizer.step).toBe(2);
     expect(await weightBytes(loaded.model)).toEqual(await weightBytes(model));
@@ -64,6 +70,22 @@ test("only a bfloat16 model has masters, and they hold more than its weights do"
   const file = await openSafetensors(nodeFiles, `${root}/bfloat16.safetensors`);
   const master = new Uint32Array((await file.readF32("master.model.embed_tokens.weight")).buffer);
   expect(master.some((bits) => (bits & 0xffff) !== 0)).toBe(true);
+});
+
+test("state in bf16 is kept in bf16, without masters, and is not taken for state in f32", async () => {
+  const dir = `${root}/state`;
+  const bf16 = await trained("bfloat16", ADAMW_BF16);
+  const path = await saveCheckpoint(nodeFiles, dir, { ...bf16, state: stateAt(1) });
+  const { tensors } = await openSafetensors(nodeFiles, `${path}/optimizer.safetensors`);
+  expect(tensors.size).toBe(2 * bf16.model.parameters.size);
+  expect(new Set(Array.from(tensors.values(), ({ dtype }) => dtype))).toEqual(new Set(["BF16"]));
+  const gpu = await testGpu();
+  const load = (from: string, dtype: Model["dtype"], optimizer: AdamWOptions) =>
+    loadCheckpoint(gpu, nodeFiles, from, { dtype, optimizer });
+  await expect(load(path, "float32", ADAMW)).rejects.toThrow(/expected m\.\S+ as F32, got BF16/);
+  const f32 = await saveCheckpoint(nodeFiles, dir, { ...(await trained("float32")), state: stateAt(2) });
+  await expect(load(f32, "float32", ADAMW_BF16)).rejects.toThrow(FormatError);
+  await expect(load(f32, "float32", ADAMW_BF16)).rejects.toThrow(/as BF16, got F32; resume with the dtype/);
 });
 
 test("the latest checkpoint is that of the most steps; what is unfinished does not count", async () => {

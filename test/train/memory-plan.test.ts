@@ -9,12 +9,13 @@ import { Model, type ModelDType } from "../../src/model/model.ts";
 import { parseConfig } from "../../src/run/config.ts";
 import { rlOptions } from "../../src/train/options.ts";
 import { planMemory } from "../../src/train/memory-plan.ts";
-import { AdamW } from "../../src/train/optimizer.ts";
-import { policyGradient, tokenLogprobs } from "../../src/train/policy.ts";
+import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
+import { policyGradient, recordLogprobs } from "../../src/train/policy.ts";
+import { joinRecorded, readRecorded, type Recorded } from "../../src/train/recorded.ts";
 import { trainRl, type RlOptions } from "../../src/train/rl.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { tinyConfig } from "../helpers/models.ts";
-import { ADAMW, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
+import { ADAMW, ADAMW_BF16, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
 
 /** What `work` leaves in use, and the most that it has in use meanwhile. */
 async function measured(gpu: Gpu, work: () => unknown): Promise<{ kept: number; peak: number }> {
@@ -36,11 +37,20 @@ const MODELS: Record<string, ModelConfig> = {
   }),
 };
 const CASES = Object.keys(MODELS).flatMap((name) =>
-  (["bfloat16", "float32"] as ModelDType[]).map((dtype) => [name, dtype] as const),
+  [
+    ["bfloat16", ADAMW],
+    ["float32", ADAMW],
+    ["bfloat16", ADAMW_BF16],
+  ].map(([dtype, adamw]) => ({
+    name,
+    dtype: dtype as ModelDType,
+    adamw: adamw as AdamWOptions,
+    state: adamw === ADAMW ? "float32" : "bfloat16",
+  })),
 );
 
 describe("the plan is what a real model takes", () => {
-  test.each(CASES)("%s, %s", async (name, dtype) => {
+  test.each(CASES)("$name, $dtype, optimizer state in $state", async ({ name, dtype, adamw, state }) => {
     const gpu = await testGpu();
     const config = MODELS[name]!;
     const options: RlOptions = {
@@ -48,7 +58,7 @@ describe("the plan is what a real model takes", () => {
       tokensPerMicroBatch: 300,
       engine: { maxModelLen: 128, kvCacheBytes: 2 ** 17, blockSize: 8 },
     };
-    const { held, phases, ...plan } = await planMemory(config, dtype, options);
+    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw);
     expect([plan.longestSequence, plan.microBatchTokens]).toEqual([128, 300]);
 
     let model!: Model;
@@ -57,19 +67,23 @@ describe("the plan is what a real model takes", () => {
     let reference!: Model;
     expect((await measured(gpu, () => (reference = model.clone()))).kept).toBe(held.reference);
     let optimizer!: AdamW;
-    const states = await measured(gpu, async () => (optimizer = await AdamW.create(model, ADAMW)));
+    const states = await measured(gpu, async () => (optimizer = await AdamW.create(model, adamw)));
     expect(states.kept).toBe(held.masters + held.moments + held.gradients);
-    expect(held.masters).toBe(dtype === "bfloat16" ? held.moments / 2 : 0);
+    expect(held.masters).toBe(dtype === "bfloat16" && state === "float32" ? held.moments / 2 : 0);
+    expect(held.moments === 2 * held.weights).toBe(dtype === state);
     let llm!: LLM;
     expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
     expect(llm.numPositions).toBe(plan.kvPositions);
     const tables = await measured(gpu, () => [model, reference].forEach((m) => m.rope(128)));
     expect(tables.kept).toBe(held.ropeTables);
 
+    // 12 responses an optimizer step and 24 an iteration, 128 tokens each: 6 and 11 micro-batches, read together.
     const batch = packSequences([128, 128, 44].map((length) => new Uint32Array(length)));
+    const pass = (count: number, record: () => Recorded<unknown>) =>
+      measured(gpu, () => readRecorded(gpu, joinRecorded(Array.from({ length: count }, record))));
     const zeros = () => new Float32Array(300);
     const update = (recompute: boolean) =>
-      measured(gpu, () =>
+      pass(6, () =>
         policyGradient(
           model,
           optimizer.gradients,
@@ -80,7 +94,7 @@ describe("the plan is what a real model takes", () => {
       );
     expect(await update(true)).toEqual({ kept: 0, peak: phases.updateRecomputed });
     expect(await update(false)).toEqual({ kept: 0, peak: phases.updateKept });
-    const scoring = await measured(gpu, () => tokenLogprobs(reference, batch, { temperature: 1 }));
+    const scoring = await pass(11, () => recordLogprobs(reference, batch, { temperature: 1 }));
     expect(scoring).toEqual({ kept: 0, peak: phases.reference });
 
     // 24 responses at once, and prompts that fill a pass of 2048 rows: 86 tokens to prefill, one to decode from.
@@ -101,7 +115,7 @@ describe("the plan is what a real model takes", () => {
     const tokenizer = toyTokenizer();
     const config = tinyConfig({ vocab_size: 14, max_position_embeddings: 32 });
     const options: RlOptions = { ...TOY_RL, recompute, maxIterations: 2, maxCompletionLength: 29 };
-    const { total } = await planMemory(config, "bfloat16", options);
+    const { total } = await planMemory(config, "bfloat16", options, ADAMW);
     const { peak } = await measured(gpu, async () => {
       const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 5 });
       const optimizer = await AdamW.create(model, ADAMW);
@@ -133,7 +147,7 @@ describe("the models of the paper", () => {
   const long = { engine: { max_model_len: 32512 }, train: { tokens_per_micro_batch: 32512 } };
 
   test("bytes are those of arithmetic, but for what the pool rounds up", async () => {
-    const { held, phases } = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long));
+    const { held, phases } = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW);
     const parameters = 1_777_088_000;
     const near = (got: number, exact: number) => {
       expect(got).toBeGreaterThanOrEqual(exact);
@@ -148,8 +162,16 @@ describe("the models of the paper", () => {
     expect(phases.updateRecomputed).toBeLessThan(phases.updateKept / 9);
   });
 
+  test("state in bf16 needs no masters and half the moments", async () => {
+    const plan = (adamw: AdamWOptions) =>
+      planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), adamw);
+    const [f32, bf16] = [await plan(ADAMW), await plan(ADAMW_BF16)];
+    expect(bf16.held).toEqual({ ...f32.held, masters: 0, moments: f32.held.moments / 2 });
+    expect(f32.total - bf16.total).toBe(f32.held.masters + f32.held.moments / 2);
+  });
+
   test("no reference where beta is 0, no masters in f32", async () => {
-    const { held, phases } = await planMemory(tinyConfig(), "float32", options({ rl: { beta: 0 } }));
+    const { held, phases } = await planMemory(tinyConfig(), "float32", options({ rl: { beta: 0 } }), ADAMW);
     expect([held.reference, held.masters, phases.reference]).toEqual([0, 0, 0]);
   });
 
@@ -157,7 +179,7 @@ describe("the models of the paper", () => {
     const tokens = async (budget: number) => {
       const rl = { num_prompts: 2, num_generations: 2, num_steps: 2 };
       const plan = options({ rl, engine: { max_model_len: 100 }, train: { tokens_per_micro_batch: budget } });
-      return (await planMemory(tinyConfig(), "bfloat16", plan)).microBatchTokens;
+      return (await planMemory(tinyConfig(), "bfloat16", plan, ADAMW)).microBatchTokens;
     };
     expect([await tokens(16), await tokens(150), await tokens(8192)]).toEqual([100, 150, 200]);
   });

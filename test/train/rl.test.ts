@@ -1,15 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { isCorrect } from "../../src/core/group.ts";
 import { lengthRewards } from "../../src/core/length-reward.ts";
-import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { testGpu } from "../helpers/gpu.ts";
+import { files, temporaryFolder } from "../helpers/host.ts";
 import { ADAMW, TOY_RL, toySetup, weightBytes } from "../helpers/toy.ts";
 
+const folder = temporaryFolder();
 const DTYPES = ["float32", "bfloat16"] as const;
 
 async function run(options: RlOptions, dtype: (typeof DTYPES)[number] = "float32"): Promise<RlIteration[]> {
@@ -143,38 +141,35 @@ test.each(DTYPES)(
     const setup = await toySetup(dtype);
     const whole = await Array.fromAsync(trainRl(setup, options));
 
-    const dir = await mkdtemp(join(tmpdir(), "pith-rl-"));
-    try {
-      const before = await toySetup(dtype);
-      const parts: RlIteration[] = [];
-      for await (const iteration of trainRl(before, options)) {
-        parts.push(iteration);
-        if (parts.length < 5) continue;
-        const { iteration: step, num_tokens } = iteration.metrics;
-        await saveCheckpoint(nodeFiles, dir, {
-          model: before.model,
-          optimizer: before.optimizer,
-          state: { step, num_tokens },
-        });
-        break;
-      }
-      const path = await latestCheckpoint(nodeFiles, dir);
-      const { state: _, ...loaded } = await loadCheckpoint(await testGpu(), nodeFiles, path!, {
-        dtype,
-        optimizer: ADAMW,
+    const dir = `${folder}/${dtype}`;
+    await files.mkdir(dir);
+    const before = await toySetup(dtype);
+    const parts: RlIteration[] = [];
+    for await (const iteration of trainRl(before, options)) {
+      parts.push(iteration);
+      if (parts.length < 5) continue;
+      const { iteration: step, num_tokens } = iteration.metrics;
+      await saveCheckpoint(files, dir, {
+        model: before.model,
+        optimizer: before.optimizer,
+        state: { step, num_tokens },
       });
-      const history = parts.map(({ metrics }) => ({
-        meanLength: metrics["completions/mean_length"],
-        accuracy: metrics.accuracy,
-      }));
-      const resumed = trainRl({ ...before, ...loaded }, options, { history });
-      parts.push(...(await Array.fromAsync(resumed)));
-
-      expect(timeless(parts)).toEqual(timeless(whole));
-      expect(await weightBytes(loaded.model)).toEqual(await weightBytes(setup.model));
-    } finally {
-      await rm(dir, { recursive: true });
+      break;
     }
+    const path = await latestCheckpoint(files, dir);
+    const { state: _, ...loaded } = await loadCheckpoint(await testGpu(), files, path!, {
+      dtype,
+      optimizer: ADAMW,
+    });
+    const history = parts.map(({ metrics }) => ({
+      meanLength: metrics["completions/mean_length"],
+      accuracy: metrics.accuracy,
+    }));
+    const resumed = trainRl({ ...before, ...loaded }, options, { history });
+    parts.push(...(await Array.fromAsync(resumed)));
+
+    expect(timeless(parts)).toEqual(timeless(whole));
+    expect(await weightBytes(loaded.model)).toEqual(await weightBytes(setup.model));
   },
 );
 

@@ -214,7 +214,12 @@ export class Training {
     const iterations = trainRl(
       { model, reference, optimizer, tokenizer, stopTokenIds, task: this.#task(run.task) },
       this.#options,
-      { history, signal, onProgress: this.#onProgress },
+      {
+        history,
+        signal,
+        onProgress: this.#onProgress,
+        onWarning: (detail) => this.#emit({ type: "notice", kind: "out-of-memory", detail }),
+      },
     );
     this.#setPhase("running");
     for await (const { metrics, completions } of iterations) {

@@ -117,6 +117,7 @@ export class ModelRunner {
         step,
       });
       gpu.release(hidden, ...Object.values(logits));
+      rec.submit(); // the device works on this step while the next is recorded
     }
     const [tokenIds, logprobs] = await Promise.all([gpu.readU32(state.outTokens), gpu.readF32(state.outLogprobs)]);
     gpu.release(...Object.values(rows), ...Object.values(state));

@@ -74,7 +74,7 @@ export class LLM {
       maxStorageBufferBindingSize,
     );
     const wanted = this.maxNumSeqs * Math.ceil(this.maxModelLen / blockSize);
-    const numBlocks = Math.min(wanted, Math.floor(perLayer / blockBytes));
+    const numBlocks = Math.min(wanted, Math.floor(perLayer / blockBytes) - 1); // less the runner's spare block
     if (numBlocks * blockSize < this.maxModelLen) {
       throw new ConfigError(
         `the KV cache holds ${numBlocks * blockSize} positions, expected at least one sequence of ${this.maxModelLen}; raise engine.kv_cache_bytes or lower engine.max_model_len`,
@@ -124,6 +124,7 @@ export class LLM {
       }
     } finally {
       scheduler.abort();
+      this.#runner.endDecoding();
     }
     return groups.map((group, request) => ({
       promptId: requests[request]!.promptId,

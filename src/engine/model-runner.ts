@@ -1,4 +1,5 @@
 import type { Gpu } from "../gpu/gpu.ts";
+import type { Recording } from "../gpu/recording.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionPaged } from "../kernels/attention.ts";
 import { kvCacheWrite } from "../kernels/kv-cache.ts";
@@ -23,15 +24,38 @@ interface Rows {
   tables: Tensor;
 }
 
-/** Runs the model over the paged KV cache: prefill, and several decode steps to a submit. */
+/** A decode batch's state on the device, and its steps, recorded once for all batches of this size. */
+interface DecodeBatch {
+  /** What the recording depends on. */
+  key: string;
+  rows: Rows;
+  /** u32 [R, 4], [R], [R] and [K]: see sampleTokens. */
+  keys: Tensor;
+  limits: Tensor;
+  done: Tensor;
+  stops: Tensor;
+  /** u32 and f32 [steps, R] */
+  outTokens: Tensor;
+  outLogprobs: Tensor;
+  recording: Recording;
+}
+
+/** Rows of a batch for `count` sequences: few sizes, so that few recordings are made as sequences end one after the other. */
+const paddedRows = (count: number): number =>
+  count < 16 ? 2 ** Math.ceil(Math.log2(count)) : Math.ceil(count / 16) * 16;
+
+/** Runs the model over the paged KV cache: prefill, and several decode steps recorded once and sent again and again. */
 export class ModelRunner {
   readonly model: Model;
   readonly blockSize: number;
   readonly #gpu: Gpu;
   /** Blocks that the longest sequence may have: the width of the block tables. */
   readonly #maxBlocks: number;
-  /** Per layer, elem [numBlocks * blockSize, G, D]. */
+  /** A block that belongs to no sequence: where the rows that fill up a batch keep their keys and values. */
+  readonly #spareBlock: number;
+  /** Per layer, elem [(numBlocks + 1) * blockSize, G, D]. */
   readonly #caches: { kCache: Tensor; vCache: Tensor }[];
+  #batch: DecodeBatch | null = null;
 
   constructor(
     model: Model,
@@ -41,7 +65,8 @@ export class ModelRunner {
     this.blockSize = blockSize;
     this.#gpu = model.gpu;
     this.#maxBlocks = Math.ceil(maxLength / blockSize);
-    const shape = [numBlocks * blockSize, model.config.numKvHeads, model.config.headDim];
+    this.#spareBlock = numBlocks;
+    const shape = [(numBlocks + 1) * blockSize, model.config.numKvHeads, model.config.headDim];
     this.#caches = Array.from({ length: model.config.numLayers }, () => ({
       kCache: this.#gpu.empty(shape, model.storage),
       vCache: this.#gpu.empty(shape, model.storage),
@@ -76,55 +101,99 @@ export class ModelRunner {
   async decode(
     sequences: readonly Sequence[],
     steps: number,
-    { temperature, topK, topP, seed, stopTokenIds }: SamplingParams,
+    params: SamplingParams,
   ): Promise<{ tokenIds: Uint32Array; logprobs: Float32Array }> {
     const gpu = this.#gpu;
-    const rec = gpu.recorder();
-    const count = sequences.length;
-    const rows: Rows = {
-      tokens: this.#upload(sequences.map((s) => s.tokenAt(s.length - 1))),
-      positions: this.#upload(sequences.map((s) => s.length - 1)),
-      slots: this.#upload(sequences.map((_, slot) => slot)),
-      tables: this.#tables(sequences),
-    };
-    const keys = new Uint32Array(4 * count);
-    sequences.forEach((s, r) => keys.set([seed >>> 0, Math.floor(seed / 2 ** 32), s.prompt.promptId, s.sample], 4 * r));
-    const state = {
-      keys: gpu.upload(keys, [count, 4], "u32"),
-      // A row that reaches its limit stands still, and so stays within its blocks.
-      limits: this.#upload(sequences.map((s) => s.maxLength - 1)),
-      done: gpu.zeros([count], "u32"),
-      stops: this.#upload(stopTokenIds.length > 0 ? stopTokenIds : [0xffffffff]),
-      outTokens: gpu.empty([steps, count], "u32"),
-      outLogprobs: gpu.empty([steps, count], "f32"),
-    };
     const longest = sequences.reduce((max, s) => Math.max(max, Math.min(s.length + steps, s.maxLength)), 1);
-    for (let step = 0; step < steps; step++) {
-      const hidden = this.#forward(rows, longest);
-      const logits = decodeLogits(rec, {
-        hidden,
-        weight: this.model.parameter(this.model.headName),
-        temperature: temperature === 0 ? 1 : temperature,
-      });
-      sampleTokens(rec, {
-        ...logits,
-        ...state,
-        tokens: rows.tokens,
-        positions: rows.positions,
-        temperature,
-        topK,
-        topP,
-        step,
-      });
-      gpu.release(hidden, ...Object.values(logits));
-      rec.submit(); // the device works on this step while the next is recorded
-    }
-    const [tokenIds, logprobs] = await Promise.all([gpu.readU32(state.outTokens), gpu.readF32(state.outLogprobs)]);
-    gpu.release(...Object.values(rows), ...Object.values(state));
-    return { tokenIds, logprobs };
+    const batch = this.#decodeBatch(paddedRows(sequences.length), steps, params, longest);
+    this.#fill(batch, sequences, params);
+    gpu.recorder().replay(batch.recording);
+    const [tokenIds, logprobs] = await Promise.all([gpu.readU32(batch.outTokens), gpu.readF32(batch.outLogprobs)]);
+    // Without the rows that fill up the batch.
+    const { length: count } = sequences;
+    const size = batch.limits.size;
+    const ownRows = <A extends Uint32Array | Float32Array>(values: A): A =>
+      values.filter((_, i) => i % size < count) as A;
+    return { tokenIds: ownRows(tokenIds), logprobs: ownRows(logprobs) };
+  }
+
+  /** The batch of this size; the recording of another gives way to it. */
+  #decodeBatch(size: number, steps: number, params: SamplingParams, longest: number): DecodeBatch {
+    const gpu = this.#gpu;
+    const rope = this.model.rope(longest);
+    const { temperature, topK, topP, stopTokenIds } = params;
+    const key = [size, steps, temperature, topK, topP, stopTokenIds.length, rope.allocation.id].join();
+    if (this.#batch?.key === key) return this.#batch;
+    this.endDecoding();
+
+    const perRow = () => gpu.empty([size], "u32");
+    const rows = {
+      tokens: perRow(),
+      positions: perRow(),
+      slots: perRow(),
+      tables: gpu.empty([size, this.#maxBlocks], "u32"),
+    };
+    const state = {
+      keys: gpu.empty([size, 4], "u32"),
+      limits: perRow(),
+      done: perRow(),
+      stops: gpu.empty([Math.max(1, stopTokenIds.length)], "u32"),
+      outTokens: gpu.empty([steps, size], "u32"),
+      outLogprobs: gpu.empty([steps, size], "f32"),
+    };
+    const rec = gpu.recorder();
+    const weight = this.model.parameter(this.model.headName);
+    const recording = rec.capture(() => {
+      for (let step = 0; step < steps; step++) {
+        const hidden = this.#forward(rows, longest);
+        const logits = decodeLogits(rec, { hidden, weight, temperature: temperature === 0 ? 1 : temperature });
+        const { tokens, positions } = rows;
+        sampleTokens(rec, { ...logits, ...state, tokens, positions, temperature, topK, topP, step });
+        gpu.release(hidden, ...Object.values(logits));
+        rec.submit(); // the device works on a step while the next is encoded
+      }
+    });
+    return (this.#batch = { key, rows, ...state, recording });
+  }
+
+  #fill({ rows, ...batch }: DecodeBatch, sequences: readonly Sequence[], { seed, stopTokenIds }: SamplingParams): void {
+    const gpu = this.#gpu;
+    const { size } = batch.limits;
+    const perRow = (tensor: Tensor, of: (s: Sequence) => number, filler: number) =>
+      gpu.write(
+        tensor,
+        Uint32Array.from({ length: size }, (_, r) => (r < sequences.length ? of(sequences[r]!) : filler)),
+      );
+    perRow(rows.tokens, (s) => s.tokenAt(s.length - 1), 0);
+    perRow(rows.positions, (s) => s.length - 1, 0);
+    gpu.write(
+      rows.slots,
+      Uint32Array.from({ length: size }, (_, r) => r),
+    );
+    const tables = new Uint32Array(size * this.#maxBlocks).fill(this.#spareBlock, sequences.length * this.#maxBlocks);
+    sequences.forEach((s, r) => tables.set(s.blocks, r * this.#maxBlocks));
+    gpu.write(rows.tables, tables);
+
+    const keys = new Uint32Array(4 * size);
+    sequences.forEach((s, r) => keys.set([seed >>> 0, Math.floor(seed / 2 ** 32), s.prompt.promptId, s.sample], 4 * r));
+    gpu.write(batch.keys, keys);
+    // A row that reaches its limit stands still, and so stays within its blocks.
+    perRow(batch.limits, (s) => s.maxLength - 1, 0);
+    perRow(batch.done, () => 0, 1);
+    gpu.write(batch.stops, Uint32Array.from(stopTokenIds.length > 0 ? stopTokenIds : [0xffffffff]));
+  }
+
+  /** Gives back what decoding keeps from one call to the next. */
+  endDecoding(): void {
+    if (!this.#batch) return;
+    const { rows, recording, key: _, ...state } = this.#batch;
+    recording.dispose();
+    this.#gpu.release(...Object.values(rows), ...Object.values(state));
+    this.#batch = null;
   }
 
   dispose(): void {
+    this.endDecoding();
     for (const cache of this.#caches) this.#gpu.release(cache.kCache, cache.vCache);
   }
 

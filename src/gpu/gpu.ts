@@ -124,7 +124,7 @@ export class Gpu {
   /** A tensor of undefined content. */
   empty(shape: readonly number[], dtype: DType): Tensor {
     const bytes = Math.max(4, byteLength(shape, dtype));
-    if (this.pool.hoards(bytes)) {
+    if (this.pool.hoards(bytes) && !this.#recorder.isCapturing) {
       this.#recorder.submit();
       this.pool.trim();
     }
@@ -149,6 +149,7 @@ export class Gpu {
     if (data.length !== tensor.size) {
       throw new ShapeError(`write: expected ${tensor.size} elements for [${tensor.shape}], got ${data.length}`);
     }
+    if (this.#recorder.isCapturing) throw new Error("expected dispatches in a recording, got a write");
     // A queue write runs before commands that are recorded but not yet sent, which may still use this buffer.
     this.#recorder.submit();
     let bytes: Uint32Array | Int32Array | Float32Array | Uint16Array = data;

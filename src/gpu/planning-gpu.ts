@@ -1,7 +1,8 @@
 import type { Gpu } from "./gpu.ts";
 import type { Kernel } from "./kernel.ts";
-import { Pool } from "./pool.ts";
+import { Pool, type Allocation } from "./pool.ts";
 import { fold, type Dispatch } from "./recorder.ts";
+import { Recording } from "./recording.ts";
 import { byteLength, Tensor, type DType } from "./tensor.ts";
 
 /**
@@ -17,10 +18,18 @@ export function planningGpu(onBuffer: (size: number) => void): Gpu {
   });
   const empty = (shape: readonly number[], dtype: DType) =>
     new Tensor(pool.acquire(Math.max(4, byteLength(shape, dtype))), shape, dtype);
+  let captured = new Set<Allocation>();
   const recorder = {
-    dispatch(kernel: Kernel, entryPoint: string, { workgroups }: Dispatch) {
+    dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers }: Dispatch) {
       fold(workgroups, `${kernel.name}.${entryPoint}`);
+      for (const { allocation } of Object.values(buffers)) captured.add(allocation);
     },
+    capture(work: () => void): Recording {
+      captured = new Set();
+      work();
+      return new Recording([], pool, captured);
+    },
+    replay() {},
     clear() {},
     copy() {},
     submit() {},

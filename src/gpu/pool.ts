@@ -63,6 +63,18 @@ export class Pool {
     return allocation;
   }
 
+  /** Takes this very buffer, which is free. */
+  take(allocation: Allocation): void {
+    const list = this.#free.get(allocation.size);
+    const at = list?.indexOf(allocation) ?? -1;
+    if (at < 0) throw new Error("expected a free buffer of this pool");
+    list!.splice(at, 1);
+    allocation.free = false;
+    this.#used.add(allocation);
+    this.usedBytes += allocation.size;
+    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
+  }
+
   release(allocation: Allocation): void {
     if (allocation.free) throw new Error("a tensor was released twice");
     allocation.free = true;

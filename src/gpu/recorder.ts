@@ -1,6 +1,8 @@
 import { ShapeError } from "../errors.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Kernel, Pipeline } from "./kernel.ts";
+import type { Allocation } from "./pool.ts";
+import { Recording, type Command, type CommandList } from "./recording.ts";
 import type { Storage, Tensor } from "./tensor.ts";
 
 export interface Dispatch {
@@ -33,6 +35,11 @@ export class Recorder {
   #slots = 0;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
+  /** Of the pass. */
+  #lastPipeline: GPUComputePipeline | null = null;
+  readonly #offsets = [0];
+  /** While a recording is made: what would have been sent, and what is to be sent next. */
+  #captured: { lists: CommandList[]; commands: Command[]; used: Set<Allocation> } | null = null;
 
   constructor(gpu: Gpu) {
     this.gpu = gpu;
@@ -50,24 +57,73 @@ export class Recorder {
     const pipeline = this.gpu.pipeline(kernel, storageOf(kernel, buffers, label), entryPoint, constants ?? {});
     const bindGroup = this.#bindGroup(pipeline, buffers, label);
 
-    const offsets: number[] = [];
+    let offset: number | null = null;
     if (pipeline.paramsSize > 0) {
       if (this.#slots === PARAMS_SLOTS) this.submit();
-      const offset = this.#slots++ * PARAMS_STRIDE;
+      offset = this.#slots++ * PARAMS_STRIDE;
       for (const { name, word, isFloat } of pipeline.fields) {
         (isFloat ? this.#floatParams : this.#params)[offset / 4 + word] = params?.[name] ?? 0;
       }
-      offsets.push(offset);
     }
+    const command = { label, pipeline: pipeline.pipeline, bindGroup, groups, offset };
+    if (this.#captured) {
+      this.#captured.commands.push(command);
+      for (const { allocation } of Object.values(buffers)) this.#captured.used.add(allocation);
+    } else {
+      this.#encode(command);
+    }
+  }
+
+  /**
+   * Records `work`, dispatches and submits alone, without sending it: `replay` does, as often as wanted, and at a fraction of the
+   * cost of recording it. The caller disposes of the recording.
+   */
+  capture(work: () => void): Recording {
+    this.submit();
+    const captured = { lists: [], commands: [], used: new Set<Allocation>() };
+    this.#captured = captured;
+    try {
+      work();
+      this.submit();
+    } finally {
+      this.#captured = null;
+      this.#slots = 0;
+    }
+    return new Recording(captured.lists, this.gpu.pool, captured.used);
+  }
+
+  get isCapturing(): boolean {
+    return this.#captured !== null;
+  }
+
+  /** Sends what was captured, submit by submit. */
+  replay({ lists }: Recording): void {
+    for (const { commands, params } of lists) {
+      this.submit();
+      this.#params.set(params);
+      this.#slots = (4 * params.length) / PARAMS_STRIDE;
+      for (const command of commands) this.#encode(command);
+      this.submit();
+    }
+  }
+
+  #encode({ label, pipeline, bindGroup, groups, offset }: Command): void {
     const pass = this.#begin(label);
-    pass.setPipeline(pipeline.pipeline);
-    pass.setBindGroup(0, bindGroup, offsets);
-    pass.dispatchWorkgroups(...groups);
+    if (this.#lastPipeline !== pipeline) pass.setPipeline(pipeline);
+    this.#lastPipeline = pipeline;
+    if (offset === null) {
+      pass.setBindGroup(0, bindGroup);
+    } else {
+      this.#offsets[0] = offset;
+      pass.setBindGroup(0, bindGroup, this.#offsets);
+    }
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
     if (this.gpu.timer) this.#endPass();
   }
 
   /** Sets every element to zero. */
   clear(tensor: Tensor): void {
+    this.#refuseToCapture("clear");
     this.#endPass();
     this.#encoder ??= this.gpu.device.createCommandEncoder();
     this.#encoder.clearBuffer(tensor.buffer, 0, tensor.byteLength);
@@ -75,6 +131,7 @@ export class Recorder {
 
   /** Copies `source` over `target`, which has the same size and dtype. */
   copy(source: Tensor, target: Tensor): void {
+    this.#refuseToCapture("copy");
     if (source.byteLength !== target.byteLength || source.dtype !== target.dtype) {
       throw new ShapeError(`copy: expected ${target.dtype} [${target.shape}], got ${source.dtype} [${source.shape}]`);
     }
@@ -85,6 +142,15 @@ export class Recorder {
 
   /** Sends what was recorded. Waiting for it is the business of a read or of `gpu.idle()`. */
   submit(): void {
+    if (this.#captured) {
+      const { lists, commands } = this.#captured;
+      if (commands.length > 0) {
+        lists.push({ commands, params: this.#params.slice(0, (this.#slots * PARAMS_STRIDE) / 4) });
+        this.#captured.commands = [];
+      }
+      this.#slots = 0;
+      return;
+    }
     if (!this.#encoder) return;
     this.#endPass();
     this.gpu.timer?.resolve(this.#encoder);
@@ -93,6 +159,10 @@ export class Recorder {
     this.gpu.device.queue.submit([this.#encoder.finish()]);
     this.#encoder = null;
     this.#slots = 0;
+  }
+
+  #refuseToCapture(what: string): void {
+    if (this.#captured) throw new Error(`expected dispatches in a recording, got a ${what}`);
   }
 
   #begin(label: string): GPUComputePassEncoder {
@@ -104,6 +174,7 @@ export class Recorder {
   #endPass(): void {
     this.#pass?.end();
     this.#pass = null;
+    this.#lastPipeline = null;
   }
 
   #bindGroup(pipeline: Pipeline, buffers: Record<string, Tensor>, label: string): GPUBindGroup {

@@ -8,10 +8,16 @@ export interface Allocation {
   free: boolean;
 }
 
-/** Four sizes to each power of two: at most a quarter is wasted, and tensors of nearly equal size share buffers. */
+/** From here on waste costs more than sharing brings. */
+const LARGE = 2 ** 24;
+
+/**
+ * Four sizes to each power of two: at most a quarter is wasted, and tensors of nearly equal size share buffers. Of large ones
+ * sixteen: weights and their optimizer state are most of the memory.
+ */
 export function sizeClass(bytes: number): number {
   if (bytes <= 1024) return Math.max(256, Math.ceil(bytes / 256) * 256);
-  const step = 2 ** (Math.floor(Math.log2(bytes - 1)) - 2);
+  const step = 2 ** (Math.floor(Math.log2(bytes - 1)) - (bytes > LARGE ? 4 : 2));
   return Math.ceil(bytes / step) * step;
 }
 

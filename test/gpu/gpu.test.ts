@@ -136,7 +136,11 @@ describe("Gpu", () => {
     await expect(openGpu("no such adapter")).rejects.toThrow(GpuUnavailableError);
   });
 
-  test("size classes waste at most a quarter", () => {
+  test("size classes waste at most a quarter, of large buffers a sixteenth", () => {
+    for (const bytes of [2 ** 24 + 1, 2 ** 27 - 5, 466_747_392, 933_494_784]) {
+      expect(sizeClass(bytes)).toBeGreaterThanOrEqual(bytes);
+      expect(sizeClass(bytes)).toBeLessThanOrEqual(bytes * (1 + 1 / 16));
+    }
     for (const bytes of [1, 256, 257, 1024, 1025, 5000, 123456, 2 ** 20, 2 ** 20 + 1]) {
       expect(sizeClass(bytes)).toBeGreaterThanOrEqual(bytes);
       expect(sizeClass(bytes)).toBeLessThanOrEqual(Math.max(256 * Math.ceil(bytes / 256), bytes * 1.25));

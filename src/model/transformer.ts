@@ -52,21 +52,28 @@ const packedAttention =
     return { kPacked, vPacked, lse };
   };
 
-/** Final hidden states of a packed batch, f32 [T, C]. Keeps nothing else. */
-export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor {
+/** The residual stream after all layers, f32 [T, C]. `keep` takes each layer's activations, and releases what it does not keep. */
+function layersForward(
+  rec: Recorder,
+  model: Model,
+  batch: DeviceBatch,
+  keep: (activations: LayerActivations) => void,
+): Tensor {
   const attend = packedAttention(rec, model, batch.starts);
   const rope = model.rope(batch.maxLength);
+  const { positions } = batch;
   let x = embed(rec, model, batch.ids);
   for (let layer = 0; layer < model.config.numLayers; layer++) {
-    const { output, activations } = layerForward(rec, model, layer, {
-      input: x,
-      positions: batch.positions,
-      rope,
-      attend,
-    });
-    releaseActivations(rec, activations);
+    const { output, activations } = layerForward(rec, model, layer, { input: x, positions, rope, attend });
+    keep(activations);
     x = output;
   }
+  return x;
+}
+
+/** Final hidden states of a packed batch, f32 [T, C]. Keeps nothing else. */
+export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor {
+  const x = layersForward(rec, model, batch, (activations) => releaseActivations(rec, activations));
   const { hidden, rstd } = finalNorm(rec, model, x);
   rec.gpu.release(x, rstd);
   return hidden;
@@ -79,26 +86,16 @@ export function forwardWithTrace(
   batch: DeviceBatch,
   { recompute }: { recompute: boolean },
 ): Trace {
-  const attend = packedAttention(rec, model, batch.starts);
-  const rope = model.rope(batch.maxLength);
   const layers: Trace["layers"] = [];
-  let x = embed(rec, model, batch.ids);
-  for (let layer = 0; layer < model.config.numLayers; layer++) {
-    const { output, activations } = layerForward(rec, model, layer, {
-      input: x,
-      positions: batch.positions,
-      rope,
-      attend,
-    });
-    if (recompute) {
-      const { input, attention, ...rest } = activations;
-      rec.gpu.release(...Object.values(rest), ...Object.values(attention ?? {}));
-      layers.push(input);
-    } else {
+  const x = layersForward(rec, model, batch, (activations) => {
+    if (!recompute) {
       layers.push(activations);
+      return;
     }
-    x = output;
-  }
+    const { input, attention, ...rest } = activations;
+    rec.gpu.release(...Object.values(rest), ...Object.values(attention ?? {}));
+    layers.push(input);
+  });
   return { ...finalNorm(rec, model, x), last: x, layers };
 }
 

@@ -11,11 +11,11 @@ import { compileErrors, compileModule, createPipeline, type Kernel, type Module,
 import { Pool } from "./pool.ts";
 import { Recorder } from "./recorder.ts";
 import { byteLength, Tensor, type DType, type Storage } from "./tensor.ts";
-import { chooseTier, type Tier } from "./tier.ts";
+import { chooseMatrices, chooseTier, MATRIX_FEATURE, type Matrices, type Tier } from "./tier.ts";
 import { Timer } from "./timer.ts";
 
 /** Features that some tier or measurement uses where the adapter has them. */
-const WANTED_FEATURES: GPUFeatureName[] = ["timestamp-query", "subgroups"];
+const WANTED_FEATURES = ["timestamp-query", "subgroups", "shader-f16", MATRIX_FEATURE] as GPUFeatureName[];
 
 /** How long an error waits for the news that the device is lost. */
 const LOSS_DELAY_MS = 100;
@@ -31,6 +31,8 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly info: GPUAdapterInfo;
   readonly tier: Tier;
+  /** The subgroup matrices that kernels of the tier "matrices" use; null in other tiers. */
+  readonly matrices: Matrices | null;
   readonly pool: Pool;
   /** While set, every dispatch is timed. */
   timer: Timer | null = null;
@@ -44,10 +46,15 @@ export class Gpu {
   #error: PithError | null = null;
   #disposed = false;
 
-  private constructor(device: GPUDevice, info: GPUAdapterInfo, tier: Tier, rest: Rest) {
+  private constructor(
+    device: GPUDevice,
+    info: GPUAdapterInfo,
+    { tier, matrices, rest }: { tier: Tier; matrices: Matrices | null; rest: Rest },
+  ) {
     this.device = device;
     this.info = info;
     this.tier = tier;
+    this.matrices = matrices;
     this.#rest = rest;
     this.pool = new Pool(device.limits, (size) =>
       device.createBuffer({
@@ -101,7 +108,8 @@ export class Gpu {
     }
     const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
     const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
-    return new Gpu(device, adapter.info, chosen, rest);
+    const matrices = chosen === "matrices" ? chooseMatrices(adapter) : null;
+    return new Gpu(device, adapter.info, { tier: chosen, matrices, rest });
   }
 
   /** The adapter's name for people. */

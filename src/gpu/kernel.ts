@@ -90,9 +90,13 @@ export function compileModule(device: GPUDevice, kernel: Kernel, storage: Storag
   const code = preamble(kernel, storage) + kernel.source;
   return {
     module: device.createShaderModule({ label: kernel.name, code }),
-    definitions: makeShaderDataDefinitions(code),
+    definitions: makeShaderDataDefinitions(withoutMatrices(code)),
   };
 }
+
+/** webgpu-utils reads variables out of the text and does not know subgroup matrices, which are none of them. */
+const withoutMatrices = (code: string): string =>
+  code.replaceAll(/\bsubgroup_matrix_\w+<[^>]*>/g, "f32").replaceAll(/\b(subgroupMatrix\w+)<[^>]*>/g, "$1");
 
 /** Params structs hold scalars alone, which keeps writing them out of the profile of a decode step. */
 function scalarFields({ fields }: StructDefinition, kernel: string): ParamsField[] {

@@ -5,12 +5,16 @@ import { fold, type Dispatch } from "./recorder.ts";
 import { Recording } from "./recording.ts";
 import { byteLength, Tensor, type DType } from "./tensor.ts";
 
+/** What kernels choose their variants by. */
+export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits">;
+
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
- * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an adapter.
+ * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an
+ * adapter: one of the baseline tier, or one that is `like` another, with buffers of any size.
  */
-export function planningGpu(onBuffer: (size: number) => void): Gpu {
-  const limits = { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
+export function planningGpu(onBuffer: (size: number) => void, like?: KernelTraits): Gpu {
+  const limits = { ...planningLimits(like), maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
   const buffer = { destroy() {} } as GPUBuffer;
   const pool = new Pool(limits, (size) => {
     onBuffer(size);
@@ -37,7 +41,9 @@ export function planningGpu(onBuffer: (size: number) => void): Gpu {
   const gpu = {
     pool,
     limits,
-    tier: "baseline",
+    tier: like?.tier ?? "baseline",
+    matrices: like?.matrices ?? null,
+    info: like?.info,
     timer: null,
     recorder: () => recorder,
     empty,
@@ -54,3 +60,10 @@ export function planningGpu(onBuffer: (size: number) => void): Gpu {
   Object.assign(recorder, { gpu });
   return gpu as unknown as Gpu;
 }
+
+/** The limits that decide on kernels; a device's limits are no plain object. */
+const planningLimits = (like?: KernelTraits) =>
+  like && {
+    maxComputeInvocationsPerWorkgroup: like.limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize: like.limits.maxComputeWorkgroupStorageSize,
+  };

@@ -6,9 +6,9 @@ import source from "../../shaders/linear.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import type { Tier } from "../gpu/tier.ts";
+import type { DType, Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
+import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
 
 const BIAS_COLUMNS = 8;
 
@@ -24,28 +24,28 @@ const includes = [exp, sigmoid, shared];
 const baseline = defineKernel({ name: "linear", source, includes });
 const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes });
 
-const VARIANTS: Record<Tier, (gpu: Gpu) => Variant> = {
-  baseline: () => ({ kernel: baseline, rows: 32, columns: 64 }),
-  subgroups: ({ info: { subgroupMinSize: lanes } }) => ({
-    kernel: subgroup,
-    rows: 16,
-    columns: 4 * lanes,
-    constants: { LANES: lanes },
-  }),
-};
+/** For products in f32: rounding operands to f16, as matrices want them, would not do for a model in float32. */
+function variant({ tier, info }: Gpu): Variant {
+  if (tier === "baseline") return { kernel: baseline, rows: 32, columns: 64 };
+  const lanes = info.subgroupMinSize;
+  return { kernel: subgroup, rows: 16, columns: 4 * lanes, constants: { LANES: lanes } };
+}
 
-/** Records one of the products; `rows` and `columns` are those of its result. */
+/** The subgroup matrices for a layer with this weight, null where its products are to be in f32. */
+const matricesFor = ({ gpu: { matrices } }: Recorder, storage: DType) => (storage === "bf16" ? matrices : null);
+
+/** Records one of the products in f32; `rows` and `columns` are those of its result. */
 function dispatchProduct(
   rec: Recorder,
   entryPoint: string,
   { rows, columns, params, buffers }: { rows: number; columns: number } & Pick<Dispatch, "params" | "buffers">,
 ): void {
-  const variant = VARIANTS[rec.gpu.tier](rec.gpu);
-  rec.dispatch(variant.kernel, entryPoint, {
+  const { kernel, constants, ...tile } = variant(rec.gpu);
+  rec.dispatch(kernel, entryPoint, {
     params,
     buffers,
-    constants: variant.constants,
-    workgroups: [Math.ceil(columns / variant.columns), Math.ceil(rows / variant.rows)],
+    constants,
+    workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows)],
   });
 }
 
@@ -69,13 +69,12 @@ export function linearForward(
     outputs % 2 === 0;
   const expected = "x [T, K], weight [N, K], bias [N], residual, y [T, N] with even K and N";
   check(ok, "linear_forward", expected, { x, weight, bias, residual, y });
-  dispatchProduct(rec, "linear_forward", {
-    rows,
-    columns: outputs,
-    params: { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0 },
-    // A binding must hold some tensor even where it is not read.
-    buffers: { x, weight, bias: bias ?? weight, residual: residual ?? x, y },
-  });
+  const params = { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0 };
+  // A binding must hold some tensor even where it is not read.
+  const buffers = { bias: bias ?? weight, residual: residual ?? x, y };
+  const matrices = matricesFor(rec, weight.dtype);
+  if (matrices) multiplyRows(rec, matrices, "linear_forward", { left: x, weight, columns: outputs, params, buffers });
+  else dispatchProduct(rec, "linear_forward", { rows, columns: outputs, params, buffers: { x, weight, ...buffers } });
 }
 
 /**
@@ -104,12 +103,16 @@ export function linearSwiglu(
     outputs % 2 === 0;
   const expected = "x [T, K], gateWeight, upWeight [I, K], gate, up, y [T, I] with even K and I";
   check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gate, up, y });
-  dispatchProduct(rec, "linear_swiglu", {
-    rows,
-    columns: 2 * outputs,
-    params: { rows, inputs, outputs, row0: 0 },
-    buffers: { x, weight: gateWeight, up_weight: upWeight, gate, up, y },
-  });
+  const params = { rows, inputs, outputs, row0: 0 };
+  const columns = 2 * outputs;
+  const buffers = { gate, up, y };
+  const matrices = matricesFor(rec, gateWeight.dtype);
+  if (matrices) {
+    multiplyRows(rec, matrices, "linear_swiglu", { left: x, weight: gateWeight, upWeight, columns, params, buffers });
+  } else {
+    const weights = { weight: gateWeight, up_weight: upWeight };
+    dispatchProduct(rec, "linear_swiglu", { rows, columns, params, buffers: { x, ...weights, ...buffers } });
+  }
 }
 
 /**
@@ -134,12 +137,13 @@ export function linearLogits(
     weight,
     logits,
   });
-  dispatchProduct(rec, "linear_logits", {
-    rows: tokens,
-    columns: rows,
-    params: { rows: tokens, inputs, outputs: rows, row0 },
-    buffers: { x, weight, logits },
-  });
+  const params = { rows: tokens, inputs, outputs: rows, row0 };
+  const matrices = matricesFor(rec, weight.dtype);
+  if (matrices) {
+    multiplyRows(rec, matrices, "linear_logits", { left: x, weight, columns: rows, params, buffers: { logits } });
+  } else {
+    dispatchProduct(rec, "linear_logits", { rows: tokens, columns: rows, params, buffers: { x, weight, logits } });
+  }
 }
 
 /**
@@ -157,29 +161,47 @@ export function linearBackwardInput(
   }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_input", dx, dy, weight, row0, { dy, weight, dx });
-  dispatchProduct(rec, "linear_backward_input", {
-    rows,
-    columns: inputs,
-    params: { rows, inputs, outputs, row0, accumulate: accumulate ? 1 : 0 },
-    buffers: { dy, weight, dx },
-  });
+  const params = { rows, inputs, outputs, row0, accumulate: accumulate ? 1 : 0 };
+  const matrices = matricesFor(rec, weight.dtype);
+  if (matrices) {
+    multiplyRows(rec, matrices, "linear_backward_input", {
+      left: dy,
+      weight,
+      columns: inputs,
+      params,
+      buffers: { dx },
+    });
+  } else {
+    dispatchProduct(rec, "linear_backward_input", { rows, columns: inputs, params, buffers: { dy, weight, dx } });
+  }
 }
 
 /**
  * dweight[row0 : row0 + N] += dy^T x, with x f32 [T, K], dy f32 [T, N] and dweight f32 [V >= row0 + N, K].
- * K is even, N may be odd.
+ * K is even, N may be odd. `storage` (default f32) is what the weight is stored as: for bf16, a tier with subgroup matrices
+ * rounds x and dy to f16, each row scaled by a power of two.
  */
 export function linearBackwardWeight(
   rec: Recorder,
-  { x, dy, dweight, row0 = 0 }: { x: Tensor; dy: Tensor; dweight: Tensor; row0?: number },
+  {
+    x,
+    dy,
+    dweight,
+    row0 = 0,
+    storage = "f32",
+  }: { x: Tensor; dy: Tensor; dweight: Tensor; row0?: number; storage?: DType },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_weight", x, dy, dweight, row0, { x, dy, dweight });
-  dispatchProduct(rec, "linear_backward_weight", {
-    rows: outputs,
-    columns: inputs,
-    params: { rows, inputs, outputs, row0 },
-    buffers: { x, dy, dweight },
-  });
+  const params = { rows, inputs, outputs, row0 };
+  const matrices = matricesFor(rec, storage);
+  if (matrices) multiplyTerms(rec, matrices, { x, dy, dweight, params });
+  else
+    dispatchProduct(rec, "linear_backward_weight", {
+      rows: outputs,
+      columns: inputs,
+      params,
+      buffers: { x, dy, dweight },
+    });
 }
 
 function backwardShape(

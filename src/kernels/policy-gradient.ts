@@ -178,7 +178,7 @@ function headBackward(
       workgroups: [tokens],
     });
     linearBackwardInput(rec, { dy: logits, weight, dx: dhidden, accumulate: row0 > 0, row0 });
-    linearBackwardWeight(rec, { x: hidden, dy: logits, dweight, row0 });
+    linearBackwardWeight(rec, { x: hidden, dy: logits, dweight, row0, storage: weight.dtype });
     gpu.release(logits);
   }
 }

@@ -161,7 +161,7 @@ export function layerBackward(
   const gradient = (name: string) => grads.get(layerName(layer, name))!;
   /** Gradients of y = x W^T + b: W and b are added to, dx is written or added to. */
   const projectBackward = (name: string, x: Tensor, dy: Tensor, dInput: Tensor, accumulate: boolean) => {
-    linearBackwardWeight(rec, { x, dy, dweight: gradient(`${name}.weight`) });
+    linearBackwardWeight(rec, { x, dy, dweight: gradient(`${name}.weight`), storage: weight(name).dtype });
     const dbias = grads.get(layerName(layer, `${name}.bias`));
     if (dbias) linearBackwardBias(rec, { dy, dbias });
     linearBackwardInput(rec, { dy, weight: weight(name), dx: dInput, accumulate });

@@ -6,9 +6,13 @@ Object.assign(globalThis, globals);
 
 /**
  * Dawn's toggles. Tensors are cleared where zeros are needed, so Dawn need not clear each buffer at its first use
- * (slow for large ones); timestamps are only for measuring.
+ * (slow for large ones); timestamps are only for measuring. Subgroup matrices are an experimental feature, which Dawn calls
+ * unsafe, and on NVIDIA shader-f16 must be asked for.
  */
-const FLAGS = ["disable-dawn-features=lazy_clear_resource_on_first_use,timestamp_quantization"];
+const FLAGS = [
+  "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
+  "disable-dawn-features=lazy_clear_resource_on_first_use,timestamp_quantization",
+];
 
 /** Dawn instances in use: one that is garbage collected takes the process down with it. */
 const instances: GPU[] = [];

@@ -1,6 +1,6 @@
 import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
-import { planningGpu } from "../gpu/planning-gpu.ts";
+import { planningGpu, type KernelTraits } from "../gpu/planning-gpu.ts";
 import { MAX_IDLE_BYTES, sizeClass } from "../gpu/pool.ts";
 import { byteLength } from "../gpu/tensor.ts";
 import { VOCAB_CHUNK } from "../kernels/logprob.ts";
@@ -55,6 +55,7 @@ export interface MemoryPlan {
 /**
  * The memory of a training run (train/rl.ts) for a model of which only config.json is known: engine, trainer and
  * optimizer run on a device that only counts (gpu/planning-gpu.ts), so the plan is what they take, not an estimate beside them.
+ * `like` is the adapter whose kernels' scratch is to be counted (default: the baseline's, which have none).
  * Not in it: what the driver keeps for itself, and the staging buffer of what is read back (a checkpoint: one parameter at a time).
  */
 export async function planMemory(
@@ -62,9 +63,10 @@ export async function planMemory(
   dtype: ModelDType,
   options: RlOptions,
   adamw: AdamWOptions,
+  like?: KernelTraits,
 ): Promise<MemoryPlan> {
   let largestBuffer = 0;
-  const gpu = planningGpu((size) => (largestBuffer = Math.max(largestBuffer, size)));
+  const gpu = planningGpu((size) => (largestBuffer = Math.max(largestBuffer, size)), like);
   const { pool } = gpu;
   const bytesOf = async (work: () => unknown): Promise<number> => {
     const before = pool.usedBytes;

@@ -6,9 +6,10 @@ import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
 import * as twin from "../../src/reference/logprob.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu } from "../helpers/gpu.ts";
 
-/** Hidden states, one of them large enough that its softmax is nearly one-hot, and a head. */
+/** Hidden states of eight bits, which no tier rounds, one of them large enough that its softmax is nearly one-hot; and a head. */
 function inputsOf(tokens: number, inputs: number, vocabulary: number, storage: Storage) {
-  const hidden = randn(1, tokens * inputs).map((v, i) => (Math.floor(i / inputs) === 1 ? 20 * v : v));
+  const large = (v: number, i: number) => (Math.floor(i / inputs) === 1 ? 20 * v : v);
+  const hidden = stored(randn(1, tokens * inputs).map(large), "bf16");
   const weight = stored(randn(2, vocabulary * inputs), storage);
   // The first and the last token of the vocabulary, and of its chunks, among the targets.
   const edges = [vocabulary - 1, 0, VOCAB_CHUNK - 1, VOCAB_CHUNK].filter((v) => v < vocabulary);

@@ -31,9 +31,12 @@ const CASES: Case[] = [
 
 const options = { epsilon: 0.2, beta: 0.05 };
 
-/** Inputs with ratios inside the range and beyond both ends, advantages of both signs, and a few tokens not trained. */
+/**
+ * Inputs with ratios inside the range and beyond both ends, advantages of both signs, and a few tokens not trained. Hidden states
+ * are of eight bits, which no tier rounds.
+ */
 function inputsOf({ tokens, inputs, vocabulary, temperature }: Case, storage: Storage) {
-  const hidden = randn(1, tokens * inputs);
+  const hidden = stored(randn(1, tokens * inputs), "bf16");
   const weight = stored(randn(2, vocabulary * inputs), storage);
   const targets = Uint32Array.from({ length: tokens }, (_, t) => vocabulary - 1 - ((t * 37) % vocabulary));
   const shape = { inputs, vocabulary, temperature };
@@ -87,7 +90,10 @@ function headOf(gpu: Gpu, { tokens, inputs, vocabulary, temperature }: Case, dat
       for (const [name, values] of Object.entries(want)) {
         const { tensor, expectUntouched } = out[name as keyof typeof out];
         const expected = name === "dweight" ? values.map((v) => v + 0.5) : values;
-        expectClose(await gpu.readF32(tensor), expected, { rtol: 1e-5, atol: 2e-5 });
+        // Subgroup matrices round the gradient of the logits to f16's 11 bits.
+        const isRounded = gpu.matrices !== null && storage === "bf16" && /^d(hidden|weight)$/.test(name);
+        const tolerance = isRounded ? { rtol: 2 ** -10, atol: 2e-3 } : { rtol: 1e-5, atol: 2e-5 };
+        expectClose(await gpu.readF32(tensor), expected, tolerance);
         await expectUntouched();
       }
     },

@@ -58,7 +58,7 @@ describe("the plan is what a real model takes", () => {
       tokensPerMicroBatch: 300,
       engine: { maxModelLen: 128, kvCacheBytes: 2 ** 17, blockSize: 8 },
     };
-    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw);
+    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw, gpu);
     expect([plan.longestSequence, plan.microBatchTokens]).toEqual([128, 300]);
 
     let model!: Model;
@@ -115,7 +115,7 @@ describe("the plan is what a real model takes", () => {
     const tokenizer = toyTokenizer();
     const config = tinyConfig({ vocab_size: 14, max_position_embeddings: 32 });
     const options: RlOptions = { ...TOY_RL, recompute, maxIterations: 2, maxCompletionLength: 29 };
-    const { total } = await planMemory(config, "bfloat16", options, ADAMW);
+    const { total } = await planMemory(config, "bfloat16", options, ADAMW, gpu);
     const { peak } = await measured(gpu, async () => {
       const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 5 });
       const optimizer = await AdamW.create(model, ADAMW);

@@ -1,0 +1,48 @@
+enable f16;
+
+// Subgroup matrices with f16 components: how eight neighbouring numbers of an operand lie in memory.
+
+alias component = f16;
+const WORDS = 1u; // of 16 bytes, in an octet
+alias Octet = array<vec4<u32>, WORDS>;
+alias PairWords = array<u32, WORDS>;
+
+// Exponent that a scaled row's largest number gets: two below f16's largest, 2^15, so that rounding up does not overflow. The
+// products of two rows stay below 2^31, and numbers down to 2^-28 of the row's largest keep all 11 bits.
+const TOP = 14;
+// Weights are exact in f16 from 2^-21 to 4094 in magnitude; larger ones are cut off there, smaller ones lose bits.
+const WEIGHT_EXPONENT = 4;
+const LARGEST = 65504.0;
+
+// Forward, a number is the sum of two f16, its first 11 bits and the rest: 22 bits together. The first are cut off and not rounded
+// to, because a compiler may take a conversion to f16 and back for nothing.
+const FORWARD_PARTS = 2u;
+
+fn head_of(v: vec4<f32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(v) & vec4(0xffffe000u));
+}
+
+fn rest_of(v: vec4<f32>) -> vec4<f32> {
+  let head = head_of(v);
+  return select(v - head, vec4(0.0), v == head); // infinity leaves nothing
+}
+
+fn pair_words(v: vec2<f32>) -> PairWords {
+  return PairWords(bitcast<u32>(vec2<f16>(v)));
+}
+
+fn to_octet(low: vec4<f32>, high: vec4<f32>) -> Octet {
+  return Octet(vec4(bitcast<vec2<u32>>(vec4<f16>(low)), bitcast<vec2<u32>>(vec4<f16>(high))));
+}
+
+fn weight_octet(low: vec4<f32>, high: vec4<f32>) -> Octet {
+  let scale = f32(1 << u32(WEIGHT_EXPONENT));
+  let limit = vec4(LARGEST);
+  return to_octet(clamp(low * scale, -limit, limit), clamp(high * scale, -limit, limit));
+}
+
+// The exponent by which a row is scaled down, from that of its largest number: within what f32 can invert.
+fn row_exponent(largest: i32) -> i32 {
+  // Infinity and NaN are not scaled: they are to come out as they went in.
+  return select(max(largest - TOP, -100), 0, largest == 128);
+}

@@ -1,0 +1,36 @@
+// Subgroup matrices with f32 components: how eight neighbouring numbers of an operand lie in memory. Nothing is rounded, so
+// nothing is scaled.
+
+alias component = f32;
+const WORDS = 2u; // of 16 bytes, in an octet
+alias Octet = array<vec4<u32>, WORDS>;
+alias PairWords = array<u32, WORDS>;
+
+const WEIGHT_EXPONENT = 0;
+
+// A number is one part.
+const FORWARD_PARTS = 1u;
+
+fn head_of(v: vec4<f32>) -> vec4<f32> {
+  return v;
+}
+
+fn rest_of(v: vec4<f32>) -> vec4<f32> {
+  return vec4(0.0);
+}
+
+fn pair_words(v: vec2<f32>) -> PairWords {
+  return PairWords(bitcast<u32>(v.x), bitcast<u32>(v.y));
+}
+
+fn to_octet(low: vec4<f32>, high: vec4<f32>) -> Octet {
+  return Octet(bitcast<vec4<u32>>(low), bitcast<vec4<u32>>(high));
+}
+
+fn weight_octet(low: vec4<f32>, high: vec4<f32>) -> Octet {
+  return to_octet(low, high);
+}
+
+fn row_exponent(largest: i32) -> i32 {
+  return 0;
+}

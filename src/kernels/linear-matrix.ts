@@ -1,0 +1,288 @@
+import direct from "../../shaders/lib/linear-direct.wgsl" with { type: "text" };
+import packed from "../../shaders/lib/linear-packed.wgsl" with { type: "text" };
+import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
+import shared from "../../shaders/lib/linear.wgsl" with { type: "text" };
+import f16 from "../../shaders/lib/matrix-f16.wgsl" with { type: "text" };
+import f32 from "../../shaders/lib/matrix-f32.wgsl" with { type: "text" };
+import scale from "../../shaders/lib/matrix-scale.wgsl" with { type: "text" };
+import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
+import source from "../../shaders/linear-matrix.wgsl" with { type: "text" };
+import packSource from "../../shaders/linear-pack.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
+import { defineKernel, type Kernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { Tensor } from "../gpu/tensor.ts";
+import type { Matrices } from "../gpu/tier.ts";
+
+/** How a workgroup of shaders/linear-matrix.wgsl divides its tile of the result. */
+export interface Tile {
+  /** Rows and columns of subgroups that multiply. */
+  grid: readonly [rows: number, columns: number];
+  /** Rows and columns of result matrices that each of them keeps. */
+  fragments: readonly [rows: number, columns: number];
+  /** Terms of the sum that are staged at a time. */
+  slab: number;
+  /** Invocations. */
+  threads: number;
+}
+
+/** What decides on tiles, besides the matrices. */
+export interface TileLimits {
+  subgroupMinSize: number;
+  subgroupMaxSize: number;
+  maxComputeInvocationsPerWorkgroup: number;
+  maxComputeWorkgroupStorageSize: number;
+}
+
+/** Words of an octet, and parts that a number of the left operand has in the forward products (FORWARD_PARTS). */
+const COMPONENTS = { f16: { text: f16, words: 1, parts: 2 }, f32: { text: f32, words: 2, parts: 1 } };
+
+const BYTES_PER_WORD = 16;
+/** Results that an invocation keeps in registers at most: more would leave too few for everything else. */
+const MOST_RESULTS = 128;
+/** Workgroups that keep a large GPU busy; a product of fewer takes a smaller tile. */
+const ENOUGH_GROUPS = 64;
+const MOST_SUBGROUPS = 4;
+
+const tileRows = ({ m }: Matrices, { grid, fragments }: Tile): number => grid[0] * fragments[0] * m;
+const tileColumns = ({ n }: Matrices, { grid, fragments }: Tile): number => grid[1] * fragments[1] * n;
+
+/** Workgroup memory of a tile, as shaders/linear-matrix.wgsl declares it. */
+function tileBytes(matrices: Matrices, tile: Tile): number {
+  const { words } = COMPONENTS[matrices.component];
+  const [rows, columns] = [tileRows(matrices, tile), tileColumns(matrices, tile)];
+  const side = (length: number) =>
+    Math.max(length * ((tile.slab / 8) * words + 1), tile.slab * ((length / 8) * words + 1));
+  const results = tile.grid[0] * matrices.m * (columns / 4 + 1);
+  return BYTES_PER_WORD * Math.max(side(rows) + side(columns), results);
+}
+
+/** The tiles for these matrices within these limits, largest first. The last one is a single result matrix. */
+export function tilesFor(matrices: Matrices, limits: TileLimits): Tile[] {
+  const { m, n, k, component } = matrices;
+  const most = Math.floor(limits.maxComputeInvocationsPerWorkgroup / limits.subgroupMaxSize);
+  const subgroups = most >= MOST_SUBGROUPS ? MOST_SUBGROUPS : most >= 2 ? 2 : 1;
+  const grid = [subgroups === MOST_SUBGROUPS ? 2 : 1, subgroups === 1 ? 1 : 2] as const;
+  const threads = subgroups * limits.subgroupMaxSize;
+  const slab = Math.max(k, component === "f16" ? 32 : 16);
+
+  // A subgroup's part: 64 x 64 where it has 32 invocations, because a wider part reuses more of what it loads.
+  const part = (rows: number, columns: number) => [Math.max(1, rows / m), Math.max(1, columns / n)] as const;
+  let [rows, columns] = [64, 64];
+  while (rows * columns > MOST_RESULTS * limits.subgroupMinSize) {
+    if (rows === columns) rows /= 2;
+    else columns /= 2;
+  }
+  const tiles: Tile[] = [
+    { grid, fragments: part(rows, columns), slab, threads },
+    { grid, fragments: part(rows / 2, columns / 2), slab, threads },
+    // Where rows are few: as many workgroups as there can be, each with as much of W on its way as a larger tile's.
+    { grid: [1, 1], fragments: [1, 1], slab: 4 * slab, threads },
+  ];
+  return tiles.filter((tile) => tileBytes(matrices, tile) <= limits.maxComputeWorkgroupStorageSize);
+}
+
+type RowsFrom = "packed" | "direct";
+
+const kernels = new WeakMap<Tile, Partial<Record<RowsFrom, Kernel>>>();
+
+/** The kernel for a tile of these matrices; the left operand's rows come packed, or directly from x. */
+export function matrixKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel {
+  let known = kernels.get(tile);
+  if (!known) kernels.set(tile, (known = {}));
+  return (known[rowsFrom] ??= makeKernel(matrices, tile, rowsFrom));
+}
+
+function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel {
+  const constants = Object.entries({
+    M: matrices.m,
+    N: matrices.n,
+    K: matrices.k,
+    GRID_ROWS: tile.grid[0],
+    GRID_COLUMNS: tile.grid[1],
+    FRAGMENT_ROWS: tile.fragments[0],
+    FRAGMENT_COLUMNS: tile.fragments[1],
+    TILE_ROWS: tileRows(matrices, tile),
+    TILE_COLUMNS: tileColumns(matrices, tile),
+    SLAB: tile.slab,
+    THREADS: tile.threads,
+  })
+    .map(([name, value]) => `const ${name} = ${value}u;`)
+    .join(" ");
+  const component = COMPONENTS[matrices.component].text;
+  const rows = rowsFrom === "packed" ? packed : direct;
+  const includes = [constants, component, scale, exp, sigmoid, shared, rows];
+  return defineKernel({ name: "linear-matrix", source, includes });
+}
+
+const packs = {
+  f16: defineKernel({ name: "linear-pack", source: packSource, includes: [f16, scale, index] }),
+  f32: defineKernel({ name: "linear-pack", source: packSource, includes: [f32, scale, index] }),
+};
+
+/** The kernel that makes operands ready. */
+export const packKernel = ({ component }: Matrices): Kernel => packs[component];
+
+/** Room for the rows of a matrix in octets of the matrices' component, each of so many parts. */
+function octetRows(
+  { gpu }: Recorder,
+  { component }: Matrices,
+  { shape: [rows = 0, columns = 0] }: Tensor,
+  parts: number,
+): Tensor {
+  return gpu.empty([rows, 4 * COMPONENTS[component].words * parts * Math.ceil(columns / 8)], "u32");
+}
+
+/** Records a kernel of shaders/linear-pack.wgsl that takes a matrix row by row. */
+function perRow(
+  rec: Recorder,
+  matrices: Matrices,
+  entryPoint: string,
+  source: Tensor,
+  buffers: Record<string, Tensor>,
+  parts = 1,
+): void {
+  const [rows = 0, columns = 0] = source.shape;
+  rec.dispatch(packKernel(matrices), entryPoint, {
+    params: { rows, columns, parts },
+    buffers: { source, ...buffers },
+    workgroups: [rows],
+  });
+}
+
+/** Rows of a matrix as octets, each row scaled by 2^-exponent. */
+function pack(rec: Recorder, matrices: Matrices, source: Tensor, parts: number): { packed: Tensor; exponents: Tensor } {
+  const packed = octetRows(rec, matrices, source, parts);
+  const exponents = rec.gpu.empty([source.shape[0]!], "i32");
+  perRow(rec, matrices, "linear_pack", source, { packed, exponents }, parts);
+  return { packed, exponents };
+}
+
+/** The rows of two matrices as octets, scaled so that the two exponents of every row have the same sum. */
+function packTerms(rec: Recorder, matrices: Matrices, dy: Tensor, x: Tensor) {
+  const { gpu } = rec;
+  const rows = x.shape[0]!;
+  const exponentsOf = (source: Tensor) => {
+    const exponents = gpu.empty([rows], "i32");
+    perRow(rec, matrices, "linear_exponents", source, { exponents });
+    return exponents;
+  };
+  const [exponents, exponentsX] = [exponentsOf(dy), exponentsOf(x)];
+  const exponentSum = gpu.empty([1], "i32");
+  rec.dispatch(packKernel(matrices), "linear_sum_exponents", {
+    params: { rows },
+    buffers: { exponents, exponents_x: exponentsX, exponent_sum: exponentSum },
+    workgroups: [1],
+  });
+  const packed = octetRows(rec, matrices, dy, 1);
+  perRow(rec, matrices, "linear_pack_terms", dy, { packed, row_exponents: exponents });
+  const packedX = octetRows(rec, matrices, x, 1);
+  perRow(rec, matrices, "linear_pack_terms", x, { packed: packedX, row_exponents: exponentsX });
+  gpu.release(exponents, exponentsX);
+  return { packed, packed_x: packedX, exponent_sum: exponentSum };
+}
+
+/** Rows row0 .. row0 + count of a bf16 weight in whole octets: itself where its rows are, otherwise a copy. */
+function octetsOf(rec: Recorder, matrices: Matrices, weight: Tensor, row0: number, count: number) {
+  const [rows = 0, columns = 0] = weight.shape;
+  const words = 4 * Math.ceil(columns / 8);
+  if (columns % 8 === 0) {
+    return { octets: new Tensor(weight.allocation, [rows, words], "u32"), row0, scratch: null };
+  }
+  const octets = rec.gpu.empty([count, words], "u32");
+  rec.dispatch(packKernel(matrices), "linear_pack_weight", {
+    params: { rows: count, columns, row0 },
+    buffers: { weight_pairs: new Tensor(weight.allocation, [(rows * columns) / 2], "u32"), octets },
+    workgroups: [count],
+  });
+  return { octets, row0: 0, scratch: octets };
+}
+
+const tiles = new WeakMap<Gpu, Tile[]>();
+
+/** The largest of the adapter's tiles that is not mostly beyond the last row and makes enough workgroups of a result. */
+function tileOf(gpu: Gpu, matrices: Matrices, rows: number, columns: number): Tile {
+  let known = tiles.get(gpu);
+  if (!known) {
+    const { subgroupMinSize, subgroupMaxSize } = gpu.info;
+    const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
+    known = tilesFor(matrices, {
+      subgroupMinSize,
+      subgroupMaxSize,
+      maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupStorageSize,
+    });
+    tiles.set(gpu, known);
+  }
+  const fits = (tile: Tile) => {
+    const [across, down] = groups(matrices, tile, rows, columns);
+    return 2 * rows > tileRows(matrices, tile) && across * down >= ENOUGH_GROUPS;
+  };
+  return known.find(fits) ?? known.at(-1)!;
+}
+
+const groups = (matrices: Matrices, tile: Tile, rows: number, columns: number) =>
+  [Math.ceil(columns / tileColumns(matrices, tile)), Math.ceil(rows / tileRows(matrices, tile))] as const;
+
+type Params = Record<string, number>;
+
+/**
+ * Records linear_forward, linear_swiglu, linear_logits or linear_backward_input: rows of `left` times a bf16 weight, for
+ * linear_swiglu two. `columns` are those of the result, for linear_swiglu of both.
+ */
+export function multiplyRows(
+  rec: Recorder,
+  matrices: Matrices,
+  entryPoint: "linear_forward" | "linear_swiglu" | "linear_logits" | "linear_backward_input",
+  {
+    left,
+    weight,
+    upWeight,
+    columns,
+    params,
+    buffers,
+  }: {
+    left: Tensor;
+    weight: Tensor;
+    upWeight?: Tensor;
+    columns: number;
+    params: Params & { row0: number; outputs: number };
+    buffers: Record<string, Tensor>;
+  },
+): void {
+  const { gpu } = rec;
+  const rows = left.shape[0]!;
+  const tile = tileOf(gpu, matrices, rows, columns);
+  const { octets, row0, scratch } = octetsOf(rec, matrices, weight, params.row0, params.outputs);
+  const up = upWeight && octetsOf(rec, matrices, upWeight, 0, params.outputs);
+  const isForward = entryPoint !== "linear_backward_input";
+  const isDirect = isForward && tileRows(matrices, tile) === matrices.m;
+  const parts = isForward ? COMPONENTS[matrices.component].parts : 1;
+  const operand = isDirect ? { x: left } : pack(rec, matrices, left, parts);
+  rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed"), entryPoint, {
+    params: { ...params, row0 },
+    buffers: { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers },
+    workgroups: groups(matrices, tile, rows, columns),
+  });
+  gpu.release(scratch, up?.scratch);
+  if ("packed" in operand) gpu.release(operand.packed, operand.exponents);
+}
+
+/** Records linear_backward_weight. */
+export function multiplyTerms(
+  rec: Recorder,
+  matrices: Matrices,
+  { dy, x, dweight, params }: { dy: Tensor; x: Tensor; dweight: Tensor; params: Params },
+): void {
+  const { gpu } = rec;
+  const [rows, columns] = [dy.shape[1]!, x.shape[1]!];
+  const tile = tileOf(gpu, matrices, rows, columns);
+  const operands = packTerms(rec, matrices, dy, x);
+  rec.dispatch(matrixKernel(matrices, tile, "packed"), "linear_backward_weight", {
+    params,
+    buffers: { ...operands, dweight },
+    workgroups: groups(matrices, tile, rows, columns),
+  });
+  gpu.release(...Object.values(operands));
+}

@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { compileErrors, compileModule, createPipeline } from "../../src/gpu/kernel.ts";
+import { MATRIX_FEATURE, type Matrices } from "../../src/gpu/tier.ts";
+import { matrixKernel, packKernel, tilesFor } from "../../src/kernels/linear-matrix.ts";
+
+/** Dawn without a GPU: it compiles everything and runs nothing, so that matrices of other adapters' shapes can be checked. */
+async function nullDevice(): Promise<{ device: GPUDevice; limits: GPUSupportedLimits } | null> {
+  if (!globalThis.process?.versions?.["node"] || "Deno" in globalThis) return null;
+  const { create, globals } = await import("webgpu");
+  Object.assign(globalThis, globals);
+  const instance = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const adapter = await instance.requestAdapter();
+  if (!(adapter?.features as ReadonlySet<string> | undefined)?.has(MATRIX_FEATURE)) return null;
+  keep.push(instance);
+  const { features, limits } = adapter!;
+  const wanted = ["subgroups", "shader-f16", MATRIX_FEATURE].filter((name) => features.has(name as GPUFeatureName));
+  return { device: await adapter!.requestDevice({ requiredFeatures: wanted as GPUFeatureName[] }), limits };
+}
+
+/** Dawn instances in use: one that is garbage collected takes the process down with it. */
+const keep: unknown[] = [];
+
+const nothing = await nullDevice();
+
+const SHAPES: Matrices[] = [
+  { m: 16, n: 16, k: 16, component: "f16" },
+  { m: 8, n: 16, k: 16, component: "f16" },
+  { m: 16, n: 8, k: 16, component: "f16" },
+  { m: 8, n: 8, k: 8, component: "f16" },
+  { m: 8, n: 8, k: 8, component: "f32" },
+];
+
+const ENTRY_POINTS = ["linear_forward", "linear_swiglu", "linear_logits", "linear_backward_input"];
+
+describe.skipIf(!nothing)(
+  "kernels of subgroup matrices compile [skipped without Dawn's null backend and its matrices]",
+  () => {
+    describe.each(SHAPES)("$m x $n x $k, $component", (matrices) => {
+      // The null backend's subgroups are of up to 128 invocations and its workgroups of 256.
+      test.each([8, 16, 32])("in tiles for subgroups of %i invocations", async (subgroupMinSize) => {
+        const { device, limits } = nothing!;
+        const tiles = tilesFor(matrices, {
+          subgroupMinSize,
+          subgroupMaxSize: 128,
+          maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+          maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+        });
+        expect(tiles.length).toBeGreaterThan(1);
+        for (const tile of tiles) {
+          for (const rowsFrom of ["packed", "direct"] as const) {
+            const kernel = matrixKernel(matrices, tile, rowsFrom);
+            const module = compileModule(device, kernel, "bf16");
+            expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
+            device.pushErrorScope("validation");
+            const entryPoints =
+              rowsFrom === "packed" ? [...ENTRY_POINTS, "linear_backward_weight"] : ENTRY_POINTS.slice(0, 3);
+            for (const entryPoint of entryPoints) createPipeline(device, kernel, module, entryPoint, {});
+            expect((await device.popErrorScope())?.message).toBeUndefined();
+          }
+        }
+      });
+
+      test("in tiles for the memory and the subgroups of a GPU", async () => {
+        const tiles = tilesFor(matrices, {
+          subgroupMinSize: 32,
+          subgroupMaxSize: 32,
+          maxComputeInvocationsPerWorkgroup: 1024,
+          maxComputeWorkgroupStorageSize: 32768,
+        });
+        const [largest] = tiles;
+        const { m, n } = matrices;
+        expect([largest!.grid[0] * largest!.fragments[0] * m, largest!.grid[1] * largest!.fragments[1] * n]).toEqual([
+          128, 128,
+        ]);
+        for (const tile of tiles) {
+          const kernel = matrixKernel(matrices, tile, "packed");
+          expect(await compileErrors(kernel, "bf16", compileModule(nothing!.device, kernel, "bf16").module)).toEqual(
+            [],
+          );
+        }
+      });
+
+      test("what makes operands ready", async () => {
+        const kernel = packKernel(matrices);
+        const module = compileModule(nothing!.device, kernel, "f32");
+        expect(await compileErrors(kernel, "f32", module.module)).toEqual([]);
+      });
+    });
+  },
+);

@@ -43,6 +43,8 @@ export class Gpu {
   readonly #pipelines = new Map<Module, Map<string, Pipeline>>();
   readonly #compiling = new Set<Promise<void>>();
   readonly #failed: Promise<never>;
+  /** Ends the waits under way when the device is lost. */
+  readonly #waits = new Set<(error: unknown) => void>();
   #error: PithError | null = null;
   #disposed = false;
 
@@ -72,7 +74,9 @@ export class Gpu {
       );
       throw this.#error!;
     });
-    this.#failed.catch(() => {}); // whoever waits races against it and sees the error there
+    this.#failed.catch((error) => {
+      for (const end of this.#waits) end(error);
+    });
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault(); // it is thrown below, not printed
       const { error } = event;
@@ -136,7 +140,7 @@ export class Gpu {
       this.#recorder.submit();
       this.pool.trim();
     }
-    return new Tensor(this.pool.acquire(bytes), shape, dtype);
+    return new Tensor(this.pool.acquire(bytes, { exact: this.#recorder.isCapturing }), shape, dtype);
   }
 
   zeros(shape: readonly number[], dtype: DType): Tensor {
@@ -272,13 +276,19 @@ export class Gpu {
 
   async #wait<T>(work: Promise<T>): Promise<T> {
     let result: T;
+    // A race against #failed itself would be remembered by it, with its result, for as long as the device lives.
+    const { promise: lost, reject: end } = Promise.withResolvers<never>();
+    this.#waits.add(end);
+    if (this.#error instanceof DeviceLostError) end(this.#error);
     try {
-      result = await this.#rest(Promise.race([work, this.#failed]));
+      result = await this.#rest(Promise.race([work, lost]));
     } catch (error) {
       await Promise.all(this.#compiling);
       // Hosts differ in what comes first, the failure of the work or the loss of the device that explains it.
       await Promise.race([this.#failed, new Promise((resolve) => setTimeout(resolve, LOSS_DELAY_MS))]);
       throw this.#error ?? error;
+    } finally {
+      this.#waits.delete(end);
     }
     await Promise.all(this.#compiling);
     if (this.#error) {

@@ -20,18 +20,19 @@ export function planningGpu(onBuffer: (size: number) => void, like?: KernelTrait
     onBuffer(size);
     return buffer;
   });
+  let captured: Set<Allocation> | null = null;
   const empty = (shape: readonly number[], dtype: DType) =>
-    new Tensor(pool.acquire(Math.max(4, byteLength(shape, dtype))), shape, dtype);
-  let captured = new Set<Allocation>();
+    new Tensor(pool.acquire(Math.max(4, byteLength(shape, dtype)), { exact: captured !== null }), shape, dtype);
   const recorder = {
     dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers }: Dispatch) {
       fold(workgroups, `${kernel.name}.${entryPoint}`);
-      for (const { allocation } of Object.values(buffers)) captured.add(allocation);
+      for (const { allocation } of Object.values(buffers)) captured?.add(allocation);
     },
     capture(work: () => void): Recording {
-      captured = new Set();
+      const used = (captured = new Set());
       work();
-      return new Recording([], pool, captured);
+      captured = null;
+      return new Recording([], pool, used);
     },
     replay() {},
     clear() {},

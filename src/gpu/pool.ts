@@ -4,7 +4,10 @@ import { OutOfMemoryError } from "../errors.ts";
 export interface Allocation {
   readonly id: number;
   readonly buffer: GPUBuffer;
-  readonly size: number;
+  /** Bytes in the buffer. */
+  readonly capacity: number;
+  /** Of them those that its tensor, or its last one, was given: the tensor's size class. */
+  size: number;
   free: boolean;
 }
 
@@ -28,6 +31,12 @@ export function sizeClass(bytes: number): number {
  */
 export const MAX_IDLE_BYTES = 2 ** 31;
 
+/**
+ * What an idle buffer may waste on a smaller tensor: half of itself, and always this much. Micro-batches of every length have
+ * size classes of their own; if only equal ones shared buffers, each would keep a set of all activations.
+ */
+const TOLERABLE_WASTE = 2 ** 22;
+
 /** What an adapter says of buffers. */
 export type BufferLimits = Pick<GPUSupportedLimits, "maxBufferSize" | "maxStorageBufferBindingSize">;
 
@@ -38,7 +47,8 @@ export type BufferLimits = Pick<GPUSupportedLimits, "maxBufferSize" | "maxStorag
 export class Pool {
   readonly #limits: BufferLimits;
   readonly #create: (size: number) => GPUBuffer;
-  readonly #free = new Map<number, Allocation[]>();
+  /** Smaller ones first, then older ones: work that is done again finds the same buffers, and so the bind groups made for them. */
+  readonly #idle: Allocation[] = [];
   readonly #used = new Set<Allocation>();
   #nextId = 1;
   /** Bytes in buffers that exist, in use or free. */
@@ -54,16 +64,19 @@ export class Pool {
 
   /** Whether a buffer for `bytes` would have to be made while more than MAX_IDLE_BYTES lie idle. */
   hoards(bytes: number): boolean {
-    return this.allocatedBytes - this.usedBytes > MAX_IDLE_BYTES && !this.#free.get(this.#sizeFor(bytes))?.length;
+    return this.allocatedBytes - this.usedBytes > MAX_IDLE_BYTES && this.#indexFor(this.#sizeFor(bytes)) < 0;
   }
 
-  acquire(bytes: number): Allocation {
+  /** `exact`: of no other size class, so that what a recording keeps does not depend on what happens to be idle. */
+  acquire(bytes: number, { exact = false } = {}): Allocation {
     const size = this.#sizeFor(bytes);
     this.usedBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
-    const reused = this.#free.get(size)?.pop();
-    const allocation = reused ?? { id: this.#nextId++, buffer: this.#create(size), size, free: false };
+    const index = exact ? this.#idle.findIndex(({ capacity }) => capacity === size) : this.#indexFor(size);
+    const [reused] = index < 0 ? [] : this.#idle.splice(index, 1);
+    const allocation = reused ?? { id: this.#nextId++, buffer: this.#create(size), capacity: size, size, free: false };
     if (!reused) this.allocatedBytes += size;
+    allocation.size = size;
     allocation.free = false;
     this.#used.add(allocation);
     return allocation;
@@ -71,10 +84,9 @@ export class Pool {
 
   /** Takes this very buffer, which is free. */
   take(allocation: Allocation): void {
-    const list = this.#free.get(allocation.size);
-    const at = list?.indexOf(allocation) ?? -1;
-    if (at < 0) throw new Error("expected a free buffer of this pool");
-    list!.splice(at, 1);
+    const index = this.#idle.indexOf(allocation);
+    if (index < 0) throw new Error("expected a free buffer of this pool");
+    this.#idle.splice(index, 1);
     allocation.free = false;
     this.#used.add(allocation);
     this.usedBytes += allocation.size;
@@ -86,9 +98,9 @@ export class Pool {
     allocation.free = true;
     this.#used.delete(allocation);
     this.usedBytes -= allocation.size;
-    const list = this.#free.get(allocation.size);
-    if (list) list.push(allocation);
-    else this.#free.set(allocation.size, [allocation]);
+    const { capacity, id } = allocation;
+    const next = this.#idle.findIndex((other) => (other.capacity - capacity || other.id - id) > 0);
+    this.#idle.splice(next < 0 ? this.#idle.length : next, 0, allocation);
   }
 
   /** The buffers in use now. */
@@ -103,13 +115,17 @@ export class Pool {
 
   /** Gives free buffers back to the device. Nothing that is recorded and not yet sent may use them. */
   trim(): void {
-    for (const list of this.#free.values()) {
-      for (const { buffer, size } of list) {
-        buffer.destroy();
-        this.allocatedBytes -= size;
-      }
+    for (const { buffer, capacity } of this.#idle) {
+      buffer.destroy();
+      this.allocatedBytes -= capacity;
     }
-    this.#free.clear();
+    this.#idle.length = 0;
+  }
+
+  /** Where the smallest idle buffer for `size` bytes is that does not waste too much; -1 without one. */
+  #indexFor(size: number): number {
+    const index = this.#idle.findIndex(({ capacity }) => capacity >= size);
+    return index >= 0 && this.#idle[index]!.capacity <= Math.max(2 * size, size + TOLERABLE_WASTE) ? index : -1;
   }
 
   #sizeFor(bytes: number): number {

@@ -185,6 +185,23 @@ describe("Pool", () => {
     expect([pool.usedBytes, pool.peakBytes, pool.allocatedBytes]).toEqual([1024, 3072, 3072]);
   });
 
+  test("shorter micro-batches use the buffers of a longer one, unless that would waste more than half", () => {
+    const pool = new Pool(limits, () => ({ destroy() {} }) as GPUBuffer);
+    const microBatch = (rows: number) => {
+      const tensors = [1, 4, 2, 1].map((width) => pool.acquire(rows * width * 1e6));
+      for (const tensor of tensors) pool.release(tensor);
+    };
+    microBatch(100);
+    const before = pool.allocatedBytes;
+    for (const rows of [90, 75, 60, 99]) microBatch(rows);
+    expect(pool.allocatedBytes).toBe(before);
+    microBatch(10);
+    expect(pool.allocatedBytes).toBeGreaterThan(before);
+    expect(pool.usedBytes).toBe(0);
+    pool.trim();
+    expect(pool.allocatedBytes).toBe(0);
+  });
+
   test("whatever the sizes, no more than the bound lies idle beside the most that was in use", () => {
     let exists = 0;
     const pool = new Pool(limits, (size) => {

@@ -1,8 +1,7 @@
-import { defineConfig } from "vitest/config";
-import type { Plugin } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
 /** `import source from "x.wgsl" with { type: "text" }` gives the file's text, as in Deno. */
-const wgslText: Plugin = {
+export const wgslText: Plugin = {
   name: "wgsl-text",
   enforce: "pre",
   transform(code, id) {
@@ -27,14 +26,5 @@ export default defineConfig({
     target: "es2024",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-  },
-  test: {
-    root,
-    include: ["test/**/*.test.ts"],
-    pool: "forks",
-    // A software adapter already uses every core: more workers would only take turns.
-    maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
   },
 });

@@ -1,12 +1,16 @@
-/** The products that the benchmark compares: the same numbers and the same count of runs for all. */
-export const RUNS = 7;
+/** What the benchmark compares: the same numbers and the same count of runs for all. */
+export const OPERATIONS = ["product", "softmax"] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
 export const SIZES = [128, 256, 512] as const;
 
-export interface Product {
+const RUNS = 5;
+
+export interface Measured<T = Float32Array> {
   /** Median of the runs, after a warm-up. */
   seconds: number;
   /** [size, size], row by row. */
-  result: Float32Array;
+  result: T;
 }
 
 /** Numbers from -1 to 1, the same for the same seed. */
@@ -16,8 +20,16 @@ export const matrix = (size: number, seed: number): Float32Array =>
 export const transposed = (a: Float32Array, size: number): Float32Array =>
   a.map((_, i) => a[(i % size) * size + Math.floor(i / size)]!);
 
-export const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+export async function measure<T>(run: () => T | Promise<T>): Promise<Measured<T>> {
+  let result = await run();
+  const seconds: number[] = [];
+  for (let i = 0; i < RUNS; i++) {
+    const start = performance.now();
+    result = await run();
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return { seconds: seconds.sort((a, b) => a - b)[Math.floor(RUNS / 2)]!, result };
+}
 
 /** Largest difference over the largest value. */
 export function difference(a: Float32Array, b: Float32Array): number {

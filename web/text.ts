@@ -235,14 +235,14 @@ export const text = {
 
   benchmark: {
     title: "Benchmark",
-    lead: "Matrix products on this adapter: Pith’s linear kernel, and gpu.js on WebGL2 and on the CPU, on the same numbers in the same tab, uploading and reading back included. Medians of several runs after a warm-up; they hold for this machine only.",
+    lead: "Matrix products and softmax on this adapter: Pith’s kernels, and gpu.js on WebGL2 and on the CPU, on the same numbers in the same tab, uploading and reading back included. Medians of several runs after a warm-up; they hold for this machine only.",
     run: "Run the benchmark",
     running: (what: string) => `Measuring ${what}…`,
     pauseFirst: "Pause training first: it would be measured too.",
     adapter: (name: string) => `Adapter: ${name}`,
-    columns: { size: "Product", pith: "Pith, WebGPU", webgl2: "gpu.js, WebGL2", cpu: "gpu.js, CPU" },
-    unit: "GFLOP/s",
-    size: (n: number) => `${n} × ${n} × ${n}`,
+    columns: { operation: "Operation", pith: "Pith, WebGPU", webgl2: "gpu.js, WebGL2", cpu: "gpu.js, CPU" },
+    product: (n: number) => `Product ${n} × ${n} × ${n}, GFLOP/s`,
+    softmax: (n: number) => `Softmax of ${n} rows of ${n}, 10⁶ numbers/s`,
     missing: "not available",
     agree: (error: string) =>
       `All results agree to within ${error} of each other (largest difference over the largest value).`,

@@ -4,19 +4,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { chromium, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type BrowserContext, type Page } from "playwright";
 import { build } from "vite";
+import { launchOptions } from "./chromium.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
-
-/** Debian's Chromium, or the one that PITH_CHROMIUM names; null where there is none. */
-export const CHROMIUM =
-  [process.env["PITH_CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
-    (path) => path && existsSync(path),
-  ) ?? null;
-
-/** WebGPU on Chromium's own software adapter, so that every machine runs the same. */
-const SWIFTSHADER = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
 
 const TYPES: Record<string, string> = {
   ".html": "text/html",
@@ -80,11 +72,8 @@ export interface Tab {
 /** A fresh browser. Without `gpu`, one whose WebGPU has no adapter. */
 export async function openTab(site: Site, { gpu = true }: { gpu?: boolean } = {}): Promise<Tab> {
   const context = await chromium.launchPersistentContext("", {
-    executablePath: CHROMIUM!,
-    headless: true,
-    args: ["--headless=new", ...(gpu ? SWIFTSHADER : ["--disable-gpu", "--use-webgpu-adapter=default"])],
+    ...launchOptions(gpu ? undefined : ["--disable-gpu", "--use-webgpu-adapter=default"]),
     viewport: { width: 1280, height: 900 },
-    chromiumSandbox: false,
   });
   const page = context.pages()[0]!;
   const troubles: string[] = [];

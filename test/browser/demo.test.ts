@@ -2,9 +2,10 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Download, Page } from "playwright-core";
+import type { Download, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM, openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
+import { openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
+import { CHROMIUM } from "./chromium.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 const REASONER = join(root, "models/reasoner");
@@ -283,6 +284,16 @@ describe.skipIf(!CHROMIUM)(
       await page.getByRole("button", { name: "Generate" }).click();
       await page.getByText(/tokens, .* a second/).waitFor({ timeout: 30_000 });
       expect(await page.locator("#own pre.output").innerText()).toMatch(/\\boxed\{15\}/);
+    });
+
+    test("the benchmark measures every case, and gpu.js computes the same", { timeout: 120_000 }, async () => {
+      await page.getByRole("button", { name: "Run the benchmark" }).click();
+      const agreement = page.getByText(/All results agree to within/);
+      await agreement.waitFor({ timeout: 100_000 });
+      expect(Number(/within (\S+) of/.exec(await agreement.innerText())![1])).toBeLessThan(5e-5);
+      const speeds = await page.locator(".bench tbody td b").allTextContents();
+      expect(speeds.length).toBe(18); // two operations, three sizes, three peers
+      expect(Math.min(...speeds.map(Number))).toBeGreaterThan(0);
     });
 
     test("at 360 pixels nothing sticks out, and every control has a name", async () => {

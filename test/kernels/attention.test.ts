@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
@@ -7,9 +5,9 @@ import type { Tier } from "../../src/gpu/tier.ts";
 import { attentionBackward, attentionForward, attentionPaged } from "../../src/kernels/attention.ts";
 import { kvCacheWrite } from "../../src/kernels/kv-cache.ts";
 import * as twin from "../../src/reference/attention.ts";
-import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { verifyAttention } from "../../src/verify/kernel-cases.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu, tiersHere } from "../helpers/gpu.ts";
+import { files } from "../helpers/host.ts";
 
 interface Case {
   /** Of the packed sequences. */
@@ -246,11 +244,11 @@ describe.each(STORAGES)("attention through the cache in %s", (storage) => {
   );
 });
 
-const fixture = fileURLToPath(new URL("../../../shared/fixtures/transformers/attention.safetensors", import.meta.url));
+const fixture = new URL("../../../shared/fixtures/transformers/attention.safetensors", import.meta.url).pathname;
 
-test.skipIf(!existsSync(fixture))("agrees with PyTorch [skipped where ../shared is absent]", async () => {
+test.skipIf(!(await files.exists(fixture)))("agrees with PyTorch [skipped where ../shared is absent]", async () => {
   const checks = [];
-  for await (const check of verifyAttention(await testGpu(), nodeFiles, fixture, "float32")) checks.push(check);
+  for await (const check of verifyAttention(await testGpu(), files, fixture, "float32")) checks.push(check);
   expect(checks.length).toBe(12);
   expect(checks.filter((check) => !(check.error <= 2e-5))).toEqual([]);
 });

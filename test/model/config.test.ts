@@ -1,9 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import { openWeights } from "../../src/hf/checkpoint.ts";
 import { parameterShapes, parseModelConfig, ropeTable } from "../../src/model/config.ts";
-import { nodeFiles } from "../../src/runtime/files-node.ts";
+import { files } from "../helpers/host.ts";
 
 /** Qwen2.5-0.5B as it is on the hub, in the spelling before transformers 5. */
 const QWEN2 = {
@@ -179,17 +178,26 @@ describe("the rope table", () => {
 
 const committed = new URL("../fixtures/transformers", import.meta.url).pathname;
 const shared = new URL("../../../shared", import.meta.url).pathname;
-const folders = [committed, `${shared}/fixtures/transformers`]
-  .filter(existsSync)
-  .flatMap((root) => readdirSync(root, { withFileTypes: true }).map((entry) => `${root}/${entry.name}`))
-  .concat(`${shared}/models/stories260k`, new URL("../../models/reasoner", import.meta.url).pathname)
-  .filter((dir) => existsSync(`${dir}/config.json`) && existsSync(`${dir}/model.safetensors`));
+const collections = [committed, `${shared}/fixtures/transformers`];
+const folders = (
+  await Promise.all(
+    collections.map(async (root) =>
+      (await files.exists(root)) ? (await files.list(root)).map((name) => `${root}/${name}`) : [],
+    ),
+  )
+)
+  .flat()
+  .concat(`${shared}/models/stories260k`, new URL("../../models/reasoner", import.meta.url).pathname);
+const models: string[] = [];
+for (const dir of folders) {
+  if ((await files.exists(`${dir}/config.json`)) && (await files.exists(`${dir}/model.safetensors`))) models.push(dir);
+}
 
-test.each(folders.map((dir) => [dir.split("/").slice(-3).join("/"), dir]))(
+test.each(models.map((dir) => [dir.split("/").slice(-3).join("/"), dir]))(
   "%s holds exactly the parameters that its config.json implies",
   async (_, dir) => {
-    const config = parseModelConfig(JSON.parse(readFileSync(`${dir}/config.json`, "utf8")), dir);
-    const weights = await openWeights(nodeFiles, dir);
+    const config = parseModelConfig(JSON.parse(await files.readText(`${dir}/config.json`)), dir);
+    const weights = await openWeights(files, dir);
     const found = Object.fromEntries(weights.names.map((name) => [name, weights.shape(name)]));
     expect(found).toEqual(Object.fromEntries(parameterShapes(config)));
   },

@@ -1,12 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { LLM } from "../../src/engine/llm.ts";
 import { loadTokenizer } from "../../src/hf/tokenizer.ts";
 import { packSequences } from "../../src/model/batch.ts";
 import { Model } from "../../src/model/model.ts";
-import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { tokenLogprobs } from "../../src/train/policy.ts";
 import { testGpu } from "../helpers/gpu.ts";
+import { files } from "../helpers/host.ts";
 
 const dir = new URL("../../../shared/models/stories260k", import.meta.url).pathname;
 
@@ -18,8 +17,10 @@ interface Case {
   smallest_logit_gap: number;
 }
 
-describe.skipIf(!existsSync(dir))("stories260k, a real pretrained Llama [skipped where ../shared is absent]", () => {
-  const { cases } = JSON.parse(existsSync(dir) ? readFileSync(`${dir}/expected.json`, "utf8") : '{"cases":[]}') as {
+const here = await files.exists(dir);
+
+describe.skipIf(!here)("stories260k, a real pretrained Llama [skipped where ../shared is absent]", async () => {
+  const { cases } = JSON.parse(here ? await files.readText(`${dir}/expected.json`) : '{"cases":[]}') as {
     cases: Case[];
   };
 
@@ -27,8 +28,8 @@ describe.skipIf(!existsSync(dir))("stories260k, a real pretrained Llama [skipped
     "greedy continuation and log-probabilities of $prompt",
     async ({ prompt, prompt_ids, completion_ids, logprobs: wanted, smallest_logit_gap }) => {
       expect(smallest_logit_gap).toBeGreaterThan(1e-4); // otherwise a tie may fall either way
-      const model = await Model.load(await testGpu(), nodeFiles, dir, { dtype: "float32" });
-      const tokenizer = await loadTokenizer(nodeFiles, dir);
+      const model = await Model.load(await testGpu(), files, dir, { dtype: "float32" });
+      const tokenizer = await loadTokenizer(files, dir);
       expect(tokenizer.encode(prompt, { addSpecialTokens: true })).toEqual(prompt_ids);
 
       const llm = new LLM(model, { maxNumSeqs: 1 });

@@ -1,9 +1,8 @@
-import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
-import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { runVerify } from "../../src/verify/verify.ts";
 import { testGpu } from "../helpers/gpu.ts";
+import { files } from "../helpers/host.ts";
 
 const fixtures = new URL("../fixtures/transformers", import.meta.url).pathname;
 
@@ -12,14 +11,14 @@ describe("agreement with PyTorch and transformers on the committed fixtures", ()
     const gpu = await testGpu();
     const failed: string[] = [];
     const names = new Set<string>();
-    for await (const { name, error, limit, pass } of runVerify(gpu, nodeFiles, [fixtures], { dtype })) {
+    for await (const { name, error, limit, pass } of runVerify(gpu, files, [fixtures], { dtype })) {
       names.add(name);
       if (!pass) failed.push(`${name}: ${error} > ${limit}`);
     }
     expect(failed).toEqual([]);
-    const cases = readdirSync(fixtures, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const cases = (await files.list(fixtures)).filter((name) => !name.includes("."));
     expect(cases.length).toBeGreaterThan(1);
-    for (const { name } of cases) expect(names).toContain(`${name} logits`);
+    for (const name of cases) expect(names).toContain(`${name} logits`);
     expect(names).toContain("adamw param");
     expect(names).toContain("attention 0 dk");
   });
@@ -27,7 +26,7 @@ describe("agreement with PyTorch and transformers on the committed fixtures", ()
   test("nothing to verify is an error, not a success", async () => {
     const gpu = await testGpu();
     const run = async (path: string) => {
-      for await (const _ of runVerify(gpu, nodeFiles, [path], { dtype: "float32" }));
+      for await (const _ of runVerify(gpu, files, [path], { dtype: "float32" }));
     };
     await expect(run(new URL(".", import.meta.url).pathname)).rejects.toThrow(FormatError);
     await expect(run("no/such/folder")).rejects.toThrow(/no such file/);

@@ -2,7 +2,7 @@ import type { Remote } from "comlink";
 import { GpuUnavailableError, PithError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Model } from "../../src/model/model.ts";
-import type { Product } from "../matrices.ts";
+import type { Measured, Operation } from "../matrices.ts";
 import { BlobFiles, OpfsFiles, type Store } from "../storage.ts";
 import type { KernelResult } from "../../src/doctor/self-test.ts";
 import { goldOf, streamAnswer } from "./answers.ts";
@@ -181,9 +181,9 @@ export class Engine {
   stopGenerating = (): void => this.#answering.abort();
 
   /** Pith's side of the benchmark. */
-  async product(size: number): Promise<Product> {
-    const { measureProduct } = await import("./benchmark.ts");
-    return measureProduct((await this.#the.device.load()).gpu, size);
+  async measure(operation: Operation, size: number): Promise<Measured> {
+    const { measureKernel } = await import("./benchmark.ts");
+    return measureKernel((await this.#the.device.load()).gpu, operation, size);
   }
 
   /** Every kernel against its float64 twin. */

@@ -1,7 +1,7 @@
 import { proxy, wrap, type Remote } from "comlink";
 import { h } from "../dom.ts";
 import type { Client } from "../engine.ts";
-import { difference, SIZES, type Product } from "../matrices.ts";
+import { difference, OPERATIONS, SIZES, type Measured, type Operation } from "../matrices.ts";
 import type { Peer } from "../peer.ts";
 import { text } from "../text.ts";
 
@@ -9,7 +9,7 @@ const t = text.benchmark;
 
 const WHO = ["pith", "webgl2", "cpu"] as const;
 
-/** Pith's matrix product and gpu.js's on the same numbers, and the kernels' self-test. Everything it needs is loaded when asked for. */
+/** Pith's kernels and gpu.js's on the same numbers, and the kernels' self-test. Everything it needs is loaded when asked for. */
 export function benchmarkView(client: Client): HTMLElement {
   const { engine, state } = client;
   const status = h("p", { class: "faint", role: "status" });
@@ -23,9 +23,7 @@ export function benchmarkView(client: Client): HTMLElement {
       h(
         "tr",
         {},
-        ...[t.columns.size, ...WHO.map((who) => `${t.columns[who]} (${t.unit})`)].map((title) =>
-          h("th", { scope: "col" }, title),
-        ),
+        ...[t.columns.operation, ...WHO.map((who) => t.columns[who])].map((title) => h("th", { scope: "col" }, title)),
       ),
     ),
     rows,
@@ -45,16 +43,18 @@ export function benchmarkView(client: Client): HTMLElement {
     const peer = wrap<Peer>(worker) as Remote<Peer>;
     let worst = 0;
     try {
-      for (const size of SIZES) {
-        const products: (Product | null)[] = [];
-        for (const who of WHO) {
-          status.textContent = t.running(`${t.columns[who]}, ${t.size(size)}`);
-          if (who === "pith") products.push(state.adapter ? await engine.product(size) : null);
-          else products.push(await peer.product(who, size));
+      for (const operation of OPERATIONS) {
+        for (const size of SIZES) {
+          const measured: (Measured | null)[] = [];
+          for (const who of WHO) {
+            status.textContent = t.running(`${t.columns[who]}, ${t[operation](size)}`);
+            if (who === "pith") measured.push(state.adapter ? await engine.measure(operation, size) : null);
+            else measured.push(await peer.measure(who, operation, size));
+          }
+          const present = measured.filter((one) => one !== null);
+          for (const { result } of present) worst = Math.max(worst, difference(result, present.at(-1)!.result));
+          rows.append(resultRow(operation, size, measured));
         }
-        const present = products.filter((product) => product !== null);
-        for (const { result } of present) worst = Math.max(worst, difference(result, present.at(-1)!.result));
-        rows.append(resultRow(size, products));
       }
       status.textContent = `${t.adapter(state.adapter || text.noAdapter)}. ${t.agree(worst.toExponential(1))}`;
     } catch (error) {
@@ -116,13 +116,19 @@ export function benchmarkView(client: Client): HTMLElement {
   );
 }
 
-function resultRow(size: number, products: readonly (Product | null)[]): HTMLElement {
-  const speeds = products.map((product) => product && (2 * size ** 3) / product.seconds / 1e9);
+/** What speeds are counted in: billions of operations of a product, millions of numbers of a softmax. */
+const WORK: Record<Operation, (size: number) => number> = {
+  product: (size) => (2 * size ** 3) / 1e9,
+  softmax: (size) => size ** 2 / 1e6,
+};
+
+function resultRow(operation: Operation, size: number, measured: readonly (Measured | null)[]): HTMLElement {
+  const speeds = measured.map((one) => one && WORK[operation](size) / one.seconds);
   const fastest = Math.max(...speeds.map((speed) => speed ?? 0));
   return h(
     "tr",
     {},
-    h("th", { scope: "row" }, t.size(size)),
+    h("th", { scope: "row" }, t[operation](size)),
     ...speeds.map((speed, i) => {
       if (speed === null) return h("td", { class: "faint" }, t.missing);
       const bar = h("div", { class: "bar" });
@@ -130,7 +136,7 @@ function resultRow(size: number, products: readonly (Product | null)[]): HTMLEle
       return h(
         "td",
         { class: WHO[i] === "pith" ? "ours" : "" },
-        h("b", {}, speed < 10 ? speed.toFixed(2) : speed.toFixed(0)),
+        h("b", {}, speed.toPrecision(3)),
         h("div", { class: "track", "aria-hidden": "true" }, bar),
       );
     }),

@@ -1,0 +1,16 @@
+import { openGpu } from "../../src/runtime/web.ts";
+import { fetchReasoner, REASONER } from "../../web/session/reasoner.ts";
+import { BlobFiles } from "../../web/storage.ts";
+import { tokensOf } from "./tokens.ts";
+
+/** Runs in a worker of a real browser. */
+async function run(): Promise<unknown> {
+  const files = new BlobFiles();
+  await fetchReasoner(files);
+  return tokensOf(await openGpu(), files, REASONER);
+}
+
+void run().then(
+  (result) => postMessage(result),
+  (error: Error) => postMessage({ error: `${error.name}: ${error.message}` }),
+);

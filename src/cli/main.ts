@@ -66,6 +66,15 @@ const numberOf = (flags: Flags, name: string, fallback: number): number => {
   return value;
 };
 
+/** 1,64,2048 */
+function countsOf(flags: Flags, name: string, fallback: readonly number[]): readonly number[] {
+  const value = flags[name] as string[] | undefined;
+  const counts = value === undefined ? fallback : value.join(",").split(",").map(Number);
+  const ok = counts.every((count) => Number.isSafeInteger(count) && count > 0);
+  if (!ok) throw new UsageError(`--${name}: expected whole numbers such as 1,64, got ${value!.join(",")}`);
+  return counts;
+}
+
 /** What the plan of a dry run is compared with. */
 const memoryOf = (flags: Flags): string | undefined =>
   flags["memory"] === undefined ? undefined : String(flags["memory"]);
@@ -261,6 +270,38 @@ cli
         ...adapterOf(flags),
       }),
     );
+  });
+
+cli
+  .command("bench [...parts]", "Measure kernels, prefill, decode, rollout, train, iteration: all unless some are named")
+  // No default: cac sets it while it tries other commands' dotted --model.
+  .option("--model <names>", "reasoner (unless given), qwen2.5-0.5b, r1-1.5b, r1-7b or all")
+  .option("--rows <counts>", "tokens that go through together, such as 1,64,2048", { type: [String] })
+  .option("--batch <counts>", "sequences that decode together, such as 1,8,64,256", { type: [String] })
+  .option("--context <positions>", "before what is decoded", { default: 1024 })
+  .option("--dtype <dtype>", "float32 or bfloat16", { default: "bfloat16" })
+  .option("--max-seconds <seconds>", "leave out what would take longer", { default: 10 })
+  .option("--output <name>", "write <name>.json and <name>.md")
+  .option("--compare", "compare two results: pith bench --compare A.json B.json")
+  .option("--device.adapter <name>", "part of the adapter's name")
+  .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others
+  .action(async (parts: string[], flags: Flags) => {
+    known(flags, "model", "rows", "batch", "context", "dtype", "maxSeconds", "output", "compare", "device");
+    const { benchCommand, compareCommand } = await import("./bench.ts");
+    if (flags["compare"] === true) await compareCommand(parts);
+    else {
+      await benchCommand(parts, {
+        models: String(flags["model"] ?? "reasoner"),
+        rows: countsOf(flags, "rows", [1, 64, 2048]),
+        batches: countsOf(flags, "batch", [1, 8, 64, 256]),
+        context: numberOf(flags, "context", 1024),
+        dtype: dtypeOf(flags, "bfloat16"),
+        maxSeconds: numberOf(flags, "maxSeconds", 10),
+        ...(flags["output"] === undefined ? {} : { output: String(flags["output"]) }),
+        ...adapterOf(flags),
+      });
+    }
+    exit(0);
   });
 
 cli

@@ -1,0 +1,168 @@
+import { OutOfMemoryError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { byteLength, type Storage } from "../gpu/tensor.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { STORAGE, type Model, type ModelDType } from "../model/model.ts";
+import type { Cost } from "./cost.ts";
+import { allocate, type KernelCase } from "./kernel-case.ts";
+import { kernelCases } from "./kernels/all.ts";
+import { MODELS, randomModel } from "./models.ts";
+import { describeAdapter, type BenchResult, type Line, type Part, type Skipped } from "./result.ts";
+import { roofSeconds, type Roof } from "./roof.ts";
+import type { Stopwatch, Timing } from "./stopwatch.ts";
+import { refusal, workloads } from "./workloads.ts";
+
+export interface BenchOptions {
+  parts: readonly Part[];
+  /** Keys of MODELS. */
+  models: readonly string[];
+  /** Rows that kernels, prefill and training steps are measured at. */
+  rows: readonly number[];
+  /** Sequences that decode together. */
+  batches: readonly number[];
+  /** Positions before the tokens that are decoded. */
+  context: number;
+  dtype: ModelDType;
+  /** What a measurement may take; one that would take longer is left out. */
+  maxSeconds: number;
+}
+
+/** Measurements as they come. */
+export type OnLine = (line: Line | Skipped) => void;
+
+/** Of the roof, what is expected at least: what would take too long at that is left out. */
+const WORST_SHARE = 0.1;
+
+/** Measures beside a roof of the same run. What the adapter cannot hold, or would take too long for, is left out with the reason. */
+export async function runBench(
+  watch: Stopwatch,
+  roof: Roof,
+  options: BenchOptions,
+  onLine: OnLine = () => {},
+): Promise<BenchResult> {
+  const lines: Line[] = [];
+  const skipped: Skipped[] = [];
+  const add = (entry: Line | Skipped) => {
+    if ("reason" in entry) skipped.push(entry);
+    else lines.push(entry);
+    onLine(entry);
+  };
+  for (const model of options.models) {
+    const config = MODELS[model]!;
+    if (options.parts.includes("kernels")) await runKernels(watch, roof, model, config, options, add);
+    await runWorkloads(watch, roof, model, config, options, add);
+  }
+  return { date: new Date().toISOString(), adapter: describeAdapter(watch.gpu), roof, lines, skipped };
+}
+
+async function runKernels(
+  watch: Stopwatch,
+  roof: Roof,
+  model: string,
+  config: ModelConfig,
+  { dtype, rows, context, maxSeconds }: BenchOptions,
+  add: OnLine,
+): Promise<void> {
+  for (const kernel of kernelCases({ config, storage: STORAGE[dtype], context }, rows)) {
+    const id = { part: "kernels" as const, model, name: kernel.kernel, shape: kernel.shape };
+    const skip = (reason: string) => add({ ...id, reason });
+    const reason = tooLarge(watch.gpu, kernel) ?? tooLong(roof, kernel.storage, kernel, maxSeconds);
+    if (reason) skip(reason);
+    else {
+      await attempt(watch.gpu, skip, async () => {
+        const tensors = allocate(watch.gpu, kernel);
+        const timing = await watch.recorded((rec) => kernel.record(rec, tensors), maxSeconds);
+        add(rated(roof, kernel, { ...id, storage: kernel.storage }, timing));
+      });
+    }
+  }
+}
+
+async function runWorkloads(
+  watch: Stopwatch,
+  roof: Roof,
+  name: string,
+  config: ModelConfig,
+  options: BenchOptions,
+  add: OnLine,
+): Promise<void> {
+  const { gpu } = watch;
+  const { dtype, maxSeconds } = options;
+  const storage = STORAGE[dtype];
+  let model: Model | null = null;
+  for (const { part, shape, estimate, ...workload } of workloads(config, options)) {
+    const skip = (reason: string) => add({ part, model: name, name: workload.name, shape, reason });
+    const reason = refusal(gpu, config, dtype, part) ?? tooLong(roof, storage, estimate, maxSeconds);
+    if (reason) {
+      skip(reason);
+      continue;
+    }
+    try {
+      if (!model) {
+        model = randomModel(gpu, config, dtype);
+        model.rope(Math.min(config.maxPositionEmbeddings, longestSequence(options))); // the model's, not a measurement's
+      }
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      skip(error.message);
+      continue;
+    }
+    await attempt(gpu, skip, async () => {
+      for (const { timing, cost, tokens, memory, ...measured } of await workload.run(watch, model!, maxSeconds)) {
+        const line = rated(roof, cost, { part, model: name, name: measured.name, shape, storage }, timing);
+        const rate = tokens === undefined ? {} : { tokens_per_second: tokens / (timing.ms.median / 1000) };
+        add({ ...line, ...rate, ...(memory && { memory }) });
+      }
+    });
+  }
+  model?.dispose();
+  gpu.pool.trim();
+}
+
+const longestSequence = ({ rows, context }: BenchOptions): number => Math.max(2048, ...rows, 2 * context);
+
+/** Runs `measure` and frees what it left; an adapter out of memory is a reason to skip. */
+async function attempt(gpu: Gpu, skip: (reason: string) => void, measure: () => Promise<void>): Promise<void> {
+  const before = gpu.pool.inUse();
+  try {
+    await measure();
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    skip(error.message);
+  } finally {
+    gpu.pool.releaseAllBut(before);
+    gpu.recorder().submit();
+    gpu.pool.trim();
+  }
+}
+
+/** A line from a time and what the formula counts. */
+function rated(
+  roof: Roof,
+  cost: Cost,
+  id: Pick<Line, "part" | "model" | "name" | "shape"> & { storage: Storage },
+  timing: Timing,
+): Line {
+  const seconds = timing.ms.median / 1000;
+  return {
+    ...id,
+    ...timing,
+    flops_per_second: cost.flops / seconds,
+    bytes_per_second: cost.bytes / seconds,
+    bound: cost.flops / roof.flops[id.storage] > cost.bytes / roof.bytes ? "compute" : "memory",
+    roof_share: roofSeconds(roof, id.storage, cost) / seconds,
+  };
+}
+
+function tooLarge({ limits }: Gpu, { tensors }: KernelCase): string | undefined {
+  const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const largest = Math.max(...Object.values(tensors).map(({ shape, dtype }) => byteLength(shape, dtype)));
+  return largest > limit ? `needs a buffer of ${largest} bytes, the adapter allows ${limit}` : undefined;
+}
+
+function tooLong(roof: Roof, storage: Storage, cost: Cost, maxSeconds: number): string | undefined {
+  const seconds = roofSeconds(roof, storage, cost) / WORST_SHARE;
+  return seconds > maxSeconds
+    ? `may take ${Math.round(seconds)} s a run (at a tenth of the roof's speed), more than ${maxSeconds}`
+    : undefined;
+}

@@ -1,0 +1,85 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { Timer } from "../gpu/timer.ts";
+import { summarize, type Summary } from "./statistics.ts";
+
+export interface Timing {
+  /** Milliseconds of one repetition. */
+  ms: Summary;
+  /** By timestamps of the device, or by the clock of the host around recording and waiting. */
+  clock: "device" | "host";
+}
+
+/** A sample lasts at least that long, so that submitting and waiting weigh little. */
+const SAMPLE_MS = 20;
+const MAX_REPEATS = 200;
+const MAX_SAMPLES = 9;
+const MIN_SAMPLES = 3;
+
+/** Takes times on one device. */
+export class Stopwatch {
+  readonly gpu: Gpu;
+  readonly #timer: Timer | null;
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+    this.#timer = gpu.features.has("timestamp-query") ? new Timer(gpu.device) : null;
+  }
+
+  /**
+   * Times what `record` records: a warm-up, then samples of as many repetitions in one submit as fill SAMPLE_MS, until there are
+   * MAX_SAMPLES or `seconds` are over. Where the device has a clock there are samples by either clock, and the shorter time
+   * counts, for each has something in it that the kernel has not: the host's the recording, where that takes longer than the
+   * work; the device's a pass for every dispatch.
+   */
+  async recorded(record: (rec: Recorder) => void, seconds: number): Promise<Timing> {
+    const { gpu } = this;
+    const timer = this.#timer;
+    const byHost = async (repeats: number): Promise<number> => {
+      const start = performance.now();
+      for (let i = 0; i < repeats; i++) record(gpu.recorder());
+      await gpu.idle();
+      return (performance.now() - start) / repeats;
+    };
+    const byDevice = async (repeats: number): Promise<number> => {
+      gpu.timer = timer;
+      try {
+        await byHost(repeats);
+      } finally {
+        gpu.timer = null;
+      }
+      const kernels = await timer!.take();
+      // Copies are no dispatches and have no timestamps.
+      return kernels.length === 0 ? Infinity : kernels.reduce((sum, { ms }) => sum + ms, 0) / repeats;
+    };
+
+    const start = performance.now();
+    await byHost(1); // compiles
+    const repeats = Math.min(MAX_REPEATS, Math.max(1, Math.round(SAMPLE_MS / (await byHost(1)))));
+    const samples = { host: [] as number[], device: [] as number[] };
+    while (samples.host.length < MAX_SAMPLES) {
+      if (samples.host.length >= MIN_SAMPLES && performance.now() - start > 1000 * seconds) break;
+      samples.host.push(await byHost(repeats));
+      if (timer) samples.device.push(await byDevice(repeats));
+    }
+    const host = summarize(samples.host);
+    const device = timer ? summarize(samples.device) : null;
+    return device && device.median < host.median ? { ms: device, clock: "device" } : { ms: host, clock: "host" };
+  }
+
+  /** Times `work`, which waits for the device itself: after a warm-up, up to nine runs while `seconds` last. */
+  async waited(
+    { warmUp, work }: { warmUp: () => Promise<void>; work: () => Promise<void> },
+    seconds: number,
+  ): Promise<Timing> {
+    await warmUp();
+    const start = performance.now();
+    const samples: number[] = [];
+    do {
+      const before = performance.now();
+      await work();
+      samples.push(performance.now() - before);
+    } while (samples.length < 9 && performance.now() - start < 1000 * seconds);
+    return { ms: summarize(samples), clock: "host" };
+  }
+}

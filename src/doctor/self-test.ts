@@ -40,8 +40,8 @@ const LIMIT = 1e-5;
 const BF16_LIMIT = 4e-3;
 /** Of a gradient that subgroup matrices compute: they round operands to 11 bits, and it may be a small difference. */
 const MATRIX_LIMIT = 4e-3;
-/** What has such products in it, for weights in bf16. */
-const WITH_PRODUCTS = ["linear", "policy gradient", "cross-entropy"];
+/** What has such products in it, for weights, keys and values in bf16. */
+const WITH_PRODUCTS = ["linear", "attention", "policy gradient", "cross-entropy"];
 
 /** Inputs and outputs of one test: tensors that are released after it, and pairs of what came and what should have. */
 class Bench {

@@ -8,6 +8,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { backwardOnMatrices, forwardOnMatrices } from "./attention-matrix.ts";
 import { check, hasShape } from "./check.ts";
 
 const GROUP = 32;
@@ -87,6 +88,9 @@ const queryGroups = (tile: Tile, rows: number, heads: number, kvHeads: number): 
 /**
  * Packed variable-length causal attention: out f32 [T, H, D] and lse f32 [T, H] from q f32 [T, H, D] and k, v elem
  * [T, G, D], H a multiple of G. `starts` u32 [T] is the first row of a row's own sequence. Overwrites out and lse.
+ *
+ * With `exact` false, in the tier "matrices" and with keys in bf16, subgroup matrices do it, for speed: its bits are then no
+ * longer those of attentionPaged, so that a token's log-probability differs between sampling and training, by about 1e-4.
  */
 export function attentionForward(
   rec: Recorder,
@@ -98,7 +102,17 @@ export function attentionForward(
     out,
     lse,
     scale,
-  }: { q: Tensor; k: Tensor; v: Tensor; starts: Tensor; out: Tensor; lse: Tensor; scale: number },
+    exact = true,
+  }: {
+    q: Tensor;
+    k: Tensor;
+    v: Tensor;
+    starts: Tensor;
+    out: Tensor;
+    lse: Tensor;
+    scale: number;
+    exact?: boolean;
+  },
 ): void {
   const { rows, heads, headDim } = queryShape("attention_forward", q, { q, k, v, out });
   const kvHeads = k.shape[1] ?? 0;
@@ -117,6 +131,7 @@ export function attentionForward(
     out,
     lse,
   });
+  if (!exact && forwardOnMatrices(rec, { q, k, v, starts, out, lse, scale })) return;
   const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), Infinity);
   rec.dispatch(attention(rec.gpu, tile), "attention_forward", {
     params: { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks, tile: tile.rows * tile.heads },
@@ -192,7 +207,8 @@ export function attentionPaged(
 
 /**
  * Gradients of attentionForward, by recomputation from lse: dq f32 [T, H, D], dk and dv f32 [T, G, D], all overwritten.
- * `ends` u32 [T] is one past the last row of a row's own sequence, delta f32 [T, H] is scratch.
+ * `ends` u32 [T] is one past the last row of a row's own sequence, delta f32 [T, H] is scratch. In the tier "matrices" and with
+ * keys in bf16, subgroup matrices do it; nothing asks for the same bits in two tiles.
  */
 export function attentionBackward(
   rec: Recorder,
@@ -241,6 +257,7 @@ export function attentionBackward(
     "q, out, dout, dq [T, H, D], k, v, dk, dv [T, G, D], lse, delta [T, H], starts, ends [T]",
     tensors,
   );
+  if (backwardOnMatrices(rec, { q, k, v, out, dout, lse, starts, ends, dq, dk, dv, scale })) return;
   const tile = tileFor(headDim, heads / kvHeads, queryTileBackward(headDim), Infinity);
   const kernel = attention(rec.gpu, tile);
   const params = { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { compileErrors, compileModule, createPipeline } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE, type Matrices } from "../../src/gpu/tier.ts";
+import * as attention from "../../src/kernels/attention-matrix.ts";
 import { matrixKernel, packKernel, tilesFor } from "../../src/kernels/linear-matrix.ts";
 
 /** Dawn without a GPU: it compiles everything and runs nothing, so that matrices of other adapters' shapes can be checked. */
@@ -81,9 +82,58 @@ describe.skipIf(!nothing)(
       });
 
       test("what makes operands ready", async () => {
-        const kernel = packKernel(matrices);
-        const module = compileModule(nothing!.device, kernel, "f32");
-        expect(await compileErrors(kernel, "f32", module.module)).toEqual([]);
+        for (const kernel of [packKernel(matrices), attention.packKernel(matrices)]) {
+          const module = compileModule(nothing!.device, kernel, "bf16");
+          expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
+        }
+      });
+
+      const ATTENTION = [
+        ["queries", "forward", "attention_forward"],
+        ["queries", "backward", "attention_dq"],
+        ["keys", "backward", "attention_dkv"],
+      ] as const;
+
+      test.each([
+        [8, 16],
+        [16, 24],
+        [32, 64],
+        [32, 128],
+      ])("attention for subgroups of %i invocations, heads of %i", async (subgroupMinSize, headDim) => {
+        const { device, limits } = nothing!;
+        const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
+        const small = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, subgroupMaxSize: 128 };
+        for (const [own, pass, entryPoint] of ATTENTION) {
+          const tiles = attention.tilesFor(matrices, headDim, own, pass, { ...small, subgroupMinSize });
+          expect(tiles.length).toBeGreaterThan(0);
+          for (const tile of tiles) {
+            const kernel = attention.matrixKernel(matrices, tile, pass);
+            const module = compileModule(device, kernel, "bf16");
+            expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
+            device.pushErrorScope("validation");
+            createPipeline(device, kernel, module, entryPoint, {});
+            expect((await device.popErrorScope())?.message).toBeUndefined();
+          }
+        }
+      });
+
+      test.each([64, 128])("attention for the memory and the subgroups of a GPU, heads of %i", async (headDim) => {
+        for (const [own, pass] of ATTENTION) {
+          const tiles = attention.tilesFor(matrices, headDim, own, pass, {
+            subgroupMinSize: 32,
+            subgroupMaxSize: 32,
+            maxComputeInvocationsPerWorkgroup: 1024,
+            maxComputeWorkgroupStorageSize: 49152,
+          });
+          const { block, blocks, shares, isHeld } = tiles[0]!;
+          expect([blocks, block, shares]).toEqual([4, Math.max(matrices.m, matrices.n, matrices.k), headDim / 64]);
+          expect(isHeld).toBe(true);
+          for (const tile of tiles) {
+            const kernel = attention.matrixKernel(matrices, tile, pass);
+            const { module } = compileModule(nothing!.device, kernel, "bf16");
+            expect(await compileErrors(kernel, "bf16", module)).toEqual([]);
+          }
+        }
       });
     });
   },

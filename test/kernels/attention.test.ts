@@ -122,6 +122,8 @@ describe.each(STORAGES)("attention in %s", (storage) => {
       const wantGrad = twin.attentionBackward({ ...packed, dout: f64(values.dout) });
       expectClose(got.out, want.out, { rtol: 1e-5, atol: 1e-5 });
       expectClose(got.lse, want.lse, { rtol: 1e-6, atol: 1e-5 });
+      // Of keys in bf16 subgroup matrices compute the gradients, with operands of 11 bits: see attention-matrix.test.ts.
+      if (storage === "bf16" && (await testGpu()).tier === "matrices") return;
       // Sums over up to 70 rows and 7 heads.
       if (total(c) > 1) expectClose(got.dq, wantGrad.dq, { rtol: 1e-5, atol: 2e-5 });
       if (total(c) > 1) expectClose(got.dk, wantGrad.dk, { rtol: 1e-5, atol: 1e-4 });

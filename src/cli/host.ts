@@ -1,9 +1,9 @@
 import process from "node:process";
-import { GpuUnavailableError, PithError } from "../errors.ts";
+import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
-import { resolveDataFiles, resolveModelDir, type HubOptions } from "../hf/hub.ts";
+import { resolveDataFiles, resolveModelDir, type DownloadProgress, type HubOptions } from "../hf/hub.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
@@ -31,8 +31,16 @@ export async function openGpu(adapter: string | undefined): Promise<Gpu> {
   }
 }
 
-/** How the hub is reached: HF_TOKEN for what is gated or private. */
-export const hubAccess = (): HubOptions => ({ token: process.env["HF_TOKEN"] });
+/** How the hub is reached, by huggingface_hub's variables: HF_TOKEN for what is gated or private, HF_ENDPOINT for a mirror. */
+function hubAccess(): HubOptions {
+  const hubUrl = process.env["HF_ENDPOINT"]?.replace(/\/+$/, "");
+  if (hubUrl && !URL.canParse(hubUrl))
+    throw new UsageError(`HF_ENDPOINT: expected a URL such as https://huggingface.co, got ${hubUrl}`);
+  return { token: process.env["HF_TOKEN"]?.trim(), hubUrl, onProgress: noteDownload };
+}
+
+const noteDownload = ({ file, doneBytes, totalBytes }: DownloadProgress): void =>
+  note(`downloading ${file} (${Math.floor((100 * doneBytes) / totalBytes)}% of ${bytes(totalBytes)} done)`);
 
 /** Data sets by path or hub id. */
 export const dataHost: DataHost = { files, dataFiles: (name) => resolveDataFiles(files, name, hubAccess()) };
@@ -105,3 +113,6 @@ export function duration(seconds: number): string {
 }
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+
+/** Decimal units, as adapters are sold. */
+export const bytes = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${(n / 1e6).toFixed(2)} MB`);

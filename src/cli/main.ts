@@ -11,6 +11,9 @@ type Flags = Record<string, unknown>;
 
 const cli = cac("pith");
 
+// The hub's client logs to standard output, which is for results; what it says is noted (host.ts).
+console.debug = console.info = () => {};
+
 /**
  * A command that runs on a configuration: TOML files from left to right, those of --config first (`defaults` if none), then
  * --section.key value.

@@ -1,3 +1,4 @@
+import type { ListFileEntry } from "@huggingface/hub";
 import { PithError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 
@@ -9,13 +10,13 @@ const NEEDED =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model(-\d+-of-\d+)?\.safetensors$/;
 
 export interface HubOptions {
-  /** For gated and private repositories (HF_TOKEN). */
+  /** For gated and private repositories. */
   token?: string | undefined;
   /** Where snapshots are kept; the Hugging Face cache (HF_HOME) by default. */
   cacheDir?: string | undefined;
-  /** A mirror of the hub. */
+  /** A mirror of the hub, without a slash at its end. */
   hubUrl?: string | undefined;
-  /** Called before each file. */
+  /** Called before each file that is not in the cache. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined;
 }
 
@@ -116,7 +117,7 @@ async function snapshot(
   try {
     return await download(files, repo, repoDir, ref, { ...options, cacheDir }, needed);
   } catch (error) {
-    const kept = isOffline(error) ? await keptSnapshot(files, repoDir, ref) : null;
+    const kept = isUnavailable(error) ? await keptSnapshot(files, repoDir, ref) : null;
     if (kept !== null) return kept;
     throw new PithError(
       `${repo.name}: no such ${repo.type === "model" ? "folder" : "file"} here, and ${reasonOf(error, repo.type)}`,
@@ -137,19 +138,28 @@ async function download(
   const access = { ...(token ? { accessToken: token } : {}), ...(hubUrl ? { hubUrl } : {}) };
   const query = { name: repo.name, additionalFields: ["sha" as const], revision: "main", ...access };
   const { sha } = await (repo.type === "model" ? modelInfo(query) : datasetInfo(query));
-  const sizes = new Map<string, number>();
+  const entries = new Map<string, ListFileEntry>();
   // A model lies in its repository's first level, a data set's files in folders.
   const recursive = repo.type === "dataset";
-  for await (const { type, path, size } of listFiles({ repo, revision: sha, recursive, ...access })) {
-    if (type === "file") sizes.set(path, size);
+  for await (const entry of listFiles({ repo, revision: sha, recursive, ...access })) {
+    if (entry.type === "file") entries.set(entry.path, entry);
   }
-  const paths = needed([...sizes.keys()]);
-  const totalBytes = paths.reduce((sum, path) => sum + sizes.get(path)!, 0);
+  const paths = needed([...entries.keys()]);
+  const totalBytes = paths.reduce((sum, path) => sum + entries.get(path)!.size, 0);
   let doneBytes = 0;
   for (const path of paths) {
-    onProgress?.({ file: path, doneBytes, totalBytes });
+    const { size, oid, lfs, xetHash } = entries.get(path)!;
+    const local = `${repoDir}/snapshots/${sha}/${path}`;
+    if (!(await files.exists(local))) onProgress?.({ file: path, doneBytes, totalBytes });
     await downloadFileToCacheDir({ repo, path, revision: sha, cacheDir, ...access });
-    doneBytes += sizes.get(path)!;
+    const got = await files.size(local);
+    if (got !== size) {
+      // Out of the cache, so that the next call does not take it for the file.
+      await files.remove(`${repoDir}/blobs/${lfs?.oid ?? xetHash ?? oid}`);
+      await files.remove(local);
+      throw new PithError(`the hub's copy of ${path} broke off: expected ${size} bytes, got ${got}; run again`);
+    }
+    doneBytes += size;
   }
   // Last: a snapshot that is named here is whole.
   const mark = `${repoDir}/refs/${ref}`;
@@ -170,12 +180,19 @@ async function keptSnapshot(files: Files, repoDir: string, ref: string): Promise
 /** fetch's own error where no answer came; the hub's answers are errors with a status. */
 const isOffline = (error: unknown): boolean => error instanceof TypeError && error.message === "fetch failed";
 
+const statusOf = (error: unknown): number => (error as { statusCode?: number }).statusCode ?? 0;
+
+/** Whether the hub may have the files and only cannot say so now. */
+const isUnavailable = (error: unknown): boolean => isOffline(error) || statusOf(error) >= 500;
+
 function reasonOf(error: unknown, type: Repository["type"]): string {
   if (error instanceof PithError) return error.message;
   if (isOffline(error))
     return "the Hugging Face hub cannot be reached; go online, or copy its files here and give their path";
-  const status = (error as { statusCode?: number }).statusCode;
+  const status = statusOf(error);
   if (status === 401 || status === 403 || status === 404)
     return `the hub has no such ${type} for you (status ${status}); check the name, and set HF_TOKEN for a gated or private one`;
-  return `the download from the hub failed: ${(error as Error).message.split("\n")[0]}`;
+  // What breaks off a file's stream is thrown as text.
+  const message = error instanceof Error ? error.message : String(error);
+  return `the download from the hub failed: ${message.split("\n")[0]}; run again`;
 }

@@ -1,11 +1,13 @@
+import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { PithError, UsageError } from "../errors.ts";
+import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../model/config.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
-import { files, modelFolder, openSources, openTask, print } from "./host.ts";
+import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from "./host.ts";
 import { adamwOptions, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
@@ -19,8 +21,9 @@ export function parseMemory(text: string): number {
 }
 
 /**
- * `pith train --dry-run`: the resolved configuration, the memory that it takes against `memory`, and where model and data are at
- * hand the first prompt as the model will see it and which rows were left out. Nothing is downloaded for a model of configs/shapes.
+ * `pith train --dry-run`: the resolved configuration, the memory that it takes on this machine's adapter against `memory`, and
+ * where model and data are at hand the first prompt as the model will see it and which rows were left out. Nothing is downloaded
+ * for a model of configs/shapes.
  */
 export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Promise<void> {
   const available = parseMemory(memory);
@@ -29,7 +32,8 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   print();
   const shipped = (await files.exists(model.path)) ? null : await shippedShape(model.path);
   const shape = shipped ?? (await readModelConfig(files, await modelFolder(model.path)));
-  const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config));
+  const gpu = await adapterHere(config.device.adapter);
+  const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config), gpu ?? undefined);
   const responses = rl.num_prompts * rl.num_generations;
   print(
     `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps; ` +
@@ -39,10 +43,18 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   print();
   printMemory(plan, shape, config);
   print(
+    gpu
+      ? `planned for this machine's ${gpu.name}, kernels of the tier ${gpu.tier}`
+      : "planned for the baseline's kernels and buffers of any size: this machine has no adapter",
+  );
+  print(
     plan.total <= available
       ? `fits: ${bytes(plan.total)} at most, within ${memory} (--memory says what the adapter has)`
       : `does not fit: needs an adapter with ${bytes(plan.total)}, got ${memory} (--memory says what the adapter has)`,
   );
+  const largest = gpu ? Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize) : Infinity;
+  if (plan.largestBuffer > largest)
+    print(`does not fit this adapter: needs a buffer of ${bytes(plan.largestBuffer)}, got ${bytes(largest)} at most`);
   print();
 
   if (shipped) {
@@ -65,6 +77,17 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   print(`stop tokens: ${stopTokenIds.join(", ")}`);
   print(`first prompt (${tokenizer.encode(prompt, { addSpecialTokens: false }).length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
+}
+
+/** The adapter that training would use; null where there is none and none was named. */
+async function adapterHere(name: string | undefined): Promise<Gpu | null> {
+  try {
+    return await openGpu(name);
+  } catch (error) {
+    const isNamed = (name ?? process.env["PITH_ADAPTER"]) !== undefined;
+    if (!isNamed && error instanceof GpuUnavailableError) return null;
+    throw error;
+  }
 }
 
 /** The sizes of a model that a preset names, for who does not have it yet: of its config.json what shapes depend on. */
@@ -111,6 +134,3 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, optim }: Con
 }
 
 const count = (n: number): string => n.toLocaleString("en-US");
-
-/** Decimal units, as adapters are sold. */
-const bytes = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${(n / 1e6).toFixed(2)} MB`);

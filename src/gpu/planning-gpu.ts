@@ -11,12 +11,13 @@ export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits">;
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
  * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an
- * adapter: one of the baseline tier, or one that is `like` another, with buffers of any size.
+ * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size, so that a plan tells what
+ * would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
  */
 export function planningGpu(onBuffer: (size: number) => void, like?: KernelTraits): Gpu {
-  const limits = { ...planningLimits(like), maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
+  const unlimited = { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
   const buffer = { destroy() {} } as GPUBuffer;
-  const pool = new Pool(limits, (size) => {
+  const pool = new Pool(unlimited, (size) => {
     onBuffer(size);
     return buffer;
   });
@@ -41,7 +42,7 @@ export function planningGpu(onBuffer: (size: number) => void, like?: KernelTrait
   };
   const gpu = {
     pool,
-    limits,
+    limits: { ...unlimited, ...planningLimits(like) },
     tier: like?.tier ?? "baseline",
     matrices: like?.matrices ?? null,
     info: like?.info,
@@ -62,9 +63,11 @@ export function planningGpu(onBuffer: (size: number) => void, like?: KernelTrait
   return gpu as unknown as Gpu;
 }
 
-/** The limits that decide on kernels; a device's limits are no plain object. */
+/** The limits that decide on kernels and on the KV cache; a device's limits are no plain object. */
 const planningLimits = (like?: KernelTraits) =>
   like && {
+    maxBufferSize: like.limits.maxBufferSize,
+    maxStorageBufferBindingSize: like.limits.maxStorageBufferBindingSize,
     maxComputeInvocationsPerWorkgroup: like.limits.maxComputeInvocationsPerWorkgroup,
     maxComputeWorkgroupStorageSize: like.limits.maxComputeWorkgroupStorageSize,
   };

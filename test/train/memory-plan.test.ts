@@ -162,6 +162,17 @@ describe("the models of the paper", () => {
     expect(phases.updateRecomputed).toBeLessThan(phases.updateKept / 9);
   });
 
+  test("the KV cache keeps to the limits of the adapter that is planned for; what else is larger is planned all the same", async () => {
+    const { tier, matrices, info, limits: own } = await testGpu();
+    const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = own;
+    const compute = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize };
+    const limits = { ...compute, maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 24 } as GPUSupportedLimits;
+    const like = { tier, matrices, info, limits };
+    const plan = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, like);
+    expect(plan.kvPositions).toBe(2 ** 24 / 512 - 16); // less a spare block; 2 heads of 128 in bf16 a position
+    expect(plan.largestBuffer).toBeGreaterThan(2 ** 30);
+  });
+
   test("state in bf16 needs no masters and half the moments", async () => {
     const plan = (adamw: AdamWOptions) =>
       planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), adamw);

@@ -7,13 +7,8 @@ export { Gpu } from "./gpu/gpu.ts";
 export { Tensor, type DType, type Storage } from "./gpu/tensor.ts";
 export { Model, readModelConfig, type ModelDType } from "./model/model.ts";
 export { parseModelConfig, type ModelConfig } from "./model/config.ts";
-export {
-  LLM,
-  type CompletionOutput,
-  type EngineOptions,
-  type GenerateRequest,
-  type RequestOutput,
-} from "./engine/llm.ts";
+export { LLM, type CompletionOutput, type GenerateRequest, type RequestOutput } from "./engine/llm.ts";
+export type { EngineOptions } from "./engine/engine-size.ts";
 export type { SamplingParams } from "./engine/sampling-params.ts";
 export { loadTokenizer, Tokenizer } from "./hf/tokenizer.ts";
 export { lengthRewards, lengthStatistics } from "./core/length-reward.ts";

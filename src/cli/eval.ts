@@ -1,12 +1,12 @@
 import { scoreAtCutoff } from "../core/cutoff.ts";
 import type { Scores } from "../core/scores.ts";
-import { LLM } from "../engine/llm.ts";
 import { ConfigError, FormatError, UsageError } from "../errors.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate, summarise, type Evaluation, type JudgedCompletion } from "../train/evaluate.ts";
 import { duration, files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
 import { engineOptions, evaluateOptions } from "../train/options.ts";
+import { Sampler } from "../train/sampler.ts";
 
 /** Problems evaluated together where responses are kept in a file, so that an interruption loses at most these. */
 const CHUNK = 100;
@@ -24,7 +24,7 @@ async function judgeProblems(
   what: string,
   { first, last }: { first: number; last: number },
 ): Promise<JudgedCompletion[][]> {
-  const llm = new LLM(model, engineOptions(config));
+  const sampler = new Sampler(model, engineOptions(config), note);
   const options = evaluateOptions(config);
   const start = performance.now();
   let shown = 0;
@@ -39,10 +39,10 @@ async function judgeProblems(
   };
   try {
     const host = { stopTokenIds, firstPromptId: first, signal: interruptSignal(), onProgress };
-    const { completions } = await evaluate(llm, tokenizer, task, task.test.slice(first, last), options, host);
+    const { completions } = await evaluate(sampler, tokenizer, task, task.test.slice(first, last), options, host);
     return groupsOf(completions, options.numSamples);
   } finally {
-    llm.dispose();
+    sampler.dispose();
   }
 }
 

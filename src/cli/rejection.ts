@@ -1,4 +1,3 @@
-import { LLM } from "../engine/llm.ts";
 import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
@@ -7,6 +6,7 @@ import { sampleAndJudge } from "../train/evaluate.ts";
 import { selectResponses, type Selected } from "../train/rejection.ts";
 import { files, note, type Sources } from "./host.ts";
 import { engineOptions } from "../train/options.ts";
+import { Sampler } from "../train/sampler.ts";
 
 /** Problems sampled together, between two messages. */
 const BATCH = 100;
@@ -27,7 +27,7 @@ export async function selectedResponses(
   const { task, tokenizer, stopTokenIds } = sources;
   const problems = task.train.slice(0, rejection.num_prompts);
   const model = await Model.load(gpu, files, sources.modelDir, { dtype: modelConfig.dtype });
-  const llm = new LLM(model, engineOptions(folder.config));
+  const sampler = new Sampler(model, engineOptions(folder.config), note);
   const sampling = {
     temperature: rl.temperature,
     topK: rl.top_k,
@@ -41,7 +41,7 @@ export async function selectedResponses(
       const part = problems.slice(first, first + BATCH);
       selected.push(
         ...selectResponses(
-          await sampleAndJudge(llm, tokenizer, task, part, rl.num_generations, sampling, {
+          await sampleAndJudge(sampler, tokenizer, task, part, rl.num_generations, sampling, {
             stopTokenIds,
             firstPromptId: first,
             signal,
@@ -51,13 +51,13 @@ export async function selectedResponses(
       note(`sampled ${first + part.length}/${problems.length} prompts, ${selected.length} with a correct response`);
     }
   } finally {
-    llm.dispose();
+    sampler.dispose();
     model.dispose();
   }
   if (selected.length === 0)
     throw new ConfigError(
       `${task.name}: expected correct responses to learn from, got none in ${problems.length} prompts; raise rejection.num_prompts`,
     );
-  await files.write(path, JSON.stringify(selected));
+  await folder.write("rejection.json", JSON.stringify(selected));
   return selected;
 }

@@ -92,7 +92,11 @@ async function evaluateBase(gpu: Gpu, dir: string): Promise<Evaluation> {
 async function cached<T>(path: string, make: () => Promise<T | null>): Promise<T | null> {
   if (await files.exists(path)) return JSON.parse(await files.readText(path)) as T;
   const value = await make();
-  if (value !== null) await files.write(path, JSON.stringify(value));
+  if (value !== null) {
+    // Aside first: a process that is killed leaves nothing or all of it.
+    await files.write(`${path}.unfinished`, JSON.stringify(value));
+    await files.rename(`${path}.unfinished`, path);
+  }
   return value;
 }
 
@@ -110,7 +114,7 @@ async function runExperiment(gpu: Gpu, dir: string, experiment: Experiment, seed
     // Both offline baselines learn from the same samples.
     const samples = `${folderOf("sft")}/rejection.json`;
     if (experiment.method === "DPO" && (await files.exists(samples)))
-      await files.write(`${run}/rejection.json`, await files.readText(samples));
+      await folder.write("rejection.json", await files.readText(samples));
 
     const train = { SFT: runSft, DPO: runDpo, RL: runTraining, "RL, normalised": runTraining }[experiment.method];
     const { model, finished } = await train(gpu, sources, folder);

@@ -20,7 +20,7 @@ export async function startCommand(config: Config): Promise<number> {
   const { model, finished } = await runTraining(gpu, sources, folder);
   if (!finished) return INTERRUPTED;
   const after = await evaluateModel(model, sources, config, "after");
-  await files.write(`${folder.dir}/evaluation.json`, `${JSON.stringify({ before, after })}\n`);
+  await folder.write("evaluation.json", `${JSON.stringify({ before, after })}\n`);
   await writeReport(folder.dir, config);
 
   printComparison(before, after);

@@ -1,7 +1,7 @@
 import { ConfigError } from "../errors.ts";
-import { byteLength } from "../gpu/tensor.ts";
 import type { Model } from "../model/model.ts";
 import { BlockManager } from "./block-manager.ts";
+import { engineSize, type EngineOptions } from "./engine-size.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { checkSamplingParams, type SamplingParams } from "./sampling-params.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -29,24 +29,11 @@ export interface RequestOutput {
   outputs: CompletionOutput[];
 }
 
-export interface EngineOptions {
-  /** Positions in a block of the KV cache. */
-  blockSize?: number;
-  /** Memory for keys and values; what does not fit waits its turn. */
-  kvCacheBytes?: number;
-  /** Sequences that decode together at most. */
-  maxNumSeqs?: number;
-  /** Prompt and completion together; the model's own context at most. */
-  maxModelLen?: number;
-}
-
 /** New tokens of one sample, as they come. */
 export type OnTokens = (update: { request: number; index: number; tokenIds: number[]; finished: boolean }) => void;
 
 /** Decode steps recorded into one submit: a sequence runs this many steps at most past its end. */
 const STEPS_PER_SUBMIT = 8;
-
-const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
 
 /** Samples from a model with continuous batching over a paged KV cache. */
 export class LLM {
@@ -60,29 +47,13 @@ export class LLM {
   readonly numPositions: number;
 
   constructor(model: Model, options: EngineOptions = {}) {
-    const { numLayers, numKvHeads, headDim, maxPositionEmbeddings } = model.config;
-    const blockSize = options.blockSize ?? 16;
+    const { blockSize, maxNumSeqs, maxModelLen, numBlocks } = engineSize(model, options);
     this.model = model;
-    this.maxModelLen = Math.min(options.maxModelLen ?? maxPositionEmbeddings, maxPositionEmbeddings);
-    this.maxNumSeqs = options.maxNumSeqs ?? 256;
-
-    const blockBytes = byteLength([blockSize, numKvHeads, headDim], model.storage);
-    const { maxBufferSize, maxStorageBufferBindingSize } = model.gpu.limits;
-    const perLayer = Math.min(
-      (options.kvCacheBytes ?? DEFAULT_KV_CACHE_BYTES) / (2 * numLayers),
-      maxBufferSize,
-      maxStorageBufferBindingSize,
-    );
-    const wanted = this.maxNumSeqs * Math.ceil(this.maxModelLen / blockSize);
-    const numBlocks = Math.min(wanted, Math.floor(perLayer / blockBytes) - 1); // less the runner's spare block
-    if (numBlocks * blockSize < this.maxModelLen) {
-      throw new ConfigError(
-        `the KV cache holds ${numBlocks * blockSize} positions, expected at least one sequence of ${this.maxModelLen}; raise engine.kv_cache_bytes or lower engine.max_model_len`,
-      );
-    }
+    this.maxModelLen = maxModelLen;
+    this.maxNumSeqs = maxNumSeqs;
     this.numPositions = numBlocks * blockSize;
     this.#blocks = new BlockManager(numBlocks, blockSize);
-    this.#runner = new ModelRunner(model, { numBlocks, blockSize, maxLength: this.maxModelLen });
+    this.#runner = new ModelRunner(model, { numBlocks, blockSize, maxLength: maxModelLen });
   }
 
   /**

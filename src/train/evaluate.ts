@@ -1,6 +1,6 @@
 import { isCorrect } from "../core/group.ts";
 import { scoreSamples, type Scores } from "../core/scores.ts";
-import type { LLM } from "../engine/llm.ts";
+import type { LLM, OnTokens } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import type { FinishReason } from "../engine/sequence.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
@@ -40,7 +40,7 @@ export interface SampleHost {
 
 /** Draws n responses to each problem and has the task judge them. */
 export async function sampleAndJudge(
-  llm: LLM,
+  llm: Pick<LLM, "generate">,
   tokenizer: Tokenizer,
   task: Task,
   problems: readonly Problem[],
@@ -53,9 +53,10 @@ export async function sampleAndJudge(
     promptId: firstPromptId + i,
     promptTokenIds: tokenizer.encode(prompt, { addSpecialTokens: false }),
   }));
-  let done = 0;
-  const onTokens = ({ finished }: { finished: boolean }) => {
-    if (finished) onProgress?.(++done, requests.length * n);
+  const done = new Set<number>(); // a response that is sampled anew counts once
+  const onTokens: OnTokens = ({ request, index, finished }) => {
+    const { size } = done;
+    if (finished && done.add(request * n + index).size > size) onProgress?.(size + 1, requests.length * n);
   };
   const results = await llm.generate(
     requests,
@@ -117,7 +118,7 @@ export interface Evaluation extends Scores {
 
 /** Scores k responses to each problem as the paper's tables do: accuracy and tokens, means over problems and samples. */
 export async function evaluate(
-  llm: LLM,
+  llm: Pick<LLM, "generate">,
   tokenizer: Tokenizer,
   task: Task,
   problems: readonly Problem[],

@@ -112,7 +112,7 @@ export class MicroBatches {
 }
 
 /** Frees what came into use since `before`, once the device has done what was sent to it. */
-async function takeBack(gpu: Gpu, before: ReadonlySet<Allocation>): Promise<void> {
+export async function takeBack(gpu: Gpu, before: ReadonlySet<Allocation>): Promise<void> {
   gpu.pool.releaseAllBut(before);
   try {
     await gpu.idle();

@@ -1,5 +1,5 @@
 import type { AlphaGoal } from "../core/alpha-control.ts";
-import type { EngineOptions } from "../engine/llm.ts";
+import type { EngineOptions } from "../engine/engine-size.ts";
 import type { Config } from "../run/config.ts";
 import type { DpoOptions } from "./dpo.ts";
 import type { EvaluateOptions } from "./evaluate.ts";

@@ -6,7 +6,7 @@ import { k1, rewardToGo } from "../core/kl.ts";
 import { lengthRewards } from "../core/length-reward.ts";
 import { shuffledIndices } from "../core/rng.ts";
 import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
-import { LLM, type EngineOptions } from "../engine/llm.ts";
+import type { EngineOptions } from "../engine/engine-size.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { KlEstimator } from "../kernels/policy-gradient.ts";
@@ -18,6 +18,7 @@ import { MicroBatches, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { policyGradient } from "./policy.ts";
 import { mapRecorded } from "./recorded.ts";
+import { Sampler } from "./sampler.ts";
 
 export interface RlOptions {
   /** The weight of length in the reward, 0 to 1, or what to steer it by. Read in each iteration, so it may be replaced between two. */
@@ -120,7 +121,8 @@ interface Rollout {
  * against the group, and step on the clipped policy gradient. Yields after each iteration. Everything drawn is a function
  * of (seed, iteration), so training resumes from the weights, the optimizer's state and the `history` of the
  * iterations done. An abort ends the rollouts, never an update: model and optimizer stay as after the last iteration that was yielded.
- * Where an update runs out of memory it begins anew in smaller micro-batches, and `onWarning` hears of it.
+ * Where memory runs out, rollouts begin anew with fewer sequences at once and updates in smaller micro-batches, and `onWarning`
+ * hears of it.
  */
 export async function* trainRl(
   setup: RlSetup,
@@ -139,14 +141,14 @@ export async function* trainRl(
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0)
     throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
-  const llm = new LLM(setup.model, options.engine);
+  const sampler = new Sampler(setup.model, options.engine, onWarning);
   const microBatches = new MicroBatches(options.tokensPerMicroBatch, onWarning);
   const measured = [...history];
   try {
     for (let iteration = history.length; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
       const groups = await sampleAndJudge(
-        llm,
+        sampler,
         setup.tokenizer,
         setup.task,
         problemsOf(setup.task.train, iteration, options),
@@ -174,7 +176,7 @@ export async function* trainRl(
       };
     }
   } finally {
-    llm.dispose();
+    sampler.dispose();
   }
 }
 

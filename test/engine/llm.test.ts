@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { LLM, type EngineOptions, type RequestOutput } from "../../src/engine/llm.ts";
+import type { EngineOptions } from "../../src/engine/engine-size.ts";
+import { LLM, type RequestOutput } from "../../src/engine/llm.ts";
 import type { SamplingParams } from "../../src/engine/sampling-params.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { packSequences } from "../../src/model/batch.ts";

@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { engineSize, halfEngine } from "../../src/engine/engine-size.ts";
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import { sampleAndJudge } from "../../src/train/evaluate.ts";
 import { trainDpo, type DpoOptions, type PreferencePair } from "../../src/train/dpo.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
+import { Sampler } from "../../src/train/sampler.ts";
 import { trainSft, type Example, type SftMetrics, type SftOptions } from "../../src/train/sft.ts";
 import { lacksMemory, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
-import { TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
+import { TOY_RL, toyModel, toySetup, weightDigest } from "../helpers/toy.ts";
 
 /** f32 of the widest activation of the toy model, an MLP's 48 numbers a token. */
 const TOKEN_BYTES = 4 * 48;
@@ -138,14 +141,19 @@ describe("a step that runs out of memory goes on with half the tokens, as one th
 });
 
 test("the reference's log-probabilities and the update of an RL iteration share the smaller budget", async () => {
-  const options: RlOptions = { ...TOY_RL, maxIterations: 2, engine: { kvCacheBytes: 2 ** 14 } };
-  const run = async (gpu: Gpu, tokensPerMicroBatch: number) => {
+  const options: RlOptions = { ...TOY_RL, maxIterations: 2 };
+  /** `largest` holds from the rollouts' end to the update's. */
+  const run = async (gpu: Gpu, tokensPerMicroBatch: number, largest: number) => {
     const setup = await toySetup("float32", gpu);
+    const { task } = setup;
+    setup.task = { ...task, judge: (...args) => ((scarce.largest = largest), task.judge(...args)) };
     const warnings: string[] = [];
     const onWarning = (message: string) => void warnings.push(message);
-    const iterations: RlIteration[] = await Array.fromAsync(
-      trainRl(setup, { ...options, tokensPerMicroBatch }, { onWarning }),
-    );
+    const iterations: RlIteration[] = [];
+    for await (const iteration of trainRl(setup, { ...options, tokensPerMicroBatch }, { onWarning })) {
+      iterations.push(iteration);
+      scarce.largest = Infinity;
+    }
     const metrics = timeless(iterations.map((iteration) => iteration.metrics));
     for (const row of metrics) row.rollout_time = 0;
     return {
@@ -155,13 +163,122 @@ test("the reference's log-probabilities and the update of an RL iteration share 
       weights: await weightDigest(setup.model),
     };
   };
-  const half = await run(scarce.gpu, 64);
+  const half = await run(scarce.gpu, 64, Infinity);
   expect(half.warnings).toEqual([]);
-  scarce.largest = 85 * TOKEN_BYTES; // a prefill of all 24 prompts fits
-  const got = await run(scarce.gpu, 128);
+  const got = await run(scarce.gpu, 128, 85 * TOKEN_BYTES);
   expect(got.warnings).toHaveLength(1);
   expect(got.warnings[0]).toMatch(/micro-batches of 128 tokens; goes on with 64/);
   expect({ ...got, warnings: [] }).toEqual(half);
+});
+
+describe("rollouts that run out of memory are sampled anew with half the sequences at once, to the same tokens", () => {
+  const sampling = { temperature: 1, topK: 0, topP: 1, maxTokens: 10, seed: 3 };
+  /** Four responses to each of five problems; `spoil` is called before them. */
+  async function rollOut(spoil: () => void) {
+    const { gpu } = scarce;
+    const { model, optimizer, reference, task, tokenizer } = await toySetup("float32", gpu);
+    model.rope(32);
+    const { usedBytes } = gpu.pool;
+    const warnings: string[] = [];
+    const progress: number[] = [];
+    const sampler = new Sampler(model, { blockSize: 4, maxNumSeqs: 16 }, (message) => void warnings.push(message));
+    spoil();
+    const judged = await sampleAndJudge(sampler, tokenizer, task, task.train, 4, sampling, {
+      stopTokenIds: [0],
+      onProgress: (done) => void progress.push(done),
+    });
+    sampler.dispose();
+    const leaked = gpu.pool.usedBytes - usedBytes;
+    for (const part of [optimizer, reference!, model]) part.dispose();
+    return { judged, progress, leaked, warnings };
+  }
+
+  test("wherever a buffer is refused", async () => {
+    const whole = await rollOut(() => {});
+    expect(whole.progress).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect(whole).toMatchObject({ leaked: 0, warnings: [] });
+    expect(new Set(whole.judged.flatMap(({ outputs }) => outputs.map((o) => o.tokenIds.length))).size).toBeGreaterThan(
+      3,
+    );
+    let refused = 0;
+    for (let grants = 0; ; grants += 11) {
+      const got = await rollOut(() => (scarce.grants = grants));
+      if (scarce.grants >= 0) break;
+      expect(got.warnings).toEqual([
+        expect.stringMatching(/^out of memory with 16 sequences at once; samples on with 8 \(expected a buf/),
+      ]);
+      expect({ ...got, warnings: [] }).toEqual(whole);
+      refused++;
+    }
+    expect(refused).toBeGreaterThan(10);
+  });
+
+  test("where the device has none", async (context) => {
+    if (!(await lacksMemory(scarce.gpu))) return context.skip("the adapter has room for its largest buffer");
+    const whole = await rollOut(() => {});
+    let failed = 0;
+    for (let creations = 0; ; creations += 7) {
+      const got = await rollOut(() => {
+        scarce.gpu.pool.trim(); // so that the engine makes its buffers anew
+        scarce.creations = creations;
+      });
+      if (scarce.creations >= 0) break;
+      expect(got.warnings).toEqual([expect.stringMatching(/samples on with 8 \(the GPU is out of memory/)]);
+      expect({ ...got, warnings: [] }).toEqual(whole);
+      failed++;
+    }
+    expect(failed).toBeGreaterThan(2);
+  });
+
+  test("in a training run, which goes on as one that had the memory", async () => {
+    const run = async (grants: number) => {
+      const setup = await toySetup("float32", scarce.gpu);
+      setup.model.rope(32);
+      const warnings: string[] = [];
+      scarce.grants = grants;
+      const onWarning = (message: string) => void warnings.push(message);
+      const iterations = await Array.fromAsync(trainRl(setup, { ...TOY_RL, maxIterations: 2 }, { onWarning }));
+      const completions = iterations.map((iteration) => iteration.completions);
+      return { warnings, completions, weights: await weightDigest(setup.model) };
+    };
+    const whole = await run(Infinity);
+    const got = await run(8);
+    expect(got.warnings).toEqual([
+      expect.stringMatching(/^out of memory with 24 sequences at once; samples on with 12/),
+    ]);
+    expect({ ...got, warnings: [] }).toEqual(whole);
+  });
+
+  test("down to one, and an error that says so where one does not fit", async () => {
+    const { gpu } = scarce;
+    const { model, task, tokenizer } = await toySetup("float32", gpu);
+    model.rope(32);
+    const { usedBytes } = gpu.pool;
+    const warnings: string[] = [];
+    scarce.largest = 8;
+    const sampler = new Sampler(model, {}, (message) => void warnings.push(message));
+    const rollout = sampleAndJudge(sampler, tokenizer, task, task.train, 4, sampling, { stopTokenIds: [0] });
+    await expect(rollout).rejects.toThrow(OutOfMemoryError);
+    await expect(rollout).rejects.toThrow(
+      /^expected memory to sample one sequence of 32 tokens, got none: expected a buf/,
+    );
+    expect(warnings.map((warning) => /with (\d+) sequences.* with (\d+)/.exec(warning)!.slice(1).join())).toEqual([
+      "20,10",
+      "10,5",
+      "5,2",
+      "2,1",
+    ]);
+    expect(gpu.pool.usedBytes).toBe(usedBytes);
+  });
+
+  test("half an engine has half the KV cache, but what the longest sequence needs", async () => {
+    const model = await toyModel("float32", scarce.gpu);
+    const size = engineSize(model, { blockSize: 4, maxNumSeqs: 16, kvCacheBytes: 2 ** 15 });
+    const half = engineSize(model, halfEngine(model, size));
+    expect(half).toEqual({ ...size, maxNumSeqs: 8, numBlocks: Math.floor(size.numBlocks / 2) });
+    const quarter = engineSize(model, halfEngine(model, half));
+    expect(quarter).toEqual({ ...size, maxNumSeqs: 4, numBlocks: 32 / 4 });
+  });
 });
 
 test("preference optimisation likewise", async () => {

@@ -1,0 +1,58 @@
+import { ConfigError } from "../errors.ts";
+import { byteLength } from "../gpu/tensor.ts";
+import type { Model } from "../model/model.ts";
+
+export interface EngineOptions {
+  /** Positions in a block of the KV cache. */
+  blockSize?: number;
+  /** Memory for keys and values; what does not fit waits its turn. */
+  kvCacheBytes?: number;
+  /** Sequences that decode together at most. */
+  maxNumSeqs?: number;
+  /** Prompt and completion together; the model's own context at most. */
+  maxModelLen?: number;
+}
+
+const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
+
+/** What an engine with these options has: the options with their defaults, and the blocks of its KV cache. */
+export interface EngineSize {
+  blockSize: number;
+  maxNumSeqs: number;
+  maxModelLen: number;
+  /** Besides them there is one that belongs to no sequence. */
+  numBlocks: number;
+}
+
+/** @throws ConfigError where the KV cache does not hold the longest sequence */
+export function engineSize(model: Model, options: EngineOptions): EngineSize {
+  const { numLayers, maxPositionEmbeddings } = model.config;
+  const blockSize = options.blockSize ?? 16;
+  const maxModelLen = Math.min(options.maxModelLen ?? maxPositionEmbeddings, maxPositionEmbeddings);
+  const maxNumSeqs = options.maxNumSeqs ?? 256;
+  const { maxBufferSize, maxStorageBufferBindingSize } = model.gpu.limits;
+  const perLayer = Math.min(
+    (options.kvCacheBytes ?? DEFAULT_KV_CACHE_BYTES) / (2 * numLayers),
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+  );
+  const wanted = maxNumSeqs * Math.ceil(maxModelLen / blockSize);
+  const numBlocks = Math.min(wanted, Math.floor(perLayer / blockBytes(model, blockSize)) - 1); // less the spare block
+  if (numBlocks * blockSize < maxModelLen) {
+    throw new ConfigError(
+      `the KV cache holds ${numBlocks * blockSize} positions, expected at least one sequence of ${maxModelLen}; raise engine.kv_cache_bytes or lower engine.max_model_len`,
+    );
+  }
+  return { blockSize, maxNumSeqs, maxModelLen, numBlocks };
+}
+
+/** Options for an engine of half the sequences and half the KV cache, or of as much of it as one sequence needs. */
+export function halfEngine(model: Model, { blockSize, maxNumSeqs, maxModelLen, numBlocks }: EngineSize): EngineOptions {
+  const blocks = Math.max(Math.ceil(maxModelLen / blockSize), Math.floor(numBlocks / 2));
+  const kvCacheBytes = 2 * model.config.numLayers * (blocks + 1) * blockBytes(model, blockSize);
+  return { blockSize, kvCacheBytes, maxNumSeqs: Math.floor(maxNumSeqs / 2), maxModelLen };
+}
+
+/** Bytes of a block's keys, or of its values, in one layer. */
+const blockBytes = ({ config: { numKvHeads, headDim }, storage }: Model, blockSize: number): number =>
+  byteLength([blockSize, numKvHeads, headDim], storage);

@@ -34,8 +34,7 @@ export class RunFolder {
     const dir = config.train.output_dir;
     const path = `${dir}/config.json`;
     if (await files.exists(path)) {
-      const before = JSON.parse(await files.readText(path)) as Config;
-      const difference = firstDifference(comparable(before), comparable(config));
+      const difference = firstDifference(comparable(await readConfig(files, path)), comparable(config));
       if (difference) {
         throw new ConfigError(
           `${dir} holds a run with another ${difference}; choose another train.output_dir, or remove it`,
@@ -43,14 +42,27 @@ export class RunFolder {
       }
     }
     await files.mkdir(dir);
-    await files.write(path, `${JSON.stringify(config, null, 2)}\n`);
-    return new RunFolder(files, config);
+    const folder = new RunFolder(files, config);
+    await folder.write("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    return folder;
   }
 
   /** Drops what was logged after `step`, the step that the run resumes from. */
   async cutBack(step: number): Promise<void> {
-    for (const name of ["metrics.jsonl", "completions.jsonl"])
-      await truncateLines(this.#files, `${this.dir}/${name}`, step);
+    await truncateLines(this.#files, `${this.dir}/completions.jsonl`, step);
+    const kept = await truncateLines(this.#files, `${this.dir}/metrics.jsonl`, step);
+    if (kept !== step) {
+      throw new FormatError(
+        `${this.dir}/metrics.jsonl: expected a row for each of the ${step} steps of the newest checkpoint, got ${kept}; remove that checkpoint, or begin anew in another train.output_dir`,
+      );
+    }
+  }
+
+  /** Replaces a file of the folder. It is written aside and renamed: a process that is killed leaves the old one or the new one. */
+  async write(name: string, data: string | Uint8Array): Promise<void> {
+    const aside = `${this.dir}/.unfinished_${name}`;
+    await this.#files.write(aside, data);
+    await this.#files.rename(aside, `${this.dir}/${name}`);
   }
 
   async log(step: number, metrics: Readonly<Record<string, number>>): Promise<void> {
@@ -64,22 +76,25 @@ export class RunFolder {
     );
   }
 
-  /** Writes the metrics so far as a TensorBoard event file, in one piece: what a kill can leave behind is whole. */
+  /**
+   * Writes the metrics so far as a TensorBoard event file: over the old one, for TensorBoard goes on in the file that it has open,
+   * whose beginning stays as it is.
+   */
   async writeEvents(): Promise<void> {
     const rows = (await this.readMetrics()).map(({ step, time, ...values }) => ({
       step: Number(step),
       wallTime: Number(time),
-      values: values as Record<string, number>,
+      values: Object.fromEntries(Object.entries(values).map(([tag, value]) => [tag, Number(value ?? NaN)])), // JSON has no NaN
     }));
     if (rows.length > 0) await this.#files.write(`${this.dir}/events.out.tfevents.pith`, eventFile(rows));
   }
 
   async readMetrics(): Promise<Row[]> {
-    return readJsonLines(this.#files, `${this.dir}/metrics.jsonl`);
+    return Array.fromAsync(readRows(this.#files, `${this.dir}/metrics.jsonl`), ({ row }) => row);
   }
 
   async readCompletions(): Promise<Row[]> {
-    return readJsonLines(this.#files, `${this.dir}/completions.jsonl`);
+    return Array.fromAsync(readRows(this.#files, `${this.dir}/completions.jsonl`), ({ row }) => row);
   }
 
   async #append(name: string, rows: readonly Row[]): Promise<void> {
@@ -87,10 +102,47 @@ export class RunFolder {
   }
 }
 
-export async function readJsonLines(files: Files, path: string): Promise<Row[]> {
-  if (!(await files.exists(path))) return [];
+async function readConfig(files: Files, path: string): Promise<Config> {
   const text = await files.readText(path);
-  return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Row]));
+  try {
+    const config = JSON.parse(text) as Config;
+    for (const section of ["train", "rl"] as const) if (typeof config[section] !== "object") throw new Error(section);
+    return config;
+  } catch (error) {
+    throw new FormatError(
+      `${path}: expected the configuration that the run began with, got ${JSON.stringify(text.slice(0, 40))}; choose another train.output_dir, or remove the folder`,
+      { cause: error },
+    );
+  }
+}
+
+/** Bytes read at a time: the completions of a long run are more than a string can hold. */
+const CHUNK = 2 ** 24;
+
+/** The rows of a JSON Lines file, none where there is no file, and where each ends. A line that a killed process did not end is no row. */
+async function* readRows(files: Files, path: string): AsyncGenerator<{ row: Row; end: number }> {
+  const size = (await files.exists(path)) ? await files.size(path) : 0;
+  const decoder = new TextDecoder();
+  let line = "";
+  for (let start = 0; start < size; start += CHUNK) {
+    const chunk = await files.readRange(path, start, Math.min(start + CHUNK, size));
+    let first = 0;
+    for (let end = chunk.indexOf(10) + 1; end > 0; end = chunk.indexOf(10, end) + 1) {
+      line += decoder.decode(chunk.subarray(first, end), { stream: true });
+      yield { row: parseRow(path, line), end: start + end };
+      line = "";
+      first = end;
+    }
+    line += decoder.decode(chunk.subarray(first), { stream: true });
+  }
+}
+
+function parseRow(path: string, line: string): Row {
+  try {
+    return JSON.parse(line) as Row;
+  } catch (error) {
+    throw new FormatError(`${path}: expected JSON lines: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** What must agree for a run to be the same run: how often it saves, how far it goes and where it runs may change. */
@@ -116,22 +168,19 @@ function firstDifference(a: object, b: object, path = ""): string | null {
   return null;
 }
 
-/** Cuts a JSON Lines file to the rows of steps up to `last`: what a resumed run will write again is dropped. */
-async function truncateLines(files: Files, path: string, last: number): Promise<void> {
-  if (!(await files.exists(path))) return;
-  const text = await files.readText(path);
-  let size = 0;
-  for (const line of text.split("\n")) {
-    // A line that a killed process did not finish is the last one, and goes too.
-    if (line === "" || !line.endsWith("}")) break;
-    let row: Record<string, unknown>;
-    try {
-      row = JSON.parse(line) as Record<string, unknown>;
-    } catch (error) {
-      throw new FormatError(`${path}: expected JSON lines: ${(error as Error).message}`, { cause: error });
-    }
+/**
+ * Cuts a JSON Lines file to the rows of steps up to `last`: what a resumed run will write again is dropped.
+ *
+ * @returns rows that are left
+ */
+async function truncateLines(files: Files, path: string, last: number): Promise<number> {
+  if (!(await files.exists(path))) return 0;
+  let [rows, size] = [0, 0];
+  for await (const { row, end } of readRows(files, path)) {
     if (Number(row["step"]) > last) break;
-    size += new TextEncoder().encode(line).length + 1;
+    rows++;
+    size = end;
   }
-  await files.truncate(path, Math.min(size, await files.size(path)));
+  await files.truncate(path, size);
+  return rows;
 }

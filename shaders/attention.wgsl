@@ -22,11 +22,7 @@
 // that a query may not see changes none of its numbers: a query has the same bits in training and in the engine, whatever
 // else is in its tile and in the batch.
 //
-// Registers must be indexed by constants, so loops over them are there to be unrolled. Loads are not: a software adapter
-// takes seconds to compile a hundred of them. A row is therefore loaded chunk by chunk, in a loop whose bound is a parameter
-// and not a constant, each chunk moving the others down by one place; rows fill a tile in the same way.
-//
-// The host puts these constants in front: CHUNK and CHUNKS, whose product is half the head size; ROWS, HEADS and KEYS.
+// What a tile of queries is and does is in lib/attention-tile.wgsl. The host puts its constants in front, and KEYS.
 
 struct Params {
   rows: u32,
@@ -37,6 +33,7 @@ struct Params {
   tile: u32,   // rows of registers: ROWS * HEADS, or KEYS
   block_size: u32,
   max_blocks: u32,
+  first_block: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -60,170 +57,15 @@ struct Params {
 @group(0) @binding(18) var<storage, read_write> dv: array<vec2<f32>>;
 
 const GROUP = 32u;
-const QUERIES = ROWS * HEADS;
-const HEAD_PAIRS = CHUNK * CHUNKS;
-const FOUR = vec4(0u, 1u, 2u, 3u);
-const LOWEST = -3.4e38;
-
-alias Chunk = array<vec2<f32>, CHUNK>;
-alias Row = array<Chunk, CHUNKS>;
-
 fn query_base(row: u32, head: u32) -> u32 { return (row * params.heads + head) * HEAD_PAIRS; }
-fn key_base(row: u32, kv_head: u32) -> u32 { return (row * params.kv_heads + kv_head) * HEAD_PAIRS; }
+fn slot_of(row: u32) -> u32 { return slots[row]; }
 
-// ---- rows in registers ---------------------------------------------------------------------------------------------
-
-// The last row taken from each of q, k, v and dout.
-var<private> q_row: Row;
-var<private> k_row: Row;
-var<private> v_row: Row;
-var<private> dout_row: Row;
-
-fn load_q(at: u32) {
-  for (var i = 0u; i < params.chunks; i++) {
-    for (var c = 0u; c < CHUNKS - 1u; c++) { q_row[c] = q_row[c + 1u]; }
-    for (var p = 0u; p < CHUNK; p++) { q_row[CHUNKS - 1u][p] = q[at + i * CHUNK + p]; }
-  }
-}
-
-fn load_k(at: u32) {
-  for (var i = 0u; i < params.chunks; i++) {
-    for (var c = 0u; c < CHUNKS - 1u; c++) { k_row[c] = k_row[c + 1u]; }
-    for (var p = 0u; p < CHUNK; p++) { k_row[CHUNKS - 1u][p] = unpack(k[at + i * CHUNK + p]); }
-  }
-}
-
-fn load_v(at: u32) {
-  for (var i = 0u; i < params.chunks; i++) {
-    for (var c = 0u; c < CHUNKS - 1u; c++) { v_row[c] = v_row[c + 1u]; }
-    for (var p = 0u; p < CHUNK; p++) { v_row[CHUNKS - 1u][p] = unpack(v[at + i * CHUNK + p]); }
-  }
-}
-
-fn load_dout(at: u32) {
-  for (var i = 0u; i < params.chunks; i++) {
-    for (var c = 0u; c < CHUNKS - 1u; c++) { dout_row[c] = dout_row[c + 1u]; }
-    for (var p = 0u; p < CHUNK; p++) { dout_row[CHUNKS - 1u][p] = dout[at + i * CHUNK + p]; }
-  }
-}
-
-fn dot_rows(a: Row, b: Row) -> f32 {
-  var total = vec2(0.0);
-  for (var c = 0u; c < CHUNKS; c++) {
-    for (var p = 0u; p < CHUNK; p++) { total = fma(a[c][p], b[c][p], total); }
-  }
-  return total.x + total.y;
-}
-
-fn scaled(row: Row, factor: f32) -> Row {
-  var product: Row;
-  for (var c = 0u; c < CHUNKS; c++) {
-    for (var p = 0u; p < CHUNK; p++) { product[c][p] = row[c][p] * factor; }
-  }
-  return product;
-}
-
-// sum + factor * row
-fn add_scaled(sum: Row, row: Row, factor: f32) -> Row {
-  var total: Row;
-  for (var c = 0u; c < CHUNKS; c++) {
-    for (var p = 0u; p < CHUNK; p++) { total[c][p] = fma(vec2(factor), row[c][p], sum[c][p]); }
-  }
-  return total;
-}
-
-// The row without its first chunk.
-fn without_first(row: Row) -> Row {
-  var rest = row;
-  for (var c = 0u; c < CHUNKS - 1u; c++) { rest[c] = row[c + 1u]; }
-  return rest;
-}
-
-// ---- the tile of queries -------------------------------------------------------------------------------------------
-
-// Query n of the tile is row first_row + n / HEADS, head first_head + n % HEADS. A tile that reaches over an edge repeats
-// the last row or head and does not store it.
-var<private> first_row: u32;
-var<private> first_head: u32;
-var<private> kv_head: u32;
-var<private> query: array<Row, QUERIES>;
-
-// The heads of a key head are covered by ceil(group / HEADS) tiles, `tile_head` counts the tiles of all key heads.
-fn tiles_per_group() -> u32 { return (params.heads / params.kv_heads + HEADS - 1u) / HEADS; }
-
-fn place_tile(tile_row: u32, tile_head: u32) {
-  kv_head = tile_head / tiles_per_group();
-  first_row = tile_row * ROWS;
-  first_head = kv_head * (params.heads / params.kv_heads) + tile_head % tiles_per_group() * HEADS;
-}
-
-fn end_head() -> u32 { return (kv_head + 1u) * (params.heads / params.kv_heads); }
-fn row_of(n: u32) -> u32 { return min(first_row + n / HEADS, params.rows - 1u); }
-fn head_of(n: u32) -> u32 { return min(first_head + n % HEADS, end_head() - 1u); }
-fn is_stored(n: u32) -> bool { return first_row + n / HEADS < params.rows && first_head + n % HEADS < end_head(); }
-
-fn load_queries() {
-  for (var i = 0u; i < params.tile; i++) {
-    load_q(query_base(row_of(i), head_of(i)));
-    for (var n = 0u; n < QUERIES - 1u; n++) { query[n] = query[n + 1u]; }
-    query[QUERIES - 1u] = scaled(q_row, params.scale);
-  }
-}
+fn q_pair(at: u32) -> vec2<f32> { return q[at]; }
+fn k_pair(at: u32) -> vec2<f32> { return unpack(k[at]); }
+fn v_pair(at: u32) -> vec2<f32> { return unpack(v[at]); }
+fn store_pair(at: u32, value: vec2<f32>) { out[at] = value; }
 
 // ---- forward -------------------------------------------------------------------------------------------------------
-
-// The running softmax of each query: the largest score so far, the sum of exponentials and of weighted values relative to it.
-var<private> largest: array<f32, QUERIES>;
-var<private> sum: array<f32, QUERIES>;
-var<private> sum_values: array<Row, QUERIES>;
-
-fn begin_softmax() {
-  load_queries();
-  for (var n = 0u; n < QUERIES; n++) { largest[n] = LOWEST; }
-}
-
-// The scores of four keys for each query, then their weights.
-var<private> weights: array<vec4<f32>, QUERIES>;
-
-// The scores of key i of the four, which is in k_row.
-fn score(i: u32) {
-  for (var n = 0u; n < QUERIES; n++) { weights[n] = select(weights[n], vec4(dot_rows(query[n], k_row)), FOUR == vec4(i)); }
-}
-
-// From scores to weights: query n sees the first visible[n] of the four keys.
-fn weigh(visible: array<u32, QUERIES>) {
-  for (var n = 0u; n < QUERIES; n++) {
-    let is_visible = FOUR < vec4(visible[n]);
-    let s = select(vec4(LOWEST), weights[n], is_visible);
-    let previous = largest[n];
-    largest[n] = max(max(max(s.x, s.y), max(s.z, s.w)), previous);
-    weights[n] = select(vec4(0.0), exp_vec4(s - largest[n]), is_visible);
-    let shrink = exp_f32(previous - largest[n]);
-    sum[n] = fma(sum[n], shrink, (weights[n].x + weights[n].y) + (weights[n].z + weights[n].w));
-    sum_values[n] = scaled(sum_values[n], shrink);
-  }
-}
-
-// Adds the value of key i of the four, which is in v_row.
-fn add_value(i: u32) {
-  for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][i]); }
-}
-
-fn store_out() {
-  for (var i = 0u; i < params.tile; i++) {
-    let at = query_base(row_of(i), head_of(i));
-    for (var j = 0u; j < params.chunks; j++) {
-      if (is_stored(i)) {
-        for (var p = 0u; p < CHUNK; p++) { out[at + j * CHUNK + p] = sum_values[0][0][p] / sum[0]; }
-      }
-      sum_values[0] = without_first(sum_values[0]);
-    }
-    for (var n = 0u; n < QUERIES - 1u; n++) {
-      sum_values[n] = sum_values[n + 1u];
-      sum[n] = sum[n + 1u];
-    }
-  }
-}
 
 @compute @workgroup_size(GROUP)
 fn attention_forward(@builtin(global_invocation_id) gid: vec3<u32>) {
@@ -266,38 +108,21 @@ fn attention_paged(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_w
   let index = linear_index(gid, groups, GROUP);
   place_tile(index / tiles, index % tiles);
   if (first_row >= params.rows) { return; }
-  begin_softmax();
-  let length = positions[first_row] + 1u;
-  // The block table's entry for key j, and where in that block it lies.
-  var entry = slots[first_row] * params.max_blocks;
-  var offset = 0u;
-  for (var j = 0u; j < length; j += 4u) {
-    let count = min(4u, length - j);
-    var rows: vec4<u32>;
-    for (var i = 0u; i < count; i++) {
-      rows[i] = tables[entry] * params.block_size + offset;
-      offset++;
-      if (offset == params.block_size) {
-        offset = 0u;
-        entry++;
-      }
-    }
-    for (var i = 0u; i < count; i++) {
-      load_k(key_base(rows[i], kv_head));
-      score(i);
-    }
-    var visible: array<u32, QUERIES>;
-    for (var n = 0u; n < QUERIES; n++) { visible[n] = count; }
-    weigh(visible);
-    for (var i = 0u; i < count; i++) {
-      load_v(key_base(rows[i], kv_head));
-      add_value(i);
-    }
-  }
+  first_block = params.first_block;
+  attend_paged();
   store_out();
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
+
+var<private> dout_row: Row;
+
+fn load_dout(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { dout_row[c] = dout_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { dout_row[CHUNKS - 1u][p] = dout[at + i * CHUNK + p]; }
+  }
+}
 
 @compute @workgroup_size(GROUP)
 fn attention_delta(@builtin(global_invocation_id) gid: vec3<u32>) {

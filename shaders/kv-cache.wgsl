@@ -1,7 +1,7 @@
 // Rounds keys and values to the storage that attention reads: the one place where an activation is rounded.
 //
 //   kv_pack          k_packed, v_packed   row r overwritten by row r
-//   kv_cache_write   k_packed, v_packed   the paged cache: row tables[slot][position / block_size] * block_size
+//   kv_cache_write   k_packed, v_packed   the paged cache: row (first_block + tables[slot][position / block_size]) * block_size
 //                                         + position % block_size overwritten
 //
 // Parallelisation: an invocation per pair of elements.
@@ -11,6 +11,7 @@ struct Params {
   pairs: u32, // of one row: G * D / 2
   block_size: u32,
   max_blocks: u32,
+  first_block: u32, // of this layer in the cache
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -38,7 +39,7 @@ fn kv_cache_write(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_wo
   let row = index / params.pairs;
   if (row >= params.rows) { return; }
   let position = positions[row];
-  let physical = tables[slots[row] * params.max_blocks + position / params.block_size];
+  let physical = params.first_block + tables[slots[row] * params.max_blocks + position / params.block_size];
   let at = (physical * params.block_size + position % params.block_size) * params.pairs + index % params.pairs;
   k_packed[at] = pack(k[index]);
   v_packed[at] = pack(v[index]);

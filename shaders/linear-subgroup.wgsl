@@ -3,23 +3,14 @@ enable subgroups;
 // The linear layer where invocations of a subgroup can read each other's registers: the entry points and the order of every
 // sum are those of linear.wgsl, and so are the bits.
 //
-// Parallelisation: an invocation computes 16 rows x 4 columns, a workgroup of LANES invocations 16 rows x 4 LANES columns. What
-// a step of the sum needs of the 16 rows is loaded once by a subgroup, two numbers to an invocation, and handed round: 6
-// loads for 64 multiply-adds, where linear.wgsl has 16. Subgroups of 8 invocations or more of any size will do, because the
-// rows are always held by the first 8.
+// Parallelisation: an invocation computes a tile of 16 rows x 4 columns (lib/linear-tile.wgsl), a workgroup of LANES invocations
+// 16 rows x 4 LANES columns.
 
 override LANES = 32u; // the host sets the adapter's smallest size of a subgroup
-const HELD = 8u; // rows that one load of a subgroup brings
-const ROWS = 2u * HELD;
-const PAIRS = 2u; // pairs of columns of an invocation, LANES apart
-
-// Row r of an invocation's tile.
-alias Columns = array<vec2<f32>, PAIRS>;
-alias Tile = array<Columns, ROWS>;
 
 // First row and first pair of columns of this invocation's tile.
 fn tile_origin(wid: vec3<u32>, lane: u32) -> vec2<u32> {
-  return vec2(wid.y * ROWS, wid.x * LANES * PAIRS + lane);
+  return vec2(wid.y * TILE_ROWS, wid.x * LANES * PAIRS + lane);
 }
 
 // Where the invocation finds the rows that it loads for its subgroup; a tile that reaches over an edge repeats the last.
@@ -29,54 +20,20 @@ fn held_rows(first: u32, lane: u32, end: u32) -> vec2<u32> {
 
 // ---- forward -------------------------------------------------------------------------------------------------------
 
-const RUN = 16u; // pairs
-
-// Adds two terms of the sum, first to each other, for 16 rows held by the subgroup and the invocation's columns.
-fn add_pairs(tile: ptr<function, Tile>, low: vec2<f32>, high: vec2<f32>, even: Columns, odd: Columns) {
-  for (var r = 0u; r < HELD; r++) {
-    let a = subgroupShuffle(low, r);
-    let b = subgroupShuffle(high, r);
-    for (var j = 0u; j < PAIRS; j++) {
-      (*tile)[r][j] += fma(vec2(a.y), odd[j], a.x * even[j]);
-      (*tile)[HELD + r][j] += fma(vec2(b.y), odd[j], b.x * even[j]);
-    }
-  }
-}
-
-fn add_tile(total: ptr<function, Tile>, tile: Tile) {
-  for (var r = 0u; r < ROWS; r++) {
-    for (var j = 0u; j < PAIRS; j++) { (*total)[r][j] += tile[r][j]; }
-  }
-}
-
 // Where W's rows for a pair of columns begin.
 fn weight_rows(column_pair: u32) -> vec2<u32> {
   let columns = min(2u * column_pair + vec2(0u, 1u), vec2(params.outputs - 1u));
   return (params.row0 + columns) * (params.inputs / 2u);
 }
 
+fn x_pair(at: u32) -> vec2<f32> { return x[at]; }
+fn weight_pair(at: u32) -> vec2<f32> { return unpack(weight[at]); }
+
 fn product(origin: vec2<u32>, lane: u32) -> Tile {
   let pairs = params.inputs / 2u;
-  let x_at = held_rows(origin.x, lane, params.rows) * pairs;
   var weight_at: array<vec2<u32>, PAIRS>;
   for (var j = 0u; j < PAIRS; j++) { weight_at[j] = weight_rows(origin.y + j * LANES); }
-
-  var total: Tile;
-  for (var start = 0u; start < pairs; start += RUN) {
-    var tile = Tile();
-    for (var p = start; p < min(start + RUN, pairs); p++) {
-      var even: Columns;
-      var odd: Columns;
-      for (var j = 0u; j < PAIRS; j++) {
-        let w = transpose(mat2x2(unpack(weight[weight_at[j].x + p]), unpack(weight[weight_at[j].y + p])));
-        even[j] = w[0];
-        odd[j] = w[1];
-      }
-      add_pairs(&tile, x[x_at.x + p], x[x_at.y + p], even, odd);
-    }
-    add_tile(&total, tile);
-  }
-  return total;
+  return tile_product(held_rows(origin.x, lane, params.rows) * pairs, weight_at, pairs);
 }
 
 @compute @workgroup_size(LANES)
@@ -87,7 +44,7 @@ fn linear_forward(
 ) {
   let origin = tile_origin(wid, lid.x);
   let tile = product(origin, lane);
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < TILE_ROWS; r++) {
     for (var j = 0u; j < PAIRS; j++) { store_y(origin.x + r, origin.y + j * LANES, tile[r][j]); }
   }
 }
@@ -100,7 +57,7 @@ fn linear_logits(
 ) {
   let origin = tile_origin(wid, lid.x);
   let tile = product(origin, lane);
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < TILE_ROWS; r++) {
     for (var j = 0u; j < PAIRS; j++) { store_logits(origin.x + r, origin.y + j * LANES, tile[r][j]); }
   }
 }
@@ -112,7 +69,7 @@ fn linear_swiglu(
   @builtin(local_invocation_id) lid: vec3<u32>,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let row = wid.y * ROWS;
+  let row = wid.y * TILE_ROWS;
   let column_pair = wid.x * LANES + lid.x;
   let pairs = params.inputs / 2u;
   let x_at = held_rows(row, lane, params.rows) * pairs;
@@ -128,7 +85,7 @@ fn linear_swiglu(
     }
     add_tile(&total, tile);
   }
-  for (var r = 0u; r < ROWS; r++) { store_swiglu(row + r, column_pair, total[r][0], total[r][1]); }
+  for (var r = 0u; r < TILE_ROWS; r++) { store_swiglu(row + r, column_pair, total[r][0], total[r][1]); }
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
@@ -163,7 +120,7 @@ fn linear_backward_input(
     }
     add_term(&tile, dy[dy_at.x + n], dy[dy_at.y + n], columns);
   }
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < TILE_ROWS; r++) {
     for (var j = 0u; j < PAIRS; j++) { store_dx(origin.x + r, origin.y + j * LANES, tile[r][j]); }
   }
 }
@@ -185,7 +142,7 @@ fn linear_backward_weight(
     let at = t * params.outputs;
     add_term(&tile, dy[at + dy_at.x], dy[at + dy_at.y], columns);
   }
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < TILE_ROWS; r++) {
     for (var j = 0u; j < PAIRS; j++) { add_to_dweight(origin.x + r, origin.y + j * LANES, tile[r][j]); }
   }
 }

@@ -3,10 +3,9 @@ enable subgroups;
 // The root-mean-square norm where invocations of a subgroup can read each other's registers: rmsnorm_forward and
 // rmsnorm_backward of rmsnorm.wgsl without its barrier, with every sum in the same order, and so the same bits.
 //
-// Parallelisation: 8 invocations take a row, each two of the 16 partial sums of rmsnorm.wgsl; a workgroup is one subgroup.
+// Parallelisation: 8 invocations take a row (lib/rmsnorm-row.wgsl); a workgroup is one subgroup.
 
 override LANES = 32u; // the host sets the adapter's smallest size of a subgroup
-const ROW_LANES = 8u;
 
 // The row of this invocation, and where it starts; a row past the end has no pairs.
 struct Place {
@@ -22,16 +21,7 @@ fn place(group: u32, lane: u32) -> Place {
   return Place(row, lane % ROW_LANES, pairs, row * pairs);
 }
 
-// Sum of the row's 16 partial sums: x is number `lane` of them, y number `lane + 8`.
-fn row_sum(lane: u32, partial: vec2<f32>) -> f32 {
-  let first = lane - lane % ROW_LANES;
-  var sum = 0.0;
-  for (var i = 0u; i < ROW_LANES; i++) { sum += subgroupShuffle(partial.x, first + i); }
-  for (var i = 0u; i < ROW_LANES; i++) { sum += subgroupShuffle(partial.y, first + i); }
-  return sum;
-}
-
-fn square(p: u32) -> f32 { return dot(x[p], x[p]); }
+fn norm_pair(at: u32) -> vec2<f32> { return x[at]; }
 
 @compute @workgroup_size(LANES)
 fn rmsnorm_forward(
@@ -40,13 +30,7 @@ fn rmsnorm_forward(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let at = place(linear_group(wid, groups), lane);
-  var squares = vec2(0.0);
-  for (var p = at.lane; p < at.pairs; p += 2u * ROW_LANES) {
-    squares.x += square(at.start + p);
-    if (p + ROW_LANES < at.pairs) { squares.y += square(at.start + p + ROW_LANES); }
-  }
-  let scale = inverseSqrt(row_sum(lane, squares) / f32(params.columns) + params.eps);
-
+  let scale = row_rstd(lane, at.start, at.pairs, params.columns, params.eps);
   for (var p = at.lane; p < at.pairs; p += ROW_LANES) { y[at.start + p] = x[at.start + p] * scale * unpack(weight[p]); }
   if (at.lane == 0u && at.row < params.rows) { rstd[at.row] = scale; }
 }

@@ -35,7 +35,7 @@ fn rmsnorm_forward(
   let start = row * pairs;
 
   var squares = 0.0;
-  for (var p = lid.x; p < pairs; p += LANES) { squares += dot(x[start + p], x[start + p]); }
+  for (var p = lid.x; p < pairs; p += LANES) { squares += square(x[start + p]); }
   let scale = inverseSqrt(row_sum(lid, squares) / f32(params.columns) + params.eps);
 
   for (var p = lid.x; p < pairs; p += LANES) { y[start + p] = x[start + p] * scale * unpack(weight[p]); }

@@ -25,10 +25,8 @@ struct Params {
 const GROUP = 64u;
 const STEPS = 4u;
 
-fn rotated(pair: vec2<f32>, angle: u32) -> vec2<f32> {
-  let cosine = table[angle];
-  let sine = params.direction * table[angle + params.half];
-  return vec2(pair.x * cosine - pair.y * sine, pair.y * cosine + pair.x * sine);
+fn turned(pair: vec2<f32>, angle: u32) -> vec2<f32> {
+  return rotated(pair, table[angle], params.direction * table[angle + params.half]);
 }
 
 @compute @workgroup_size(GROUP)
@@ -43,14 +41,14 @@ fn rope(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workgroups) 
   for (var i = index % stride; i < params.half; i += stride) {
     if (head < params.heads) {
       let low = (token * params.heads + head) * 2u * params.half + i;
-      let turned = rotated(vec2(q[low], q[low + params.half]), angles + i);
-      q[low] = turned.x;
-      q[low + params.half] = turned.y;
+      let pair = turned(vec2(q[low], q[low + params.half]), angles + i);
+      q[low] = pair.x;
+      q[low + params.half] = pair.y;
     } else {
       let low = (token * params.kv_heads + head - params.heads) * 2u * params.half + i;
-      let turned = rotated(vec2(k[low], k[low + params.half]), angles + i);
-      k[low] = turned.x;
-      k[low + params.half] = turned.y;
+      let pair = turned(vec2(k[low], k[low + params.half]), angles + i);
+      k[low] = pair.x;
+      k[low + params.half] = pair.y;
     }
   }
 }

@@ -6,12 +6,18 @@ import { attentionBackward, attentionForward, attentionPaged } from "../kernels/
 import { embeddingBackward, embeddingForward, linkOccurrences } from "../kernels/embedding.ts";
 import { globalNorm, partialSums } from "../kernels/grad-norm.ts";
 import { kvCacheWrite } from "../kernels/kv-cache.ts";
-import { linearBackwardBias, linearBackwardInput, linearBackwardWeight, linearForward } from "../kernels/linear.ts";
+import {
+  linearBackwardBias,
+  linearBackwardInput,
+  linearBackwardWeight,
+  linearForward,
+  linearLogits,
+} from "../kernels/linear.ts";
 import { logprobForward } from "../kernels/logprob.ts";
 import { crossEntropyGradient, policyGradient } from "../kernels/policy-gradient.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
-import { decodeLogits, sampleTokens } from "../kernels/sample.ts";
+import { logNormalizers, sampleTokens } from "../kernels/sample.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import { normalAt } from "../model/init.ts";
 import * as adamwTwin from "../reference/adamw.ts";
@@ -356,17 +362,14 @@ const TESTS: Record<string, (bench: Bench) => void> = {
     const vocabulary = values.vocabulary;
     const steps = { outTokens: b.scratch([1, ROWS], "u32"), outLogprobs: b.output([1, ROWS], "f32") };
     const keys = Array.from({ length: ROWS }, (_, r) => [7, 0, 100 + r, r % 3]);
-    const logits = decodeLogits(b.gpu.recorder(), {
-      hidden: head.hidden,
-      weight: head.weight,
-      temperature: head.temperature,
-    });
-    b.keep(logits.logits);
-    b.keep(logits.lse);
+    const logits = b.keep(b.gpu.empty([ROWS, vocabulary], "f32"));
+    linearLogits(b.gpu.recorder(), { x: head.hidden, weight: head.weight, row0: 0, rows: vocabulary, logits });
+    const lse = b.keep(logNormalizers(b.gpu.recorder(), { logits, temperature: head.temperature }));
     const row = (value: number) => b.indices(Array<number>(ROWS).fill(value));
     const state = { tokens: row(0), positions: row(4), done: row(0), limits: row(100), stops: b.indices([0xffffffff]) };
     sampleTokens(b.gpu.recorder(), {
-      ...logits,
+      logits,
+      lse,
       ...state,
       ...steps,
       keys: b.indices(keys.flat(), [ROWS, 4]),

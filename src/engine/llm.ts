@@ -73,6 +73,7 @@ export class LLM {
     const stops = new Set(params.stopTokenIds);
     const scheduler = new Scheduler(groups.flat(), this.#blocks, this.maxNumSeqs);
     try {
+      this.#runner.begin();
       for (;;) {
         signal?.throwIfAborted();
         this.#runner.prefill(scheduler.schedule(STEPS_PER_SUBMIT));
@@ -95,7 +96,7 @@ export class LLM {
       }
     } finally {
       scheduler.abort();
-      this.#runner.endDecoding();
+      this.#runner.end();
     }
     return groups.map((group, request) => ({
       promptId: requests[request]!.promptId,

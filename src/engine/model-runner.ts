@@ -1,11 +1,14 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Recording } from "../gpu/recording.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { byteLength, type Tensor } from "../gpu/tensor.ts";
 import { attentionPaged } from "../kernels/attention.ts";
+import { decodeStep, hasDecodeStep } from "../kernels/decode-step.ts";
 import { kvCacheWrite } from "../kernels/kv-cache.ts";
-import { decodeLogits, sampleTokens } from "../kernels/sample.ts";
+import { linearLogits } from "../kernels/linear.ts";
+import { logNormalizers, sampleTokens } from "../kernels/sample.ts";
 import { layerForward, releaseActivations } from "../model/layer.ts";
 import type { Model } from "../model/model.ts";
+import { packWeights } from "../model/packed-weights.ts";
 import { embed, finalNorm } from "../model/transformer.ts";
 import type { SamplingParams } from "./sampling-params.ts";
 import type { Prefill } from "./scheduler.ts";
@@ -53,8 +56,11 @@ export class ModelRunner {
   readonly #maxBlocks: number;
   /** A block that belongs to no sequence: where the rows that fill up a batch keep their keys and values. */
   readonly #spareBlock: number;
-  /** Per layer, elem [(numBlocks + 1) * blockSize, G, D]. */
-  readonly #caches: { kCache: Tensor; vCache: Tensor }[];
+  /** Of each layer, elem [at least (numBlocks + 1) * blockSize, G, D]; the decode step has all layers' in one. */
+  readonly #caches: { kCache: Tensor; vCache: Tensor; firstBlock: number }[];
+  readonly #hasDecodeStep: boolean;
+  /** The weights as the decode step reads them, from `begin` to `end`. */
+  #packed: ReturnType<typeof packWeights> | null = null;
   #batch: DecodeBatch | null = null;
 
   constructor(
@@ -66,11 +72,35 @@ export class ModelRunner {
     this.#gpu = model.gpu;
     this.#maxBlocks = Math.ceil(maxLength / blockSize);
     this.#spareBlock = numBlocks;
-    const shape = [(numBlocks + 1) * blockSize, model.config.numKvHeads, model.config.headDim];
-    this.#caches = Array.from({ length: model.config.numLayers }, () => ({
-      kCache: this.#gpu.empty(shape, model.storage),
-      vCache: this.#gpu.empty(shape, model.storage),
-    }));
+    const { numLayers, numKvHeads, headDim } = model.config;
+    const shape = (layers: number) => [layers * this.#layerBlocks * blockSize, numKvHeads, headDim];
+    const caches = (layers: number) => ({
+      kCache: this.#gpu.empty(shape(layers), model.storage),
+      vCache: this.#gpu.empty(shape(layers), model.storage),
+    });
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#gpu.limits;
+    const fits = byteLength(shape(numLayers), model.storage) <= Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    this.#hasDecodeStep = fits && !model.config.qkNorm && hasDecodeStep(this.#gpu, model.config);
+    const joint = this.#hasDecodeStep ? caches(numLayers) : null;
+    this.#caches = Array.from({ length: numLayers }, (_, layer) =>
+      joint ? { ...joint, firstBlock: layer * this.#layerBlocks } : { ...caches(1), firstBlock: 0 },
+    );
+  }
+
+  get #layerBlocks(): number {
+    return this.#spareBlock + 1;
+  }
+
+  /** Reads the weights, which must not change until `end`. */
+  begin(): void {
+    if (this.#hasDecodeStep) this.#packed = packWeights(this.#gpu.recorder(), this.model);
+  }
+
+  /** Gives back what is kept from `begin` on. */
+  end(): void {
+    this.#endDecoding();
+    this.#gpu.release(this.#packed?.weights);
+    this.#packed = null;
   }
 
   /** Computes keys and values of the given ranges, in order: a later range may attend to an earlier one's blocks. */
@@ -124,7 +154,7 @@ export class ModelRunner {
     const { temperature, topK, topP, stopTokenIds } = params;
     const key = [size, steps, temperature, topK, topP, stopTokenIds.length, rope.allocation.id].join();
     if (this.#batch?.key === key) return this.#batch;
-    this.endDecoding();
+    this.#endDecoding();
 
     const perRow = () => gpu.empty([size], "u32");
     const rows = {
@@ -142,14 +172,13 @@ export class ModelRunner {
       outLogprobs: gpu.empty([steps, size], "f32"),
     };
     const rec = gpu.recorder();
-    const weight = this.model.parameter(this.model.headName);
     const recording = rec.capture(() => {
       for (let step = 0; step < steps; step++) {
-        const hidden = this.#forward(rows, longest);
-        const logits = decodeLogits(rec, { hidden, weight, temperature: temperature === 0 ? 1 : temperature });
+        const logits = this.#logits(rows, longest);
+        const lse = logNormalizers(rec, { logits, temperature: temperature === 0 ? 1 : temperature });
         const { tokens, positions } = rows;
-        sampleTokens(rec, { ...logits, ...state, tokens, positions, temperature, topK, topP, step });
-        gpu.release(hidden, ...Object.values(logits));
+        sampleTokens(rec, { logits, lse, ...state, tokens, positions, temperature, topK, topP, step });
+        gpu.release(logits, lse);
         rec.submit(); // the device works on a step while the next is encoded
       }
     });
@@ -183,8 +212,7 @@ export class ModelRunner {
     gpu.write(batch.stops, Uint32Array.from(stopTokenIds.length > 0 ? stopTokenIds : [0xffffffff]));
   }
 
-  /** Gives back what decoding keeps from one call to the next. */
-  endDecoding(): void {
+  #endDecoding(): void {
     if (!this.#batch) return;
     const { rows, recording, key: _, ...state } = this.#batch;
     recording.dispose();
@@ -193,8 +221,27 @@ export class ModelRunner {
   }
 
   dispose(): void {
-    this.endDecoding();
-    for (const cache of this.#caches) this.#gpu.release(cache.kCache, cache.vCache);
+    this.end();
+    this.#gpu.release(...new Set(this.#caches.flatMap(({ kCache, vCache }) => [kCache, vCache])));
+  }
+
+  /** Logits of the rows of a decode step, f32 [R, V]; writes their keys and values to the cache. */
+  #logits(rows: Rows, longest: number): Tensor {
+    const { model, blockSize } = this;
+    const { tokens, positions, tables } = rows;
+    const rec = this.#gpu.recorder();
+    const logits = this.#gpu.empty([tokens.size, model.config.vocabSize], "f32");
+    if (this.#packed) {
+      const { kCache, vCache } = this.#caches[0]!;
+      const cache = { kCache, vCache, blockSize, layerBlocks: this.#layerBlocks };
+      const rope = model.rope(longest);
+      decodeStep(rec, model.config, { tokens, positions, tables, rope, ...this.#packed, ...cache, logits });
+    } else {
+      const x = this.#forward(rows, longest);
+      linearLogits(rec, { x, weight: model.parameter(model.headName), row0: 0, rows: model.config.vocabSize, logits });
+      this.#gpu.release(x);
+    }
+    return logits;
   }
 
   /** Final hidden states of the rows, f32 [R, C]; writes their keys and values to the cache. */

@@ -3,7 +3,7 @@ import type { Gpu } from "./gpu.ts";
 import type { Kernel, Pipeline } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
 import { Recording, type Command, type CommandList } from "./recording.ts";
-import type { Storage, Tensor } from "./tensor.ts";
+import { byteLength, type Storage, type Tensor } from "./tensor.ts";
 
 export interface Dispatch {
   /** Fields of the kernel's `var<uniform> params`; those left out are 0. */
@@ -129,15 +129,17 @@ export class Recorder {
     this.#encoder.clearBuffer(tensor.buffer, 0, tensor.byteLength);
   }
 
-  /** Copies `source` over `target`, which has the same size and dtype. */
-  copy(source: Tensor, target: Tensor): void {
+  /** Copies `source` over `target`, of the same dtype, from its element `start` on; without `start` they have the same size. */
+  copy(source: Tensor, target: Tensor, start?: number): void {
     this.#refuseToCapture("copy");
-    if (source.byteLength !== target.byteLength || source.dtype !== target.dtype) {
+    const offset = byteLength([start ?? 0], target.dtype);
+    const fits = start === undefined ? source.size === target.size : offset + source.byteLength <= target.byteLength;
+    if (!fits || source.dtype !== target.dtype) {
       throw new ShapeError(`copy: expected ${target.dtype} [${target.shape}], got ${source.dtype} [${source.shape}]`);
     }
     this.#endPass();
     this.#encoder ??= this.gpu.device.createCommandEncoder();
-    this.#encoder.copyBufferToBuffer(source.buffer, 0, target.buffer, 0, source.byteLength);
+    this.#encoder.copyBufferToBuffer(source.buffer, 0, target.buffer, offset, source.byteLength);
   }
 
   /** Sends what was recorded. Waiting for it is the business of a read or of `gpu.idle()`. */

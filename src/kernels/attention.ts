@@ -1,8 +1,10 @@
 import log from "../../shaders/lib/log.wgsl" with { type: "text" };
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import paged from "../../shaders/lib/attention-paged.wgsl" with { type: "text" };
 import own from "../../shaders/lib/attention-own.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/attention-shared.wgsl" with { type: "text" };
+import queries from "../../shaders/lib/attention-tile.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
@@ -52,15 +54,27 @@ function chunkOf(pairs: number): number {
   return divisors.find((n) => n > 1 && pairs / n <= 8) ?? divisors.at(-1)!;
 }
 
+/** The tile of attentionPaged: heads of one row. */
+export const pagedTile = (headDim: number, group: number): Tile => tileFor(headDim, group, queryTile(headDim), 1);
+
+/** What shaders/lib/attention-tile.wgsl wants in front. */
+export const tileConstants = ({ chunk, chunks, rows, heads }: Tile): string =>
+  `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const ROWS = ${rows}u; const HEADS = ${heads}u;`;
+
 const kernels = new Map<string, Kernel>();
 
-function attention(gpu: Gpu, { chunk, chunks, rows, heads, keys }: Tile): Kernel {
+function attention(gpu: Gpu, tile: Tile): Kernel {
+  const { chunk, chunks, keys } = tile;
   const rowsFrom = gpu.tier !== "baseline" && 2 * chunk * chunks <= LARGEST_SHARED_HEAD ? shared : own;
-  const constants = `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const ROWS = ${rows}u; const HEADS = ${heads}u; const KEYS = ${keys}u;`;
+  const constants = `${tileConstants(tile)} const KEYS = ${keys}u;`;
   const key = rowsFrom + constants;
   let kernel = kernels.get(key);
   if (!kernel) {
-    kernel = defineKernel({ name: "attention", source, includes: [exp, log, index, constants, rowsFrom] });
+    kernel = defineKernel({
+      name: "attention",
+      source,
+      includes: [exp, log, index, constants, queries, paged, rowsFrom],
+    });
     kernels.set(key, kernel);
   }
   return kernel;
@@ -142,7 +156,8 @@ export function attentionForward(
 
 /**
  * Attention of the engine: row r of q f32 [R, H, D] attends to positions 0 to positions[r] of its sequence, whose block
- * table is row slots[r] of tables u32 [S, maxBlocks], in kCache and vCache elem [numBlocks * blockSize, G, D].
+ * table is row slots[r] of tables u32 [S, maxBlocks], in kCache and vCache elem [numBlocks * blockSize, G, D], the blocks counted
+ * from `firstBlock` on.
  * Overwrites out f32 [R, H, D]; bit for bit what attentionForward gives for the same keys and values.
  */
 export function attentionPaged(
@@ -156,6 +171,7 @@ export function attentionPaged(
     positions,
     out,
     blockSize,
+    firstBlock = 0,
     scale,
   }: {
     q: Tensor;
@@ -166,6 +182,7 @@ export function attentionPaged(
     positions: Tensor;
     out: Tensor;
     blockSize: number;
+    firstBlock?: number;
     scale: number;
   },
 ): void {
@@ -188,7 +205,7 @@ export function attentionPaged(
     slots,
     positions,
   });
-  const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), 1);
+  const tile = pagedTile(headDim, heads / kvHeads);
   rec.dispatch(attention(rec.gpu, tile), "attention_paged", {
     params: {
       rows,
@@ -199,6 +216,7 @@ export function attentionPaged(
       tile: tile.heads,
       block_size: blockSize,
       max_blocks: tables.shape[1]!,
+      first_block: firstBlock,
     },
     buffers: { q, k: kCache, v: vCache, tables, slots, positions, out },
     workgroups: [Math.ceil((rows * kvHeads * Math.ceil(heads / kvHeads / tile.heads)) / GROUP)],

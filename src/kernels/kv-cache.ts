@@ -25,7 +25,8 @@ export function kvPack(
 
 /**
  * Writes k and v f32 [R, G, D] into kCache and vCache elem [numBlocks * blockSize, G, D], each row at its position u32 [R]
- * of the sequence whose block table is row slots[r] of tables u32 [S, maxBlocks]. Rows go to different places.
+ * of the sequence whose block table is row slots[r] of tables u32 [S, maxBlocks], its blocks counted from `firstBlock` on. Rows
+ * go to different places.
  */
 export function kvCacheWrite(
   rec: Recorder,
@@ -38,6 +39,7 @@ export function kvCacheWrite(
     kCache,
     vCache,
     blockSize,
+    firstBlock = 0,
   }: {
     k: Tensor;
     v: Tensor;
@@ -47,6 +49,7 @@ export function kvCacheWrite(
     kCache: Tensor;
     vCache: Tensor;
     blockSize: number;
+    firstBlock?: number;
   },
 ): void {
   const [rows = 0, kvHeads = 0, headDim = 0] = k.shape;
@@ -66,7 +69,7 @@ export function kvCacheWrite(
   });
   const pairs = (kvHeads * headDim) / 2;
   rec.dispatch(kvCache, "kv_cache_write", {
-    params: { rows, pairs, block_size: blockSize, max_blocks: tables.shape[1]! },
+    params: { rows, pairs, block_size: blockSize, max_blocks: tables.shape[1]!, first_block: firstBlock },
     buffers: { k, v, positions, slots, tables, k_packed: kCache, v_packed: vCache },
     workgroups: [Math.ceil((rows * pairs) / GROUP)],
   });

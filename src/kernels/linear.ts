@@ -1,5 +1,6 @@
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/linear.wgsl" with { type: "text" };
+import tile from "../../shaders/lib/linear-tile.wgsl" with { type: "text" };
 import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import subgroupSource from "../../shaders/linear-subgroup.wgsl" with { type: "text" };
 import source from "../../shaders/linear.wgsl" with { type: "text" };
@@ -22,7 +23,7 @@ interface Variant {
 
 const includes = [exp, sigmoid, shared];
 const baseline = defineKernel({ name: "linear", source, includes });
-const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes });
+const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes: [...includes, tile] });
 
 /** For products in f32: rounding operands to f16, as matrices want them, would not do for a model in float32. */
 function variant({ tier, info }: Gpu): Variant {

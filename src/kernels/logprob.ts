@@ -74,7 +74,7 @@ export function logSumExp(
  * logprob f32 [T] of `targets` u32 [T] under softmax(hidden W^T / temperature), its log-normaliser lse f32 [T] and its
  * entropy f32 [T] in nats. hidden is f32 [T, C], the head W elem [V, C], temperature is above 0. Overwrites all three.
  * The logits exist VOCAB_CHUNK columns at a time (8 KiB a token). A row's results do not depend on the other rows, and
- * lse and logprob have the bits that the sampler gets (decodeLogits and sampleTokens) for the same hidden state.
+ * lse and logprob have the bits that the sampler gets (logNormalizers and sampleTokens) for the same hidden state.
  */
 export function logprobForward(
   rec: Recorder,

@@ -1,5 +1,7 @@
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import row from "../../shaders/lib/rmsnorm-row.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/rmsnorm.wgsl" with { type: "text" };
+import square from "../../shaders/lib/square.wgsl" with { type: "text" };
 import subgroupSource from "../../shaders/rmsnorm-subgroup.wgsl" with { type: "text" };
 import source from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
@@ -7,8 +9,12 @@ import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 
-const baseline = defineKernel({ name: "rmsnorm", source, includes: [index, shared] });
-const subgroup = defineKernel({ name: "rmsnorm-subgroup", source: subgroupSource, includes: [index, shared] });
+const baseline = defineKernel({ name: "rmsnorm", source, includes: [index, shared, square] });
+const subgroup = defineKernel({
+  name: "rmsnorm-subgroup",
+  source: subgroupSource,
+  includes: [index, shared, square, row],
+});
 
 const GROUP_ROWS = 4;
 const GROUP_COLUMNS = 8;

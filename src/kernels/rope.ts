@@ -1,11 +1,12 @@
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import rotation from "../../shaders/lib/rotate.wgsl" with { type: "text" };
 import source from "../../shaders/rope.wgsl" with { type: "text" };
 import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 
-const kernel = defineKernel({ name: "rope", source, includes: [index] });
+const kernel = defineKernel({ name: "rope", source, includes: [index, rotation] });
 
 const GROUP = 64;
 /** Elements of a head's first half that an invocation rotates (shaders/rope.wgsl). */

@@ -6,7 +6,6 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
-import { linearLogits } from "./linear.ts";
 import { logitSums, logSumExp, VOCAB_CHUNK } from "./logprob.ts";
 
 const sample = defineKernel({ name: "sample", source, includes: [exp, index, rng] });
@@ -14,26 +13,22 @@ const sample = defineKernel({ name: "sample", source, includes: [exp, index, rng
 const rowGroups = (rows: number) => [Math.ceil(rows / 64)] as const;
 
 /**
- * What sampleTokens reads of a decode batch: logits f32 [R, V] = hidden W^T / temperature and their log-normaliser lse
- * f32 [R], both new tensors that the caller releases. hidden is f32 [R, C], the head W elem [V, C]. For greedy decoding
- * pass temperature 1. The bits are those of logprobForward.
+ * Divides logits f32 [R, V] by the temperature, in place, and returns their log-normaliser lse f32 [R], which the caller releases.
+ * For greedy decoding pass temperature 1. The bits are those of logprobForward.
  */
-export function decodeLogits(
+export function logNormalizers(
   rec: Recorder,
-  { hidden, weight, temperature }: { hidden: Tensor; weight: Tensor; temperature: number },
-): { logits: Tensor; lse: Tensor } {
+  { logits, temperature }: { logits: Tensor; temperature: number },
+): Tensor {
   const { gpu } = rec;
-  const [rows = 0] = hidden.shape;
-  const [vocabulary = 0] = weight.shape;
-  const logits = gpu.empty([rows, vocabulary], "f32");
+  const [rows = 0, vocabulary = 0] = logits.shape;
   const lse = gpu.empty([rows], "f32");
   const entropy = gpu.empty([rows], "f32");
   const partials = gpu.empty([rows, Math.ceil(vocabulary / VOCAB_CHUNK), 3], "f32");
-  linearLogits(rec, { x: hidden, weight, row0: 0, rows: vocabulary, logits });
   logitSums(rec, { logits, column0: 0, temperature, partials });
   logSumExp(rec, { partials, lse, entropy });
   gpu.release(partials, entropy);
-  return { logits, lse };
+  return lse;
 }
 
 /**
@@ -64,7 +59,7 @@ export function sampleThresholds(
 /**
  * Draws each row's next token and moves the row on.
  *
- * Reads logits f32 [R, V] (divided by the temperature) and lse f32 [R] from decodeLogits, keys u32 [R, 4] (seed low, seed
+ * Reads logits f32 [R, V] (divided by the temperature) and lse f32 [R] as logNormalizers leaves them, keys u32 [R, 4] (seed low, seed
  * high, prompt, sample), limits u32 [R] and stops u32 [K]. Temperature 0 takes the most probable token; otherwise the
  * temperature is already in the logits. The draw depends on keys, the row's position and its logits alone.
  *

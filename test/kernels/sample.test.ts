@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
+import { linearLogits } from "../../src/kernels/linear.ts";
 import { logprobForward, VOCAB_CHUNK } from "../../src/kernels/logprob.ts";
-import { decodeLogits, sampleThresholds, sampleTokens } from "../../src/kernels/sample.ts";
+import { logNormalizers, sampleThresholds, sampleTokens } from "../../src/kernels/sample.ts";
 import { logSumExp } from "../../src/reference/logprob.ts";
 import * as twin from "../../src/reference/sample.ts";
 import { expectClose, f64, guarded, randn, STORAGES, testGpu } from "../helpers/gpu.ts";
@@ -200,11 +201,10 @@ describe.each(STORAGES)("sampler and trainer in %s", (storage) => {
     const hidden = randn(1, batch * inputs);
     const weight = gpu.upload(randn(2, vocabulary * inputs), [vocabulary, inputs], storage);
     const first = 31;
-    const { logits, lse } = decodeLogits(rec, {
-      hidden: gpu.upload(hidden.slice(first * inputs, (first + rows) * inputs), [rows, inputs], "f32"),
-      weight,
-      temperature,
-    });
+    const x = gpu.upload(hidden.slice(first * inputs, (first + rows) * inputs), [rows, inputs], "f32");
+    const logits = gpu.empty([rows, vocabulary], "f32");
+    linearLogits(rec, { x, weight, row0: 0, rows: vocabulary, logits });
+    const lse = logNormalizers(rec, { logits, temperature });
     const outTokens = gpu.empty([1, rows], "u32");
     const outLogprobs = gpu.empty([1, rows], "f32");
     sampleTokens(rec, {

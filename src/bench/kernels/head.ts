@@ -1,6 +1,7 @@
+import { linearLogits } from "../../kernels/linear.ts";
 import { logprobForward } from "../../kernels/logprob.ts";
 import { policyGradient } from "../../kernels/policy-gradient.ts";
-import { decodeLogits, sampleTokens } from "../../kernels/sample.ts";
+import { logNormalizers, sampleTokens } from "../../kernels/sample.ts";
 import { elem, f32, kernelCase, u32, type KernelCase, type KernelShape } from "../kernel-case.ts";
 
 /** What happens at the head, over the whole vocabulary: log-probabilities, the policy's gradient, sampling. */
@@ -68,8 +69,11 @@ function decode(shape: KernelShape): KernelCase {
     shape: name(shape),
     storage: shape.storage,
     flops: product(shape),
-    tensors: { hidden, weight },
-    record: (rec, t) => rec.gpu.release(...Object.values(decodeLogits(rec, { ...t, temperature: 0.7 }))),
+    tensors: { hidden, weight, logits: f32(shape.rows, shape.config.vocabSize) },
+    record: (rec, { hidden: x, weight: head, logits }) => {
+      linearLogits(rec, { x, weight: head, row0: 0, rows: shape.config.vocabSize, logits });
+      rec.gpu.release(logNormalizers(rec, { logits, temperature: 0.7 }));
+    },
   });
 }
 

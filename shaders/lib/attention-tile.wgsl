@@ -1,0 +1,168 @@
+// The tile of queries that an invocation of attention keeps in registers, and its softmax over keys that come in fours.
+//
+// Registers must be indexed by constants, so loops over them are there to be unrolled. Loads are not: a software adapter
+// takes seconds to compile a hundred of them. A row is therefore loaded chunk by chunk, in a loop whose bound is a parameter
+// and not a constant, each chunk moving the others down by one place; rows fill a tile in the same way.
+//
+// The file that includes this says what q_pair, k_pair, v_pair and store_pair read and write, and where query_base is. The host
+// puts these constants in front: CHUNK and CHUNKS, whose product is half the head size; ROWS and HEADS.
+
+const QUERIES = ROWS * HEADS;
+const HEAD_PAIRS = CHUNK * CHUNKS;
+const FOUR = vec4(0u, 1u, 2u, 3u);
+const LOWEST = -3.4e38;
+
+alias Chunk = array<vec2<f32>, CHUNK>;
+alias Row = array<Chunk, CHUNKS>;
+
+fn key_base(row: u32, kv_head: u32) -> u32 { return (row * params.kv_heads + kv_head) * HEAD_PAIRS; }
+
+// ---- rows in registers ---------------------------------------------------------------------------------------------
+
+// The last row taken from each of q, k and v.
+var<private> q_row: Row;
+var<private> k_row: Row;
+var<private> v_row: Row;
+
+fn load_q(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { q_row[c] = q_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { q_row[CHUNKS - 1u][p] = q_pair(at + i * CHUNK + p); }
+  }
+}
+
+fn load_k(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { k_row[c] = k_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { k_row[CHUNKS - 1u][p] = k_pair(at + i * CHUNK + p); }
+  }
+}
+
+fn load_v(at: u32) {
+  for (var i = 0u; i < params.chunks; i++) {
+    for (var c = 0u; c < CHUNKS - 1u; c++) { v_row[c] = v_row[c + 1u]; }
+    for (var p = 0u; p < CHUNK; p++) { v_row[CHUNKS - 1u][p] = v_pair(at + i * CHUNK + p); }
+  }
+}
+
+fn dot_rows(a: Row, b: Row) -> f32 {
+  var total = vec2(0.0);
+  for (var c = 0u; c < CHUNKS; c++) {
+    for (var p = 0u; p < CHUNK; p++) { total = fma(a[c][p], b[c][p], total); }
+  }
+  return total.x + total.y;
+}
+
+fn scaled(row: Row, factor: f32) -> Row {
+  var product: Row;
+  for (var c = 0u; c < CHUNKS; c++) {
+    for (var p = 0u; p < CHUNK; p++) { product[c][p] = row[c][p] * factor; }
+  }
+  return product;
+}
+
+// sum + factor * row
+fn add_scaled(sum: Row, row: Row, factor: f32) -> Row {
+  var total: Row;
+  for (var c = 0u; c < CHUNKS; c++) {
+    for (var p = 0u; p < CHUNK; p++) { total[c][p] = fma(vec2(factor), row[c][p], sum[c][p]); }
+  }
+  return total;
+}
+
+// The row without its first chunk.
+fn without_first(row: Row) -> Row {
+  var rest = row;
+  for (var c = 0u; c < CHUNKS - 1u; c++) { rest[c] = row[c + 1u]; }
+  return rest;
+}
+
+// ---- the tile of queries -------------------------------------------------------------------------------------------
+
+// Query n of the tile is row first_row + n / HEADS, head first_head + n % HEADS. A tile that reaches over an edge repeats
+// the last row or head and does not store it.
+var<private> first_row: u32;
+var<private> first_head: u32;
+var<private> kv_head: u32;
+var<private> query: array<Row, QUERIES>;
+
+// The heads of a key head are covered by ceil(group / HEADS) tiles, `tile_head` counts the tiles of all key heads.
+fn tiles_per_group() -> u32 { return (params.heads / params.kv_heads + HEADS - 1u) / HEADS; }
+
+fn place_tile(tile_row: u32, tile_head: u32) {
+  kv_head = tile_head / tiles_per_group();
+  first_row = tile_row * ROWS;
+  first_head = kv_head * (params.heads / params.kv_heads) + tile_head % tiles_per_group() * HEADS;
+}
+
+fn end_head() -> u32 { return (kv_head + 1u) * (params.heads / params.kv_heads); }
+fn row_of(n: u32) -> u32 { return min(first_row + n / HEADS, params.rows - 1u); }
+fn head_of(n: u32) -> u32 { return min(first_head + n % HEADS, end_head() - 1u); }
+fn is_stored(n: u32) -> bool { return first_row + n / HEADS < params.rows && first_head + n % HEADS < end_head(); }
+
+fn load_queries() {
+  for (var i = 0u; i < params.tile; i++) {
+    load_q(query_base(row_of(i), head_of(i)));
+    for (var n = 0u; n < QUERIES - 1u; n++) { query[n] = query[n + 1u]; }
+    query[QUERIES - 1u] = scaled(q_row, params.scale);
+  }
+}
+
+// ---- softmax -------------------------------------------------------------------------------------------------------
+
+// The running softmax of each query: the largest score so far, the sum of exponentials and of weighted values relative to it.
+var<private> largest: array<f32, QUERIES>;
+var<private> sum: array<f32, QUERIES>;
+var<private> sum_values: array<Row, QUERIES>;
+
+fn begin_softmax() {
+  load_queries();
+  for (var n = 0u; n < QUERIES; n++) {
+    largest[n] = LOWEST;
+    sum[n] = 0.0;
+    sum_values[n] = Row();
+  }
+}
+
+// The scores of four keys for each query, then their weights.
+var<private> weights: array<vec4<f32>, QUERIES>;
+
+// The scores of key i of the four, which is in k_row.
+fn score(i: u32) {
+  for (var n = 0u; n < QUERIES; n++) { weights[n] = select(weights[n], vec4(dot_rows(query[n], k_row)), FOUR == vec4(i)); }
+}
+
+// From scores to weights: query n sees the first visible[n] of the four keys.
+fn weigh(visible: array<u32, QUERIES>) {
+  for (var n = 0u; n < QUERIES; n++) {
+    let is_visible = FOUR < vec4(visible[n]);
+    let s = select(vec4(LOWEST), weights[n], is_visible);
+    let previous = largest[n];
+    largest[n] = max(max(max(s.x, s.y), max(s.z, s.w)), previous);
+    weights[n] = select(vec4(0.0), exp_vec4(s - largest[n]), is_visible);
+    let shrink = exp_f32(previous - largest[n]);
+    sum[n] = fma(sum[n], shrink, (weights[n].x + weights[n].y) + (weights[n].z + weights[n].w));
+    sum_values[n] = scaled(sum_values[n], shrink);
+  }
+}
+
+// Adds the value of key i of the four, which is in v_row.
+fn add_value(i: u32) {
+  for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][i]); }
+}
+
+fn store_out() {
+  for (var i = 0u; i < params.tile; i++) {
+    let at = query_base(row_of(i), head_of(i));
+    for (var j = 0u; j < params.chunks; j++) {
+      if (is_stored(i)) {
+        for (var p = 0u; p < CHUNK; p++) { store_pair(at + j * CHUNK + p, sum_values[0][0][p] / sum[0]); }
+      }
+      sum_values[0] = without_first(sum_values[0]);
+    }
+    for (var n = 0u; n < QUERIES - 1u; n++) {
+      sum_values[n] = sum_values[n + 1u];
+      sum[n] = sum[n + 1u];
+    }
+  }
+}

@@ -182,7 +182,7 @@ fn attend(lane: u32) {
 // ---- the model -----------------------------------------------------------------------------------------------------
 
 // Gate and up projections and their product: the first pair of columns of an invocation is the gate's, the second up's.
-fn gated(lane: u32, gate_at: u32, up_at: u32) {
+fn gated(lane: u32, gate_at: u32, up_at: u32, gate_bias_at: u32, up_bias_at: u32) {
   let outputs = 2u * params.intermediate;
   let x_at = normed() + (lane % HELD + vec2(0u, HELD)) * params.stream;
   for (var first = 0u; first < params.intermediate; first += LANES) {
@@ -191,7 +191,9 @@ fn gated(lane: u32, gate_at: u32, up_at: u32) {
     let up = weight_rows(up_at, column, outputs, params.stream);
     let tile = tile_product(x_at, array<vec2<u32>, PAIRS>(gate, up), params.stream);
     for (var r = 0u; r < TILE_ROWS && column < params.intermediate; r++) {
-      kept[between() + r * params.intermediate + column] = tile[r][0] * sigmoid(tile[r][0]) * tile[r][1];
+      let g = tile[r][0] + weight_pair(gate_bias_at + column);
+      let u = tile[r][1] + weight_pair(up_bias_at + column);
+      kept[between() + r * params.intermediate + column] = g * sigmoid(g) * u;
     }
   }
   workgroupBarrier();
@@ -216,7 +218,9 @@ fn decode_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(subgroup_invocati
     let mlp_norm_at = output_bias_at + stream;
     let gate_at = mlp_norm_at + stream;
     let up_at = gate_at + 2u * params.intermediate * stream;
-    let down_at = up_at + 2u * params.intermediate * stream;
+    let gate_bias_at = up_at + 2u * params.intermediate * stream;
+    let up_bias_at = gate_bias_at + params.intermediate;
+    let down_at = up_bias_at + params.intermediate;
     let down_bias_at = down_at + 2u * stream * params.intermediate;
 
     first_block = layer * params.layer_blocks;
@@ -226,7 +230,7 @@ fn decode_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(subgroup_invocati
     attend(lane);
     add_projection(lane, qkv(), output_at, output_bias_at, queries());
     norm_stream(lane, mlp_norm_at);
-    gated(lane, gate_at, up_at);
+    gated(lane, gate_at, up_at, gate_bias_at, up_bias_at);
     add_projection(lane, params.intermediate, down_at, down_bias_at, params.intermediate);
     norm_at = down_bias_at + stream;
   }

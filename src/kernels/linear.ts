@@ -79,9 +79,9 @@ export function linearForward(
 }
 
 /**
- * The first half of a gated MLP in one pass: gate = x Wgate^T, up = x Wup^T and y = silu(gate) up (Shazeer 2020), all f32
- * [T, I], from x f32 [T, K] and elem [I, K] weights. Overwrites gate, up (which the backward pass reads) and y; the bits of gate
- * and up are linearForward's. K and I are even.
+ * The first half of a gated MLP in one pass: gate = x Wgate^T and up = x Wup^T, plus their biases elem [I] where given (both or
+ * neither), and y = silu(gate) up (Shazeer 2020), all f32 [T, I], from x f32 [T, K] and elem [I, K] weights. Overwrites gate, up
+ * (which the backward pass reads) and y; the bits of gate and up are linearForward's. K and I are even.
  */
 export function linearSwiglu(
   rec: Recorder,
@@ -89,24 +89,38 @@ export function linearSwiglu(
     x,
     gateWeight,
     upWeight,
+    gateBias,
+    upBias,
     gate,
     up,
     y,
-  }: { x: Tensor; gateWeight: Tensor; upWeight: Tensor; gate: Tensor; up: Tensor; y: Tensor },
+  }: {
+    x: Tensor;
+    gateWeight: Tensor;
+    upWeight: Tensor;
+    gateBias?: Tensor;
+    upBias?: Tensor;
+    gate: Tensor;
+    up: Tensor;
+    y: Tensor;
+  },
 ): void {
   const [rows = 0, inputs = 0] = x.shape;
   const [outputs = 0] = gateWeight.shape;
   const ok =
     hasShape(x, rows, inputs) &&
     [gateWeight, upWeight].every((tensor) => hasShape(tensor, outputs, inputs)) &&
+    [gateBias, upBias].every((tensor) => hasShape(tensor, outputs)) &&
+    (gateBias === undefined) === (upBias === undefined) &&
     [gate, up, y].every((tensor) => hasShape(tensor, rows, outputs)) &&
     inputs % 2 === 0 &&
     outputs % 2 === 0;
-  const expected = "x [T, K], gateWeight, upWeight [I, K], gate, up, y [T, I] with even K and I";
-  check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gate, up, y });
-  const params = { rows, inputs, outputs, row0: 0 };
+  const expected =
+    "x [T, K], gateWeight, upWeight [I, K], both biases [I] or none, gate, up, y [T, I] with even K and I";
+  check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gateBias, upBias, gate, up, y });
+  const params = { rows, inputs, outputs, row0: 0, has_bias: gateBias ? 1 : 0 };
   const columns = 2 * outputs;
-  const buffers = { gate, up, y };
+  const buffers = { bias: gateBias ?? gateWeight, up_bias: upBias ?? upWeight, gate, up, y };
   const matrices = matricesFor(rec, gateWeight.dtype);
   if (matrices) {
     multiplyRows(rec, matrices, "linear_swiglu", { left: x, weight: gateWeight, upWeight, columns, params, buffers });

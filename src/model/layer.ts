@@ -110,7 +110,8 @@ export function layerForward(
   const up = f32(intermediateSize);
   const activated = f32(intermediateSize);
   const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
-  linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, gate, up, y: activated });
+  const [gateBias, upBias] = [bias("mlp.gate_proj"), bias("mlp.up_proj")];
+  linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, gateBias, upBias, gate, up, y: activated });
   const output = f32(hiddenSize);
   project(activated, "mlp.down_proj", output, middle);
 

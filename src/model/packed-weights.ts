@@ -4,12 +4,12 @@ import type { Model } from "./model.ts";
 
 /**
  * A copy of all of a model's parameters in one tensor, elem [size]: the embedding; of each layer the first norm, the
- * projections to queries, keys and values and their biases, the output projection and its bias, the second norm, gate, up, down
- * and its bias; the last norm; the head, where it is not the embedding. Biases that the model has not are zeros. `headStart` is
+ * projections to queries, keys and values and their biases, the output projection and its bias, the second norm, gate and up
+ * and their biases, down and its bias; the last norm; the head, where it is not the embedding. Biases that the model has not are zeros. `headStart` is
  * the element at which the head begins. The caller releases the tensor, which is right until the model is trained on.
  */
 export function packWeights(rec: Recorder, model: Model): { weights: Tensor; headStart: number } {
-  const { hiddenSize, numLayers, numHeads, numKvHeads, headDim, tieWordEmbeddings } = model.config;
+  const { hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, headDim, tieWordEmbeddings } = model.config;
   const [queries, keys] = [numHeads * headDim, numKvHeads * headDim];
   const places: { parameter: Tensor; start: number }[] = [];
   let size = 0;
@@ -32,7 +32,9 @@ export function packWeights(rec: Recorder, model: Model): { weights: Tensor; hea
     weight("self_attn.o_proj");
     bias("self_attn.o_proj", hiddenSize);
     weight("post_attention_layernorm");
-    for (const name of ["gate_proj", "up_proj", "down_proj"]) weight(`mlp.${name}`);
+    for (const name of ["gate_proj", "up_proj"]) weight(`mlp.${name}`);
+    for (const name of ["gate_proj", "up_proj"]) bias(`mlp.${name}`, intermediateSize);
+    weight("mlp.down_proj");
     bias("mlp.down_proj", hiddenSize);
   }
   place(model.parameter("model.norm.weight"));

@@ -29,9 +29,10 @@ const MODELS = [
     vocab_size: 101,
   },
   {
-    name: "Llama: output bias, one head, heads of 64",
+    name: "Llama: all biases, one head, heads of 64",
     model_type: "llama",
     attention_bias: true,
+    mlp_bias: true,
     hidden_size: 34,
     head_dim: 64,
     num_attention_heads: 1,

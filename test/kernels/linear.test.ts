@@ -101,6 +101,16 @@ describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
     expect(await gpu.readF32(up!.tensor)).toEqual(await gpu.readF32(alone));
     const want = swigluTwin({ gate: f64(await gpu.readF32(gate!.tensor)), up: f64(await gpu.readF32(up!.tensor)) });
     expectClose(await gpu.readF32(y!.tensor), want, { rtol: 1e-6, atol: 1e-7 });
+
+    const [gateBias, upBias] = [4, 5].map((seed) =>
+      gpu.upload(stored(randn(seed, outputs), storage), [outputs], storage),
+    );
+    const biases = { gateBias: gateBias!, upBias: upBias! };
+    kernel.linearSwiglu(rec, { ...tensors, ...biases, gate: gate!.tensor, up: up!.tensor, y: y!.tensor });
+    kernel.linearForward(rec, { x, weight: gateWeight!, bias: gateBias!, y: alone });
+    expect(await gpu.readF32(gate!.tensor)).toEqual(await gpu.readF32(alone));
+    kernel.linearForward(rec, { x, weight: upWeight!, bias: upBias!, y: alone });
+    expect(await gpu.readF32(up!.tensor)).toEqual(await gpu.readF32(alone));
     for (const output of [gate, up, y]) await output!.expectUntouched();
   });
 

@@ -10,6 +10,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { attentionDecode, type PagedAttention } from "./attention-decode.ts";
 import { backwardOnMatrices, forwardOnMatrices } from "./attention-matrix.ts";
 import { check, hasShape } from "./check.ts";
 
@@ -63,7 +64,7 @@ export const tileConstants = ({ chunk, chunks, rows, heads }: Tile): string =>
 
 const kernels = new Map<string, Kernel>();
 
-function attention(gpu: Gpu, tile: Tile): Kernel {
+function kernelFor(gpu: Gpu, tile: Tile): Kernel {
   const { chunk, chunks, keys } = tile;
   const rowsFrom = gpu.tier !== "baseline" && 2 * chunk * chunks <= LARGEST_SHARED_HEAD ? shared : own;
   const constants = `${tileConstants(tile)} const KEYS = ${keys}u;`;
@@ -147,7 +148,7 @@ export function attentionForward(
   });
   if (!exact && forwardOnMatrices(rec, { q, k, v, starts, out, lse, scale })) return;
   const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), Infinity);
-  rec.dispatch(attention(rec.gpu, tile), "attention_forward", {
+  rec.dispatch(kernelFor(rec.gpu, tile), "attention_forward", {
     params: { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks, tile: tile.rows * tile.heads },
     buffers: { q, k, v, starts, out, lse },
     workgroups: queryGroups(tile, rows, heads, kvHeads),
@@ -160,32 +161,8 @@ export function attentionForward(
  * from `firstBlock` on.
  * Overwrites out f32 [R, H, D]; bit for bit what attentionForward gives for the same keys and values.
  */
-export function attentionPaged(
-  rec: Recorder,
-  {
-    q,
-    kCache,
-    vCache,
-    tables,
-    slots,
-    positions,
-    out,
-    blockSize,
-    firstBlock = 0,
-    scale,
-  }: {
-    q: Tensor;
-    kCache: Tensor;
-    vCache: Tensor;
-    tables: Tensor;
-    slots: Tensor;
-    positions: Tensor;
-    out: Tensor;
-    blockSize: number;
-    firstBlock?: number;
-    scale: number;
-  },
-): void {
+export function attentionPaged(rec: Recorder, attention: PagedAttention): void {
+  const { q, kCache, vCache, tables, slots, positions, out, blockSize, firstBlock = 0, scale } = attention;
   const { rows, heads, headDim } = queryShape("attention_paged", q, { q, kCache, vCache, out });
   const [cacheRows = 0, kvHeads = 0] = kCache.shape;
   const ok =
@@ -205,8 +182,13 @@ export function attentionPaged(
     slots,
     positions,
   });
+  // A software adapter has a few invocations in all, and pays for barriers.
+  if (!rec.gpu.info.isFallbackAdapter) {
+    attentionDecode(rec, attention);
+    return;
+  }
   const tile = pagedTile(headDim, heads / kvHeads);
-  rec.dispatch(attention(rec.gpu, tile), "attention_paged", {
+  rec.dispatch(kernelFor(rec.gpu, tile), "attention_paged", {
     params: {
       rows,
       heads,
@@ -277,7 +259,7 @@ export function attentionBackward(
   );
   if (backwardOnMatrices(rec, { q, k, v, out, dout, lse, starts, ends, dq, dk, dv, scale })) return;
   const tile = tileFor(headDim, heads / kvHeads, queryTileBackward(headDim), Infinity);
-  const kernel = attention(rec.gpu, tile);
+  const kernel = kernelFor(rec.gpu, tile);
   const params = { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks };
   rec.dispatch(kernel, "attention_delta", {
     params,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
 import type { Tier } from "../../src/gpu/tier.ts";
+import { attentionDecode } from "../../src/kernels/attention-decode.ts";
 import { attentionBackward, attentionForward, attentionPaged } from "../../src/kernels/attention.ts";
 import { kvCacheWrite } from "../../src/kernels/kv-cache.ts";
 import * as twin from "../../src/reference/attention.ts";
@@ -178,6 +179,8 @@ describe.each(STORAGES)("attention through the cache in %s", (storage) => {
     { blockSize: 3, lengths: [13, 4, 22], heads: 7, kvHeads: 1, headDim: 24 },
     { blockSize: 4, lengths: [9, 12], heads: 2, kvHeads: 2, headDim: 10 },
     { blockSize: 1, lengths: [6, 2], heads: 4, kvHeads: 2, headDim: 6 },
+    { blockSize: 16, lengths: [3, 530], heads: 6, kvHeads: 1, headDim: 12 },
+    { blockSize: 8, lengths: [270], heads: 3, kvHeads: 1, headDim: 144 },
   ])(
     "has the bits of the packed batch: $lengths, blocks of $blockSize, $heads / $kvHeads heads of $headDim",
     async (c) => {
@@ -212,11 +215,13 @@ describe.each(STORAGES)("attention through the cache in %s", (storage) => {
       };
       const rows32 = (data: Float32Array) => gpu.upload(data, [rows, kvHeads, headDim], "f32");
       kvCacheWrite(rec, { k: rows32(values.k), v: rows32(values.v), kCache, vCache, ...paging });
-      const paged = guarded(gpu, q.shape, "f32");
-      attentionPaged(rec, { q, kCache, vCache, out: paged.tensor, ...paging, scale });
       const want = await gpu.readBytes(packed);
-      expect(await gpu.readBytes(paged.tensor)).toEqual(want);
-      await paged.expectUntouched();
+      for (const attend of [attentionPaged, attentionDecode]) {
+        const paged = guarded(gpu, q.shape, "f32");
+        attend(rec, { q, kCache, vCache, out: paged.tensor, ...paging, scale });
+        expect(await gpu.readBytes(paged.tensor), attend.name).toEqual(want);
+        await paged.expectUntouched();
+      }
 
       // A batch of other rows in another order.
       const picked = Array.from({ length: rows }, (_, i) => i)

@@ -24,18 +24,12 @@ struct Params {
 @group(0) @binding(11) var<storage, read> up_weight: array<pair>;
 @group(0) @binding(12) var<storage, read_write> gate: array<vec2<f32>>;
 @group(0) @binding(13) var<storage, read_write> up: array<vec2<f32>>;
-@group(0) @binding(20) var<storage, read> up_bias: array<pair>; // has_bias speaks of both
 
 // The number of columns is even in all of them but the logits.
 
 fn bias_at(column_pair: u32) -> vec2<f32> {
   if (params.has_bias == 0u) { return vec2(0.0); }
   return unpack(bias[column_pair]);
-}
-
-fn up_bias_at(column_pair: u32) -> vec2<f32> {
-  if (params.has_bias == 0u) { return vec2(0.0); }
-  return unpack(up_bias[column_pair]);
 }
 
 fn residual_at(at: u32) -> vec2<f32> {
@@ -54,11 +48,9 @@ fn store_swiglu(row: u32, column_pair: u32, gate_value: vec2<f32>, up_value: vec
   let pairs = params.outputs / 2u;
   if (row >= params.rows || column_pair >= pairs) { return; }
   let at = row * pairs + column_pair;
-  let g = gate_value + bias_at(column_pair);
-  let u = up_value + up_bias_at(column_pair);
-  gate[at] = g;
-  up[at] = u;
-  y[at] = g * sigmoid(g) * u;
+  gate[at] = gate_value;
+  up[at] = up_value;
+  y[at] = gate_value * sigmoid(gate_value) * up_value;
 }
 
 // The number of tokens in a vocabulary may be odd: single stores.

@@ -45,7 +45,7 @@ export function planningGpu(onBuffer: (size: number) => void, like?: KernelTrait
     limits: { ...unlimited, ...planningLimits(like) },
     tier: like?.tier ?? "baseline",
     matrices: like?.matrices ?? null,
-    info: like?.info,
+    info: like?.info ?? { isFallbackAdapter: false },
     timer: null,
     recorder: () => recorder,
     empty,

@@ -10,7 +10,7 @@ import {
 } from "../kernels/linear.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
-import { swigluBackward } from "../kernels/swiglu.ts";
+import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { DeviceBatch } from "./batch.ts";
 import type { Model } from "./model.ts";
 
@@ -109,9 +109,14 @@ export function layerForward(
   const gate = f32(intermediateSize);
   const up = f32(intermediateSize);
   const activated = f32(intermediateSize);
-  const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
-  const [gateBias, upBias] = [bias("mlp.gate_proj"), bias("mlp.up_proj")];
-  linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, gateBias, upBias, gate, up, y: activated });
+  if (model.config.mlpBias) {
+    project(mlpNorm, "mlp.gate_proj", gate);
+    project(mlpNorm, "mlp.up_proj", up);
+    swigluForward(rec, { gate, up, y: activated });
+  } else {
+    const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
+    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, gate, up, y: activated });
+  }
   const output = f32(hiddenSize);
   project(activated, "mlp.down_proj", output, middle);
 

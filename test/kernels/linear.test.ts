@@ -17,8 +17,9 @@ function expectRounded(got: Float32Array, want: Float64Array, magnitude: Float64
   expectClose(scaled(got), scaled(want), { rtol: 0, atol: rounding + 1e-6 });
 }
 
-/** Of an operand of the gradients: subgroup matrices take it as f16, with 11 bits. */
-const roundingOf = (tier: Tier, storage: Storage) => (tier === "matrices" && storage === "bf16" ? 2 ** -11 : 0);
+/** Of an operand of the gradients: two tiers take it as f16, with 11 bits. */
+const roundingOf = (tier: Tier, storage: Storage) =>
+  (tier === "f16" || tier === "matrices") && storage === "bf16" ? 2 ** -11 : 0;
 
 const abs = (values: Float32Array) => f64(values.map(Math.abs));
 
@@ -102,15 +103,6 @@ describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
     const want = swigluTwin({ gate: f64(await gpu.readF32(gate!.tensor)), up: f64(await gpu.readF32(up!.tensor)) });
     expectClose(await gpu.readF32(y!.tensor), want, { rtol: 1e-6, atol: 1e-7 });
 
-    const [gateBias, upBias] = [4, 5].map((seed) =>
-      gpu.upload(stored(randn(seed, outputs), storage), [outputs], storage),
-    );
-    const biases = { gateBias: gateBias!, upBias: upBias! };
-    kernel.linearSwiglu(rec, { ...tensors, ...biases, gate: gate!.tensor, up: up!.tensor, y: y!.tensor });
-    kernel.linearForward(rec, { x, weight: gateWeight!, bias: gateBias!, y: alone });
-    expect(await gpu.readF32(gate!.tensor)).toEqual(await gpu.readF32(alone));
-    kernel.linearForward(rec, { x, weight: upWeight!, bias: upBias!, y: alone });
-    expect(await gpu.readF32(up!.tensor)).toEqual(await gpu.readF32(alone));
     for (const output of [gate, up, y]) await output!.expectUntouched();
   });
 

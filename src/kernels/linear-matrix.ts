@@ -1,19 +1,17 @@
 import direct from "../../shaders/lib/linear-direct.wgsl" with { type: "text" };
 import packed from "../../shaders/lib/linear-packed.wgsl" with { type: "text" };
-import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import weight from "../../shaders/lib/linear-weight.wgsl" with { type: "text" };
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/linear.wgsl" with { type: "text" };
-import f16 from "../../shaders/lib/matrix-f16.wgsl" with { type: "text" };
-import f32 from "../../shaders/lib/matrix-f32.wgsl" with { type: "text" };
 import scale from "../../shaders/lib/matrix-scale.wgsl" with { type: "text" };
 import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import source from "../../shaders/linear-matrix.wgsl" with { type: "text" };
-import packSource from "../../shaders/linear-pack.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
-import { Tensor } from "../gpu/tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
+import { COMPONENTS, octetsOf, packRows, packTerms } from "./linear-pack.ts";
 
 /** How a workgroup of shaders/linear-matrix.wgsl divides its tile of the result. */
 export interface Tile {
@@ -34,9 +32,6 @@ export interface TileLimits {
   maxComputeInvocationsPerWorkgroup: number;
   maxComputeWorkgroupStorageSize: number;
 }
-
-/** Words of an octet, and parts that a number of the left operand has in the forward products (FORWARD_PARTS). */
-const COMPONENTS = { f16: { text: f16, words: 1, parts: 2 }, f32: { text: f32, words: 2, parts: 1 } };
 
 const BYTES_PER_WORD = 16;
 /** Results that an invocation keeps in registers at most: more would leave too few for everything else. */
@@ -112,91 +107,8 @@ function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel 
     .join(" ");
   const component = COMPONENTS[matrices.component].text;
   const rows = rowsFrom === "packed" ? packed : direct;
-  const includes = [constants, component, scale, exp, sigmoid, shared, rows];
+  const includes = [constants, component, scale, exp, sigmoid, shared, weight, rows];
   return defineKernel({ name: "linear-matrix", source, includes });
-}
-
-const packs = {
-  f16: defineKernel({ name: "linear-pack", source: packSource, includes: [f16, scale, index] }),
-  f32: defineKernel({ name: "linear-pack", source: packSource, includes: [f32, scale, index] }),
-};
-
-/** The kernel that makes operands ready. */
-export const packKernel = ({ component }: Matrices): Kernel => packs[component];
-
-/** Room for the rows of a matrix in octets of the matrices' component, each of so many parts. */
-function octetRows(
-  { gpu }: Recorder,
-  { component }: Matrices,
-  { shape: [rows = 0, columns = 0] }: Tensor,
-  parts: number,
-): Tensor {
-  return gpu.empty([rows, 4 * COMPONENTS[component].words * parts * Math.ceil(columns / 8)], "u32");
-}
-
-/** Records a kernel of shaders/linear-pack.wgsl that takes a matrix row by row. */
-function perRow(
-  rec: Recorder,
-  matrices: Matrices,
-  entryPoint: string,
-  source: Tensor,
-  buffers: Record<string, Tensor>,
-  parts = 1,
-): void {
-  const [rows = 0, columns = 0] = source.shape;
-  rec.dispatch(packKernel(matrices), entryPoint, {
-    params: { rows, columns, parts },
-    buffers: { source, ...buffers },
-    workgroups: [rows],
-  });
-}
-
-/** Rows of a matrix as octets, each row scaled by 2^-exponent. */
-function pack(rec: Recorder, matrices: Matrices, source: Tensor, parts: number): { packed: Tensor; exponents: Tensor } {
-  const packed = octetRows(rec, matrices, source, parts);
-  const exponents = rec.gpu.empty([source.shape[0]!], "i32");
-  perRow(rec, matrices, "linear_pack", source, { packed, exponents }, parts);
-  return { packed, exponents };
-}
-
-/** The rows of two matrices as octets, scaled so that the two exponents of every row have the same sum. */
-function packTerms(rec: Recorder, matrices: Matrices, dy: Tensor, x: Tensor) {
-  const { gpu } = rec;
-  const rows = x.shape[0]!;
-  const exponentsOf = (source: Tensor) => {
-    const exponents = gpu.empty([rows], "i32");
-    perRow(rec, matrices, "linear_exponents", source, { exponents });
-    return exponents;
-  };
-  const [exponents, exponentsX] = [exponentsOf(dy), exponentsOf(x)];
-  const exponentSum = gpu.empty([1], "i32");
-  rec.dispatch(packKernel(matrices), "linear_sum_exponents", {
-    params: { rows },
-    buffers: { exponents, exponents_x: exponentsX, exponent_sum: exponentSum },
-    workgroups: [1],
-  });
-  const packed = octetRows(rec, matrices, dy, 1);
-  perRow(rec, matrices, "linear_pack_terms", dy, { packed, row_exponents: exponents });
-  const packedX = octetRows(rec, matrices, x, 1);
-  perRow(rec, matrices, "linear_pack_terms", x, { packed: packedX, row_exponents: exponentsX });
-  gpu.release(exponents, exponentsX);
-  return { packed, packed_x: packedX, exponent_sum: exponentSum };
-}
-
-/** Rows row0 .. row0 + count of a bf16 weight in whole octets: itself where its rows are, otherwise a copy. */
-function octetsOf(rec: Recorder, matrices: Matrices, weight: Tensor, row0: number, count: number) {
-  const [rows = 0, columns = 0] = weight.shape;
-  const words = 4 * Math.ceil(columns / 8);
-  if (columns % 8 === 0) {
-    return { octets: new Tensor(weight.allocation, [rows, words], "u32"), row0, scratch: null };
-  }
-  const octets = rec.gpu.empty([count, words], "u32");
-  rec.dispatch(packKernel(matrices), "linear_pack_weight", {
-    params: { rows: count, columns, row0 },
-    buffers: { weight_pairs: new Tensor(weight.allocation, [(rows * columns) / 2], "u32"), octets },
-    workgroups: [count],
-  });
-  return { octets, row0: 0, scratch: octets };
 }
 
 const tiles = new WeakMap<Gpu, Tile[]>();
@@ -254,12 +166,12 @@ export function multiplyRows(
   const { gpu } = rec;
   const rows = left.shape[0]!;
   const tile = tileOf(gpu, matrices, rows, columns);
-  const { octets, row0, scratch } = octetsOf(rec, matrices, weight, params.row0, params.outputs);
-  const up = upWeight && octetsOf(rec, matrices, upWeight, 0, params.outputs);
+  const { octets, row0, scratch } = octetsOf(rec, matrices.component, weight, params.row0, params.outputs);
+  const up = upWeight && octetsOf(rec, matrices.component, upWeight, 0, params.outputs);
   const isForward = entryPoint !== "linear_backward_input";
   const isDirect = isForward && tileRows(matrices, tile) === matrices.m;
   const parts = isForward ? COMPONENTS[matrices.component].parts : 1;
-  const operand = isDirect ? { x: left } : pack(rec, matrices, left, parts);
+  const operand = isDirect ? { x: left } : packRows(rec, matrices.component, left, parts);
   rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed"), entryPoint, {
     params: { ...params, row0 },
     buffers: { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers },
@@ -278,7 +190,7 @@ export function multiplyTerms(
   const { gpu } = rec;
   const [rows, columns] = [dy.shape[1]!, x.shape[1]!];
   const tile = tileOf(gpu, matrices, rows, columns);
-  const operands = packTerms(rec, matrices, dy, x);
+  const operands = packTerms(rec, matrices.component, dy, x);
   rec.dispatch(matrixKernel(matrices, tile, "packed"), "linear_backward_weight", {
     params,
     buffers: { ...operands, dweight },

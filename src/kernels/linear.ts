@@ -9,6 +9,7 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
+import { f16BackwardInput, f16BackwardWeight } from "./linear-f16.ts";
 import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
 
 const BIAS_COLUMNS = 8;
@@ -34,6 +35,9 @@ function variant({ tier, info }: Gpu): Variant {
 
 /** The subgroup matrices for a layer with this weight, null where its products are to be in f32. */
 const matricesFor = ({ gpu: { matrices } }: Recorder, storage: DType) => (storage === "bf16" ? matrices : null);
+
+/** Whether the gradients of a layer with this weight take their operands as f16, without matrices. */
+const takesF16 = ({ gpu: { tier } }: Recorder, storage: DType) => tier === "f16" && storage === "bf16";
 
 /** Records one of the products in f32; `rows` and `columns` are those of its result. */
 function dispatchProduct(
@@ -79,9 +83,9 @@ export function linearForward(
 }
 
 /**
- * The first half of a gated MLP in one pass: gate = x Wgate^T and up = x Wup^T, plus their biases elem [I] where given (both or
- * neither), and y = silu(gate) up (Shazeer 2020), all f32 [T, I], from x f32 [T, K] and elem [I, K] weights. Overwrites gate, up
- * (which the backward pass reads) and y; the bits of gate and up are linearForward's. K and I are even.
+ * The first half of a gated MLP in one pass: gate = x Wgate^T, up = x Wup^T and y = silu(gate) up (Shazeer 2020), all f32
+ * [T, I], from x f32 [T, K] and elem [I, K] weights. Overwrites gate, up (which the backward pass reads) and y; the bits of gate
+ * and up are linearForward's. K and I are even.
  */
 export function linearSwiglu(
   rec: Recorder,
@@ -89,38 +93,24 @@ export function linearSwiglu(
     x,
     gateWeight,
     upWeight,
-    gateBias,
-    upBias,
     gate,
     up,
     y,
-  }: {
-    x: Tensor;
-    gateWeight: Tensor;
-    upWeight: Tensor;
-    gateBias?: Tensor;
-    upBias?: Tensor;
-    gate: Tensor;
-    up: Tensor;
-    y: Tensor;
-  },
+  }: { x: Tensor; gateWeight: Tensor; upWeight: Tensor; gate: Tensor; up: Tensor; y: Tensor },
 ): void {
   const [rows = 0, inputs = 0] = x.shape;
   const [outputs = 0] = gateWeight.shape;
   const ok =
     hasShape(x, rows, inputs) &&
     [gateWeight, upWeight].every((tensor) => hasShape(tensor, outputs, inputs)) &&
-    [gateBias, upBias].every((tensor) => hasShape(tensor, outputs)) &&
-    (gateBias === undefined) === (upBias === undefined) &&
     [gate, up, y].every((tensor) => hasShape(tensor, rows, outputs)) &&
     inputs % 2 === 0 &&
     outputs % 2 === 0;
-  const expected =
-    "x [T, K], gateWeight, upWeight [I, K], both biases [I] or none, gate, up, y [T, I] with even K and I";
-  check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gateBias, upBias, gate, up, y });
-  const params = { rows, inputs, outputs, row0: 0, has_bias: gateBias ? 1 : 0 };
+  const expected = "x [T, K], gateWeight, upWeight [I, K], gate, up, y [T, I] with even K and I";
+  check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gate, up, y });
+  const params = { rows, inputs, outputs, row0: 0 };
   const columns = 2 * outputs;
-  const buffers = { bias: gateBias ?? gateWeight, up_bias: upBias ?? upWeight, gate, up, y };
+  const buffers = { gate, up, y };
   const matrices = matricesFor(rec, gateWeight.dtype);
   if (matrices) {
     multiplyRows(rec, matrices, "linear_swiglu", { left: x, weight: gateWeight, upWeight, columns, params, buffers });
@@ -186,6 +176,8 @@ export function linearBackwardInput(
       params,
       buffers: { dx },
     });
+  } else if (takesF16(rec, weight.dtype)) {
+    f16BackwardInput(rec, { dy, weight, dx, params });
   } else {
     dispatchProduct(rec, "linear_backward_input", { rows, columns: inputs, params, buffers: { dy, weight, dx } });
   }
@@ -193,8 +185,8 @@ export function linearBackwardInput(
 
 /**
  * dweight[row0 : row0 + N] += dy^T x, with x f32 [T, K], dy f32 [T, N] and dweight f32 [V >= row0 + N, K].
- * K is even, N may be odd. `storage` (default f32) is what the weight is stored as: for bf16, a tier with subgroup matrices
- * rounds x and dy to f16, each row scaled by a power of two.
+ * K is even, N may be odd. `storage` (default f32) is what the weight is stored as: for bf16, the tiers "f16" and
+ * "matrices" round x and dy to f16, each row scaled by a power of two.
  */
 export function linearBackwardWeight(
   rec: Recorder,
@@ -210,6 +202,7 @@ export function linearBackwardWeight(
   const params = { rows, inputs, outputs, row0 };
   const matrices = matricesFor(rec, storage);
   if (matrices) multiplyTerms(rec, matrices, { x, dy, dweight, params });
+  else if (takesF16(rec, storage)) f16BackwardWeight(rec, { x, dy, dweight, params });
   else
     dispatchProduct(rec, "linear_backward_weight", {
       rows: outputs,

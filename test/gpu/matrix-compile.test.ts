@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { compileErrors, compileModule, createPipeline } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE, type Matrices } from "../../src/gpu/tier.ts";
 import * as attention from "../../src/kernels/attention-matrix.ts";
-import { matrixKernel, packKernel, tilesFor } from "../../src/kernels/linear-matrix.ts";
+import { matrixKernel, tilesFor } from "../../src/kernels/linear-matrix.ts";
+import { packKernel } from "../../src/kernels/linear-pack.ts";
 
 /** Dawn without a GPU: it compiles everything and runs nothing, so that matrices of other adapters' shapes can be checked. */
 async function nullDevice(): Promise<{ device: GPUDevice; limits: GPUSupportedLimits } | null> {
@@ -82,7 +83,7 @@ describe.skipIf(!nothing)(
       });
 
       test("what makes operands ready", async () => {
-        for (const kernel of [packKernel(matrices), attention.packKernel(matrices)]) {
+        for (const kernel of [packKernel(matrices.component), attention.packKernel(matrices)]) {
           const module = compileModule(nothing!.device, kernel, "bf16");
           expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
         }

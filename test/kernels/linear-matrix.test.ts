@@ -5,7 +5,8 @@ import * as kernel from "../../src/kernels/linear.ts";
 import * as twin from "../../src/reference/linear.ts";
 import { expectClose, f64, guarded, randn, stored, testGpu, tiersHere } from "../helpers/gpu.ts";
 
-const hasMatrices = (await tiersHere()).includes("matrices");
+const tiers = await tiersHere();
+const hasMatrices = tiers.includes("matrices");
 
 interface Product {
   got: Float32Array;
@@ -20,12 +21,13 @@ interface Operands {
   dy: Float32Array;
 }
 
-/** The three products of a layer with bf16 weights in the tier with matrices, and what float64 makes of them. */
+/** The three products of a layer with bf16 weights, and what float64 makes of them. */
 async function products(
+  tier: Tier,
   [rows, inputs, outputs]: readonly [number, number, number],
   { x, weight: weights, dy }: Operands,
 ): Promise<Record<"y" | "dx" | "dweight", Product>> {
-  const gpu = await testGpu("matrices");
+  const gpu = await testGpu(tier);
   const rec = gpu.recorder();
   const weight = stored(weights, "bf16");
   const shape = { inputs, outputs };
@@ -64,9 +66,8 @@ function expectWithin({ got, want, magnitude }: Product, bound: number): void {
 const ONE = 2 ** -11; // f16 has 11 bits: the largest error of a rounded operand
 const SUM = 1e-6; // of a sum in f32
 
-describe.skipIf(!hasMatrices)(
-  "linear on subgroup matrices [skipped where the adapter has none, and for software but with PITH_TIER=matrices]",
-  () => {
+for (const tier of ["f16", "matrices"] as const) {
+  describe.skipIf(!tiers.includes(tier))(`operands in f16, tier ${tier} [skipped where the adapter has it not]`, () => {
     // Results for the smallest tile, those between and the largest; rows of whole octets and others.
     test.each([
       [3, 300, 40],
@@ -78,7 +79,7 @@ describe.skipIf(!hasMatrices)(
     ] as const)("operands of eight bits are not rounded: %i x %i -> %i", async (...shape) => {
       const [rows, inputs, outputs] = shape;
       const exact = (seed: number, n: number) => stored(randn(seed, n), "bf16");
-      const { y, dx, dweight } = await products(shape, {
+      const { y, dx, dweight } = await products(tier, shape, {
         x: exact(1, rows * inputs),
         weight: exact(2, outputs * inputs),
         dy: exact(3, rows * outputs),
@@ -97,7 +98,7 @@ describe.skipIf(!hasMatrices)(
       const [rows, inputs, outputs] = shape;
       const numbers = (seed: number, n: number) =>
         randn(seed, n).map((v, i) => v * scale * (i % 97 === 5 ? outlier : 1));
-      const { y, dx, dweight } = await products(shape, {
+      const { y, dx, dweight } = await products(tier, shape, {
         x: numbers(1, rows * inputs),
         weight: randn(2, outputs * inputs),
         dy: numbers(3, rows * outputs).map((v) => (outlier > 1e9 ? v / outlier : v)),
@@ -115,115 +116,115 @@ describe.skipIf(!hasMatrices)(
       const shape = [64, 34, 42] as const;
       const [rows, inputs, outputs] = shape;
       const rowScale = (i: number, columns: number) => 10 ** (((Math.floor(i / columns) * 7) % 13) - 6);
-      const { dweight } = await products(shape, {
+      const { dweight } = await products(tier, shape, {
         x: randn(1, rows * inputs).map((v, i) => v * rowScale(i, inputs)),
         weight: randn(2, outputs * inputs),
         dy: randn(3, rows * outputs).map((v, i) => v / Math.sqrt(rowScale(i, outputs))),
       });
       expectWithin(dweight, 2 * ONE + SUM);
     });
+  });
+}
 
-    test("weights are exact from 2^-21 to 4094, cut off above, and lose bits below", async () => {
-      const shape = [2, 64, 16] as const;
-      const [rows, inputs, outputs] = shape;
-      const x = stored(randn(1, rows * inputs), "bf16");
-      const run = (scale: number) =>
-        products(shape, { x, weight: randn(2, outputs * inputs, scale), dy: randn(3, rows * outputs) });
-      expectWithin((await run(1000)).y, SUM);
-      for (const scale of [2 ** -16, 2 ** -24]) {
-        const { y } = await run(scale);
-        const sums = [0, 1].map((t) =>
-          x.subarray(t * inputs, (t + 1) * inputs).reduce((sum, v) => sum + Math.abs(v), 0),
-        );
-        const error = y.got.map((v, i) => Math.abs(v - y.want[i]!) - SUM * y.magnitude[i]!);
-        error.forEach((e, i) => expect(e).toBeLessThan(2 ** -29 * sums[Math.floor(i / outputs)]!));
-      }
-      const { y, dx } = await run(1e9);
-      expect([...y.got, ...dx.got].every((v) => Number.isFinite(v) && Math.abs(v) < 1e6)).toBe(true);
-    });
+describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the adapter has none]", () => {
+  test("weights are exact from 2^-21 to 4094, cut off above, and lose bits below", async () => {
+    const shape = [2, 64, 16] as const;
+    const [rows, inputs, outputs] = shape;
+    const x = stored(randn(1, rows * inputs), "bf16");
+    const run = (scale: number) =>
+      products("matrices", shape, { x, weight: randn(2, outputs * inputs, scale), dy: randn(3, rows * outputs) });
+    expectWithin((await run(1000)).y, SUM);
+    for (const scale of [2 ** -16, 2 ** -24]) {
+      const { y } = await run(scale);
+      const sums = [0, 1].map((t) => x.subarray(t * inputs, (t + 1) * inputs).reduce((sum, v) => sum + Math.abs(v), 0));
+      const error = y.got.map((v, i) => Math.abs(v - y.want[i]!) - SUM * y.magnitude[i]!);
+      error.forEach((e, i) => expect(e).toBeLessThan(2 ** -29 * sums[Math.floor(i / outputs)]!));
+    }
+    const { y, dx } = await run(1e9);
+    expect([...y.got, ...dx.got].every((v) => Number.isFinite(v) && Math.abs(v) < 1e6)).toBe(true);
+  });
 
-    test("what is not finite stays so, in its row alone", async () => {
-      const shape = [20, 40, 24] as const;
-      const [rows, inputs, outputs] = shape;
-      const x = randn(1, rows * inputs);
-      x[3 * inputs + 11] = NaN;
-      x[7 * inputs + 5] = Infinity;
-      const gpu = await testGpu("matrices");
-      const run = async (count: number) => {
-        const y = gpu.empty([count, outputs], "f32");
-        kernel.linearForward(gpu.recorder(), {
-          x: gpu.upload(x.subarray(0, count * inputs), [count, inputs], "f32"),
-          weight: gpu.upload(randn(2, outputs * inputs), [outputs, inputs], "bf16"),
-          y,
-        });
-        return gpu.readF32(y);
-      };
-      const values = await run(rows);
-      for (let t = 0; t < rows; t++) {
-        const row = values.subarray(t * outputs, (t + 1) * outputs);
-        expect(row.every((v) => Number.isFinite(v) === (t !== 3 && t !== 7))).toBe(true);
-      }
-    });
+  test("what is not finite stays so, in its row alone", async () => {
+    const shape = [20, 40, 24] as const;
+    const [rows, inputs, outputs] = shape;
+    const x = randn(1, rows * inputs);
+    x[3 * inputs + 11] = NaN;
+    x[7 * inputs + 5] = Infinity;
+    const gpu = await testGpu("matrices");
+    const run = async (count: number) => {
+      const y = gpu.empty([count, outputs], "f32");
+      kernel.linearForward(gpu.recorder(), {
+        x: gpu.upload(x.subarray(0, count * inputs), [count, inputs], "f32"),
+        weight: gpu.upload(randn(2, outputs * inputs), [outputs, inputs], "bf16"),
+        y,
+      });
+      return gpu.readF32(y);
+    };
+    const values = await run(rows);
+    for (let t = 0; t < rows; t++) {
+      const row = values.subarray(t * outputs, (t + 1) * outputs);
+      expect(row.every((v) => Number.isFinite(v) === (t !== 3 && t !== 7))).toBe(true);
+    }
+  });
 
-    test("a row has the same bits in every tile", async () => {
-      const gpu = await testGpu("matrices");
+  test("a row has the same bits in every tile", async () => {
+    const gpu = await testGpu("matrices");
+    const rec = gpu.recorder();
+    const [rows, inputs, outputs] = [528, 520, 524];
+    const outliers = (seed: number, n: number) => randn(seed, n).map((v, i) => (i % 50 === 7 ? 1000 * v : v));
+    const x = outliers(1, rows * inputs);
+    const dy = outliers(2, rows * outputs);
+    const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "bf16");
+    const upWeight = gpu.upload(randn(4, outputs * inputs), [outputs, inputs], "bf16");
+    const run = async (first: number, count: number) => {
+      const part = (values: Float32Array, width: number) =>
+        gpu.upload(values.subarray(first * width, (first + count) * width), [count, width], "f32");
+      const [xs, dys] = [part(x, inputs), part(dy, outputs)];
+      const [y, logits, gate, up, product] = Array.from({ length: 5 }, () => gpu.empty([count, outputs], "f32"));
+      const dx = gpu.empty([count, inputs], "f32");
+      kernel.linearForward(rec, { x: xs, weight, y: y! });
+      kernel.linearSwiglu(rec, { x: xs, gateWeight: weight, upWeight, gate: gate!, up: up!, y: product! });
+      kernel.linearLogits(rec, { x: xs, weight, row0: 0, rows: outputs, logits: logits! });
+      kernel.linearBackwardInput(rec, { dy: dys, weight, dx, accumulate: false });
+      const results = [y!, logits!, gate!, up!, product!, dx];
+      const values = await gpu.readAllF32(results);
+      gpu.release(xs, dys, ...results);
+      return values;
+    };
+    const whole = await run(0, rows);
+    expect(whole[1]).toEqual(whole[0]);
+    expect(whole[2]).toEqual(whole[0]);
+    for (const [first, count] of [
+      [0, 1],
+      [7, 3],
+      [100, 17],
+      [40, 130],
+      [527, 1],
+    ] as const) {
+      const values = await run(first, count);
+      values.forEach((part, i) => {
+        const width = part.length / count;
+        expect(part).toEqual(whole[i]!.subarray(first * width, (first + count) * width));
+      });
+    }
+  });
+
+  test("a layer in f32 has the bits of the tier with subgroups", async () => {
+    const [rows, inputs, outputs] = [9, 34, 26];
+    const run = async (tier: Tier) => {
+      const gpu: Gpu = await testGpu(tier);
       const rec = gpu.recorder();
-      const [rows, inputs, outputs] = [528, 520, 524];
-      const outliers = (seed: number, n: number) => randn(seed, n).map((v, i) => (i % 50 === 7 ? 1000 * v : v));
-      const x = outliers(1, rows * inputs);
-      const dy = outliers(2, rows * outputs);
-      const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "bf16");
-      const upWeight = gpu.upload(randn(4, outputs * inputs), [outputs, inputs], "bf16");
-      const run = async (first: number, count: number) => {
-        const part = (values: Float32Array, width: number) =>
-          gpu.upload(values.subarray(first * width, (first + count) * width), [count, width], "f32");
-        const [xs, dys] = [part(x, inputs), part(dy, outputs)];
-        const [y, logits, gate, up, product] = Array.from({ length: 5 }, () => gpu.empty([count, outputs], "f32"));
-        const dx = gpu.empty([count, inputs], "f32");
-        kernel.linearForward(rec, { x: xs, weight, y: y! });
-        kernel.linearSwiglu(rec, { x: xs, gateWeight: weight, upWeight, gate: gate!, up: up!, y: product! });
-        kernel.linearLogits(rec, { x: xs, weight, row0: 0, rows: outputs, logits: logits! });
-        kernel.linearBackwardInput(rec, { dy: dys, weight, dx, accumulate: false });
-        const results = [y!, logits!, gate!, up!, product!, dx];
-        const values = await gpu.readAllF32(results);
-        gpu.release(xs, dys, ...results);
-        return values;
-      };
-      const whole = await run(0, rows);
-      expect(whole[1]).toEqual(whole[0]);
-      expect(whole[2]).toEqual(whole[0]);
-      for (const [first, count] of [
-        [0, 1],
-        [7, 3],
-        [100, 17],
-        [40, 130],
-        [527, 1],
-      ] as const) {
-        const values = await run(first, count);
-        values.forEach((part, i) => {
-          const width = part.length / count;
-          expect(part).toEqual(whole[i]!.subarray(first * width, (first + count) * width));
-        });
-      }
-    });
-
-    test("a layer in f32 has the bits of the tier with subgroups", async () => {
-      const [rows, inputs, outputs] = [9, 34, 26];
-      const run = async (tier: Tier) => {
-        const gpu: Gpu = await testGpu(tier);
-        const rec = gpu.recorder();
-        const x = gpu.upload(randn(1, rows * inputs), [rows, inputs], "f32");
-        const dy = gpu.upload(randn(2, rows * outputs), [rows, outputs], "f32");
-        const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "f32");
-        const y = gpu.empty([rows, outputs], "f32");
-        const dx = gpu.empty([rows, inputs], "f32");
-        const dweight = gpu.zeros([outputs, inputs], "f32");
-        kernel.linearForward(rec, { x, weight, y });
-        kernel.linearBackwardInput(rec, { dy, weight, dx, accumulate: false });
-        kernel.linearBackwardWeight(rec, { x, dy, dweight, storage: "f32" });
-        return gpu.readAllF32([y, dx, dweight]);
-      };
-      expect(await run("matrices")).toEqual(await run("subgroups"));
-    });
-  },
-);
+      const x = gpu.upload(randn(1, rows * inputs), [rows, inputs], "f32");
+      const dy = gpu.upload(randn(2, rows * outputs), [rows, outputs], "f32");
+      const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "f32");
+      const y = gpu.empty([rows, outputs], "f32");
+      const dx = gpu.empty([rows, inputs], "f32");
+      const dweight = gpu.zeros([outputs, inputs], "f32");
+      kernel.linearForward(rec, { x, weight, y });
+      kernel.linearBackwardInput(rec, { dy, weight, dx, accumulate: false });
+      kernel.linearBackwardWeight(rec, { x, dy, dweight, storage: "f32" });
+      return gpu.readAllF32([y, dx, dweight]);
+    };
+    expect(await run("matrices")).toEqual(await run("subgroups"));
+  });
+});

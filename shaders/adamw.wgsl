@@ -28,6 +28,7 @@ struct Params {
   seed_high: u32,
   stream: u32,        // which parameter
   step: u32,          // t
+  first: u32,         // element of the parameter that the tensors begin with, even
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -86,7 +87,7 @@ const ROUNDING = 0xffffffffu;
 
 // Random bits of a pair: x for m, y for v, z for the parameter, the low half of each for the even element.
 fn rounding_noise(pair_index: u32) -> vec4<u32> {
-  let counter = vec4(pair_index, params.stream, params.step, ROUNDING);
+  let counter = vec4(params.first / 2u + pair_index, params.stream, params.step, ROUNDING);
   return philox4x32(counter, vec2(params.seed_low, params.seed_high));
 }
 

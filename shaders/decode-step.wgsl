@@ -6,7 +6,7 @@ enable subgroups;
 //   decode_step   k_cache, v_cache   the token's keys and values written to the paged cache, as by kv_cache_write
 //                 logits             overwritten
 //
-// `parameters` holds all of the model's parameters one after the other, in the order of packWeights (src/model/packed-weights.ts),
+// `parameters` holds all of the model's parameters one after the other, in the order of src/model/packed-weights.ts,
 // with zeros for biases that it has not. Row r is the next position of the sequence whose block table is row r.
 //
 // Every sum is that of the separate kernels, through the same functions, and everything is rounded where they round it: the

@@ -1,6 +1,6 @@
 // Rows of the embedding table [vocabulary, columns], one for each token.
 //
-//   embedding_forward   out       overwritten: out[t] = weight[ids[t]], widened to f32
+//   embedding_forward   out       overwritten where the id is among the rows at hand: out[t] = weight[ids[t]], widened to f32
 //   embedding_backward  dweight   added to: dweight[id] += the sum of dout[t] over all t with ids[t] = id
 //
 // Parallelisation: an invocation a pair of one token. Backward, a token whose id occurred before does nothing; the first
@@ -10,6 +10,9 @@
 struct Params {
   tokens: u32,
   columns: u32, // even
+  // The rows of the table that weight and dweight hold.
+  first: u32,
+  rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,7 +32,8 @@ fn embedding_forward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num
   let pairs = params.columns / 2u;
   let t = i / pairs;
   if (t >= params.tokens) { return; }
-  out[i] = unpack(weight[ids[t] * pairs + i % pairs]);
+  let row = ids[t] - params.first; // wraps around below it
+  if (row < params.rows) { out[i] = unpack(weight[row * pairs + i % pairs]); }
 }
 
 @compute @workgroup_size(64)
@@ -40,7 +44,9 @@ fn embedding_backward(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(nu
   var t = i / pairs;
   if (t >= params.tokens || (links[t] & FIRST) == 0u) { return; }
 
-  let at = ids[t] * pairs + p;
+  let row = ids[t] - params.first;
+  if (row >= params.rows) { return; }
+  let at = row * pairs + p;
   var sum = vec2(0.0);
   while (t != NEXT) {
     sum += dout[t * pairs + p];

@@ -8,6 +8,8 @@ struct Params {
   accumulate: u32,
   has_bias: u32,
   has_residual: u32,
+  stride: u32,  // of a row of logits
+  column0: u32, // of the first logit in it
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -56,7 +58,7 @@ fn store_swiglu(row: u32, column_pair: u32, gate_value: vec2<f32>, up_value: vec
 // The number of tokens in a vocabulary may be odd: single stores.
 fn store_logits(row: u32, column_pair: u32, value: vec2<f32>) {
   let column = 2u * column_pair;
-  let at = row * params.outputs + column;
+  let at = row * params.stride + params.column0 + column;
   if (row >= params.rows) { return; }
   if (column < params.outputs) { logits[at] = value.x; }
   if (column + 1u < params.outputs) { logits[at + 1u] = value.y; }

@@ -52,9 +52,11 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
       ? `fits: ${bytes(plan.total)} at most, within ${memory} (--memory says what the adapter has)`
       : `does not fit: needs an adapter with ${bytes(plan.total)}, got ${memory} (--memory says what the adapter has)`,
   );
-  const largest = gpu ? Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize) : Infinity;
-  if (plan.largestBuffer > largest)
-    print(`does not fit this adapter: needs a buffer of ${bytes(plan.largestBuffer)}, got ${bytes(largest)} at most`);
+  const needs = (what: string, size: number, limit = Infinity) => {
+    if (size > limit) print(`does not fit this adapter: needs ${what} of ${bytes(size)}, got ${bytes(limit)} at most`);
+  };
+  needs("a buffer", plan.largestBuffer, gpu?.limits.maxBufferSize);
+  needs("a binding", plan.largestBinding, gpu?.maxBindingSize);
   print();
 
   if (shipped) {

@@ -14,6 +14,7 @@ export interface EngineOptions {
 }
 
 const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
+const DEFAULT_MAX_NUM_SEQS = 256;
 
 /** What an engine with these options has: the options with their defaults, and the blocks of its KV cache. */
 export interface EngineSize {
@@ -24,13 +25,23 @@ export interface EngineSize {
   numBlocks: number;
 }
 
+/** Rows of a batch for `count` sequences: few sizes, so that few recordings are made as sequences end one after the other. */
+export const paddedRows = (count: number): number =>
+  count < 16 ? 2 ** Math.ceil(Math.log2(count)) : Math.ceil(count / 16) * 16;
+
+/** The most sequences whose batch has no more than `rows` rows. */
+const largestBatch = (rows: number): number =>
+  rows < 16 ? 2 ** Math.floor(Math.log2(rows)) : Math.floor(rows / 16) * 16;
+
 /** @throws ConfigError where the KV cache does not hold the longest sequence */
 export function engineSize(model: Model, options: EngineOptions): EngineSize {
   const { numLayers, maxPositionEmbeddings } = model.config;
   const blockSize = options.blockSize ?? 16;
   const maxModelLen = Math.min(options.maxModelLen ?? maxPositionEmbeddings, maxPositionEmbeddings);
-  const maxNumSeqs = options.maxNumSeqs ?? 256;
   const { maxBufferSize, maxStorageBufferBindingSize } = model.gpu.limits;
+  const logitBytes = byteLength([model.config.vocabSize], "f32"); // of a sequence; those of all are one tensor
+  const most = largestBatch(Math.max(1, Math.floor(model.gpu.maxBindingSize / logitBytes)));
+  const maxNumSeqs = Math.min(options.maxNumSeqs ?? DEFAULT_MAX_NUM_SEQS, most);
   const perLayer = Math.min(
     (options.kvCacheBytes ?? DEFAULT_KV_CACHE_BYTES) / (2 * numLayers),
     maxBufferSize,

@@ -1,6 +1,6 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Recording } from "../gpu/recording.ts";
-import { byteLength, type Tensor } from "../gpu/tensor.ts";
+import { byteLength, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { attentionPaged } from "../kernels/attention.ts";
 import { decodeStep, hasDecodeStep } from "../kernels/decode-step.ts";
 import { kvCacheWrite } from "../kernels/kv-cache.ts";
@@ -8,8 +8,9 @@ import { linearLogits } from "../kernels/linear.ts";
 import { logNormalizers, sampleTokens } from "../kernels/sample.ts";
 import { layerForward, releaseActivations } from "../model/layer.ts";
 import type { Model } from "../model/model.ts";
-import { packWeights } from "../model/packed-weights.ts";
+import { packing, packWeights } from "../model/packed-weights.ts";
 import { embed, finalNorm } from "../model/transformer.ts";
+import { paddedRows } from "./engine-size.ts";
 import type { SamplingParams } from "./sampling-params.ts";
 import type { Prefill } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
@@ -43,10 +44,6 @@ interface DecodeBatch {
   recording: Recording;
 }
 
-/** Rows of a batch for `count` sequences: few sizes, so that few recordings are made as sequences end one after the other. */
-const paddedRows = (count: number): number =>
-  count < 16 ? 2 ** Math.ceil(Math.log2(count)) : Math.ceil(count / 16) * 16;
-
 /** Runs the model over the paged KV cache: prefill, and several decode steps recorded once and sent again and again. */
 export class ModelRunner {
   readonly model: Model;
@@ -78,8 +75,8 @@ export class ModelRunner {
       kCache: this.#gpu.empty(shape(layers), model.storage),
       vCache: this.#gpu.empty(shape(layers), model.storage),
     });
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.#gpu.limits;
-    const fits = byteLength(shape(numLayers), model.storage) <= Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const largest = Math.max(elementCount(shape(numLayers)), packing(model).size);
+    const fits = byteLength([largest], model.storage) <= this.#gpu.maxBindingSize;
     this.#hasDecodeStep = fits && !model.config.qkNorm && hasDecodeStep(this.#gpu, model.config);
     const joint = this.#hasDecodeStep ? caches(numLayers) : null;
     this.#caches = Array.from({ length: numLayers }, (_, layer) =>

@@ -31,6 +31,8 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly info: GPUAdapterInfo;
   readonly tier: Tier;
+  /** Bytes of a buffer that a kernel can be given at once. Larger tensors go to kernels by `windows` (kernels/windows.ts). */
+  readonly maxBindingSize: number;
   /** The subgroup matrices that kernels of the tier "matrices" use; null in other tiers. */
   readonly matrices: Matrices | null;
   readonly pool: Pool;
@@ -64,6 +66,7 @@ export class Gpu {
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       }),
     );
+    this.maxBindingSize = device.limits.maxStorageBufferBindingSize;
     this.#recorder = new Recorder(this);
     this.#failed = device.lost.then(({ reason, message }) => {
       if (this.#disposed) return new Promise<never>(() => {});
@@ -171,7 +174,7 @@ export class Gpu {
       bytes.set(packed);
     }
     if (bytes.byteLength > 0)
-      this.device.queue.writeBuffer(tensor.buffer, 0, bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.device.queue.writeBuffer(tensor.buffer, tensor.offset, bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   async readF32(tensor: Tensor): Promise<Float32Array> {
@@ -208,16 +211,16 @@ export class Gpu {
     const staging = this.device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     try {
       const encoder = this.device.createCommandEncoder();
-      let offset = 0;
-      for (const { buffer, byteLength } of tensors) {
-        encoder.copyBufferToBuffer(buffer, 0, staging, offset, byteLength);
-        offset += byteLength;
+      let place = 0;
+      for (const { buffer, offset, byteLength } of tensors) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, place, byteLength);
+        place += byteLength;
       }
       this.device.queue.submit([encoder.finish()]);
       await this.#wait(staging.mapAsync(GPUMapMode.READ));
       const mapped = staging.getMappedRange();
-      offset = 0;
-      return tensors.map(({ byteLength }) => mapped.slice(offset, (offset += byteLength)));
+      place = 0;
+      return tensors.map(({ byteLength }) => mapped.slice(place, (place += byteLength)));
     } finally {
       staging.destroy();
     }

@@ -6,19 +6,23 @@ import { Recording } from "./recording.ts";
 import { byteLength, Tensor, type DType } from "./tensor.ts";
 
 /** What kernels choose their variants by. */
-export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits">;
+export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits" | "maxBindingSize">;
 
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
  * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an
- * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size, so that a plan tells what
- * would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
+ * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size and kernels take what they are given, so
+ * that a plan tells what would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
  */
-export function planningGpu(onBuffer: (size: number) => void, like?: KernelTraits): Gpu {
+export function planningGpu(
+  { onBuffer, onBinding }: { onBuffer?: (bytes: number) => void; onBinding?: (bytes: number) => void } = {},
+  like?: KernelTraits,
+): Gpu {
   const unlimited = { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
+  const maxBindingSize = like?.maxBindingSize ?? Infinity;
   const buffer = { destroy() {} } as GPUBuffer;
   const pool = new Pool(unlimited, (size) => {
-    onBuffer(size);
+    onBuffer?.(size);
     return buffer;
   });
   let captured: Set<Allocation> | null = null;
@@ -27,7 +31,10 @@ export function planningGpu(onBuffer: (size: number) => void, like?: KernelTrait
   const recorder = {
     dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers }: Dispatch) {
       fold(workgroups, `${kernel.name}.${entryPoint}`);
-      for (const { allocation } of Object.values(buffers)) captured?.add(allocation);
+      for (const { allocation, byteLength: bytes } of Object.values(buffers)) {
+        captured?.add(allocation);
+        onBinding?.(bytes);
+      }
     },
     capture(work: () => void): Recording {
       const used = (captured = new Set());
@@ -43,6 +50,7 @@ export function planningGpu(onBuffer: (size: number) => void, like?: KernelTrait
   const gpu = {
     pool,
     limits: { ...unlimited, ...planningLimits(like) },
+    maxBindingSize,
     tier: like?.tier ?? "baseline",
     matrices: like?.matrices ?? null,
     info: like?.info ?? { isFallbackAdapter: false },

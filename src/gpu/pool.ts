@@ -38,7 +38,7 @@ export const MAX_IDLE_BYTES = 2 ** 31;
 const TOLERABLE_WASTE = 2 ** 22;
 
 /** What an adapter says of buffers. */
-export type BufferLimits = Pick<GPUSupportedLimits, "maxBufferSize" | "maxStorageBufferBindingSize">;
+export type BufferLimits = Pick<GPUSupportedLimits, "maxBufferSize">;
 
 /**
  * Storage buffers, reused. Commands run in the order in which they were recorded, so a buffer
@@ -129,8 +129,7 @@ export class Pool {
   }
 
   #sizeFor(bytes: number): number {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.#limits;
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    const { maxBufferSize: limit } = this.#limits;
     if (bytes > limit) {
       throw new OutOfMemoryError(
         `expected a buffer of at most ${limit} bytes (this adapter's limit), got ${bytes}; use a smaller model or fewer tokens per micro-batch`,

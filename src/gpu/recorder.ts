@@ -1,4 +1,4 @@
-import { ShapeError } from "../errors.ts";
+import { OutOfMemoryError, ShapeError } from "../errors.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Kernel, Pipeline } from "./kernel.ts";
 import type { Allocation } from "./pool.ts";
@@ -126,7 +126,7 @@ export class Recorder {
     this.#refuseToCapture("clear");
     this.#endPass();
     this.#encoder ??= this.gpu.device.createCommandEncoder();
-    this.#encoder.clearBuffer(tensor.buffer, 0, tensor.byteLength);
+    this.#encoder.clearBuffer(tensor.buffer, tensor.offset, tensor.byteLength);
   }
 
   /** Copies `source` over `target`, of the same dtype, from its element `start` on; without `start` they have the same size. */
@@ -139,7 +139,8 @@ export class Recorder {
     }
     this.#endPass();
     this.#encoder ??= this.gpu.device.createCommandEncoder();
-    this.#encoder.copyBufferToBuffer(source.buffer, 0, target.buffer, offset, source.byteLength);
+    const to = target.offset + offset;
+    this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, to, source.byteLength);
   }
 
   /** Sends what was recorded. Waiting for it is the business of a read or of `gpu.idle()`. */
@@ -167,6 +168,18 @@ export class Recorder {
     if (this.#captured) throw new Error(`expected dispatches in a recording, got a ${what}`);
   }
 
+  /** The whole buffer where it can be bound, so that tensors of many sizes share a bind group; otherwise the tensor's part. */
+  #binding(tensor: Tensor, what: string): GPUBufferBinding {
+    const { buffer, offset, byteLength: size } = tensor;
+    const limit = this.gpu.maxBindingSize;
+    if (!isPart(tensor, limit)) return { buffer };
+    if (size > limit)
+      throw new OutOfMemoryError(
+        `${what}: expected at most ${limit} bytes in a binding (this adapter's limit), got ${size}; use a smaller model or fewer tokens per micro-batch`,
+      );
+    return { buffer, offset, size };
+  }
+
   #begin(label: string): GPUComputePassEncoder {
     this.#encoder ??= this.gpu.device.createCommandEncoder();
     this.#pass ??= this.#encoder.beginComputePass({ label, timestampWrites: this.gpu.timer?.writes(label) });
@@ -187,6 +200,7 @@ export class Recorder {
         throw new ShapeError(`${label}: expected a tensor for ${name}, got ${Object.keys(buffers).join(", ")}`);
       if (tensor.allocation.free) throw new ShapeError(`${label}: ${name} was released before its use`);
       key += `,${tensor.allocation.id}`;
+      if (isPart(tensor, this.gpu.maxBindingSize)) key += `+${tensor.offset}:${tensor.byteLength}`;
     }
     const names = Object.keys(buffers);
     if (names.length !== pipeline.variables.length) {
@@ -199,7 +213,7 @@ export class Recorder {
 
     const entries: GPUBindGroupEntry[] = pipeline.variables.map(({ name, binding }) => ({
       binding,
-      resource: { buffer: buffers[name]!.buffer },
+      resource: this.#binding(buffers[name]!, `${label}: ${name}`),
     }));
     if (pipeline.paramsSize > 0) {
       entries.push({ binding: 0, resource: { buffer: this.#paramsBuffer, size: pipeline.paramsSize } });
@@ -210,6 +224,9 @@ export class Recorder {
     return bindGroup;
   }
 }
+
+/** Whether a tensor is bound as a part of its buffer: where it does not begin with it, or the buffer is larger than a binding. */
+const isPart = ({ offset, allocation }: Tensor, limit: number): boolean => offset > 0 || allocation.capacity > limit;
 
 /** Workgroups of a dispatch in three dimensions, each within WebGPU's limit. */
 export function fold(workgroups: Dispatch["workgroups"], label: string): [number, number, number] {

@@ -15,16 +15,19 @@ export function byteLength(shape: readonly number[], dtype: DType): number {
   return dtype === "bf16" ? Math.ceil(n / 2) * 4 : n * 4;
 }
 
-/** A dense row-major array on the device. The buffer may be larger than the tensor: it comes from a pool. */
+/** A dense row-major array on the device. The buffer may be larger than the tensor: it comes from a pool, or holds more rows. */
 export class Tensor {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly allocation: Allocation;
+  /** Bytes in the buffer before the tensor. */
+  readonly offset: number;
 
-  constructor(allocation: Allocation, shape: readonly number[], dtype: DType) {
+  constructor(allocation: Allocation, shape: readonly number[], dtype: DType, offset = 0) {
     this.allocation = allocation;
     this.shape = shape;
     this.dtype = dtype;
+    this.offset = offset;
   }
 
   get buffer(): GPUBuffer {
@@ -45,6 +48,16 @@ export class Tensor {
     if (elementCount(shape) !== this.size) {
       throw new ShapeError(`view: expected ${this.size} elements as in [${this.shape}], got [${shape}]`);
     }
-    return new Tensor(this.allocation, shape, this.dtype);
+    return new Tensor(this.allocation, shape, this.dtype, this.offset);
+  }
+
+  /** Rows `first` to `first + count` of this tensor [N, ...], in the same memory. */
+  rows(first: number, count: number): Tensor {
+    const [rows = 0, ...rest] = this.shape;
+    if (first < 0 || first + count > rows) {
+      throw new ShapeError(`rows: expected some of ${rows}, got ${first} to ${first + count}`);
+    }
+    const start = byteLength([first, ...rest], this.dtype);
+    return new Tensor(this.allocation, [count, ...rest], this.dtype, this.offset + start);
   }
 }

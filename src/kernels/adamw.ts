@@ -6,6 +6,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check } from "./check.ts";
+import { elementWindows } from "./windows.ts";
 
 const adamw = defineKernel({ name: "adamw", source, includes: [index, rng] });
 
@@ -58,7 +59,6 @@ export function adamwStep(rec: Recorder, options: AdamwStep): void {
     );
   }
   const params = {
-    size,
     decay: 1 - learningRate * weightDecay,
     beta1,
     one_minus_beta1: 1 - beta1,
@@ -74,9 +74,19 @@ export function adamwStep(rec: Recorder, options: AdamwStep): void {
       stream: rounding.stream,
     }),
   };
-  const workgroups = [Math.ceil(size / 2 / GROUP_PAIRS)] as const;
-  const dispatch = (entryPoint: string, buffers: Record<string, Tensor>) =>
-    rec.dispatch(adamw, entryPoint, { params, buffers: { ...buffers, grad, clip }, workgroups });
+  const dispatch = (entryPoint: string, tensors: Record<string, Tensor>) => {
+    const parts = Object.entries({ ...tensors, grad }).map(([name, tensor]) => ({
+      name,
+      windows: [...elementWindows(rec.gpu, tensor)],
+    }));
+    parts[0]!.windows.forEach(({ first, part }, i) => {
+      rec.dispatch(adamw, entryPoint, {
+        params: { ...params, size: part.size, first },
+        buffers: { ...Object.fromEntries(parts.map(({ name, windows }) => [name, windows[i]!.part])), clip },
+        workgroups: [Math.ceil(part.size / 2 / GROUP_PAIRS)],
+      });
+    });
+  };
   if (rounding) {
     const moments = { mean_pairs: m, variance_pairs: v };
     if (param.dtype === "bf16") dispatch("adamw_step_rounded", { param, ...moments });

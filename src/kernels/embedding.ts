@@ -4,6 +4,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
+import { rowWindows } from "./windows.ts";
 
 const embedding = defineKernel({ name: "embedding", source, includes: [index] });
 
@@ -23,11 +24,13 @@ export function embeddingForward(
     hasShape(out, tokens, columns) &&
     columns % 2 === 0;
   check(ok, "embedding_forward", "ids [T], weight [V, C], out [T, C] with even C", { ids, weight, out });
-  rec.dispatch(embedding, "embedding_forward", {
-    params: { tokens, columns },
-    buffers: { ids, weight, out },
-    workgroups: [Math.ceil((tokens * columns) / 2 / GROUP_PAIRS)],
-  });
+  for (const { first, part } of rowWindows(rec.gpu, weight)) {
+    rec.dispatch(embedding, "embedding_forward", {
+      params: { tokens, columns, first, rows: part.shape[0]! },
+      buffers: { ids, weight: part, out },
+      workgroups: [Math.ceil((tokens * columns) / 2 / GROUP_PAIRS)],
+    });
+  }
 }
 
 /**
@@ -63,9 +66,11 @@ export function embeddingBackward(
     columns % 2 === 0;
   const expected = "ids, links [T], dout [T, C], dweight [V, C] with even C";
   check(ok, "embedding_backward", expected, { ids, links, dout, dweight });
-  rec.dispatch(embedding, "embedding_backward", {
-    params: { tokens, columns },
-    buffers: { ids, links, dout, dweight },
-    workgroups: [Math.ceil((tokens * columns) / 2 / GROUP_PAIRS)],
-  });
+  for (const { first, part } of rowWindows(rec.gpu, dweight)) {
+    rec.dispatch(embedding, "embedding_backward", {
+      params: { tokens, columns, first, rows: part.shape[0]! },
+      buffers: { ids, links, dout, dweight: part },
+      workgroups: [Math.ceil((tokens * columns) / 2 / GROUP_PAIRS)],
+    });
+  }
 }

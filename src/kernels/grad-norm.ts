@@ -4,6 +4,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
+import { elementWindows } from "./windows.ts";
 
 const gradNorm = defineKernel({ name: "grad-norm", source, includes: [index] });
 
@@ -26,7 +27,7 @@ export function globalNorm(
     out,
   });
   let first = 0;
-  for (const grad of grads) {
+  for (const { part: grad } of grads.flatMap((whole) => [...elementWindows(rec.gpu, whole)])) {
     const chunks = Math.ceil(grad.size / CHUNK);
     rec.dispatch(gradNorm, "grad_norm_partial", {
       params: { size: grad.size, first },

@@ -91,12 +91,12 @@ export function octetsOf(rec: Recorder, component: Component, weight: Tensor, ro
   const [rows = 0, columns = 0] = weight.shape;
   const words = 4 * Math.ceil(columns / 8);
   if (columns % 8 === 0) {
-    return { octets: new Tensor(weight.allocation, [rows, words], "u32"), row0, scratch: null };
+    return { octets: new Tensor(weight.allocation, [rows, words], "u32", weight.offset), row0, scratch: null };
   }
   const octets = rec.gpu.empty([count, words], "u32");
   rec.dispatch(packKernel(component), "linear_pack_weight", {
     params: { rows: count, columns, row0 },
-    buffers: { weight_pairs: new Tensor(weight.allocation, [(rows * columns) / 2], "u32"), octets },
+    buffers: { weight_pairs: new Tensor(weight.allocation, [(rows * columns) / 2], "u32", weight.offset), octets },
     workgroups: [count],
   });
   return { octets, row0: 0, scratch: octets };

@@ -11,6 +11,7 @@ import type { DType, Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 import { f16BackwardInput, f16BackwardWeight } from "./linear-f16.ts";
 import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
+import { rowWindows } from "./windows.ts";
 
 const BIAS_COLUMNS = 8;
 
@@ -122,7 +123,8 @@ export function linearSwiglu(
 
 /**
  * logits f32 [T, rows] = x f32 [T, K] W[row0 : row0 + rows]^T: one chunk of the vocabulary of the head W [V, K].
- * Overwrites logits. K is even; V and rows may be odd.
+ * Overwrites logits. K is even; V and rows may be odd. A W that the adapter cannot bind whole may have any number of rows if
+ * the chunk has few.
  */
 export function linearLogits(
   rec: Recorder,
@@ -142,13 +144,29 @@ export function linearLogits(
     weight,
     logits,
   });
-  const params = { rows: tokens, inputs, outputs: rows, row0 };
-  const matrices = matricesFor(rec, weight.dtype);
-  if (matrices) {
-    multiplyRows(rec, matrices, "linear_logits", { left: x, weight, columns: rows, params, buffers: { logits } });
-  } else {
-    dispatchProduct(rec, "linear_logits", { rows: tokens, columns: rows, params, buffers: { x, weight, logits } });
+  const chunk = chunkOf(rec, weight, row0, rows);
+  for (const { first, part } of rowWindows(rec.gpu, chunk.part)) {
+    const outputs = part === weight ? rows : part.shape[0]!;
+    const params = { rows: tokens, inputs, outputs, row0: chunk.row0, stride: rows, column0: first };
+    const matrices = matricesFor(rec, weight.dtype);
+    if (matrices) {
+      multiplyRows(rec, matrices, "linear_logits", {
+        left: x,
+        weight: part,
+        columns: outputs,
+        params,
+        buffers: { logits },
+      });
+    } else {
+      const buffers = { x, weight: part, logits };
+      dispatchProduct(rec, "linear_logits", { rows: tokens, columns: outputs, params, buffers });
+    }
   }
+}
+
+/** Rows row0 .. row0 + rows of a weight for a kernel: the weight itself, or where the adapter cannot bind it those rows alone. */
+function chunkOf({ gpu }: Recorder, weight: Tensor, row0: number, rows: number): { part: Tensor; row0: number } {
+  return weight.byteLength <= gpu.maxBindingSize ? { part: weight, row0 } : { part: weight.rows(row0, rows), row0: 0 };
 }
 
 /**
@@ -166,20 +184,26 @@ export function linearBackwardInput(
   }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_input", dx, dy, weight, row0, { dy, weight, dx });
-  const params = { rows, inputs, outputs, row0, accumulate: accumulate ? 1 : 0 };
+  const chunk = chunkOf(rec, weight, row0, outputs);
+  const params = { rows, inputs, outputs, row0: chunk.row0, accumulate: accumulate ? 1 : 0 };
   const matrices = matricesFor(rec, weight.dtype);
   if (matrices) {
     multiplyRows(rec, matrices, "linear_backward_input", {
       left: dy,
-      weight,
+      weight: chunk.part,
       columns: inputs,
       params,
       buffers: { dx },
     });
   } else if (takesF16(rec, weight.dtype)) {
-    f16BackwardInput(rec, { dy, weight, dx, params });
+    f16BackwardInput(rec, { dy, weight: chunk.part, dx, params });
   } else {
-    dispatchProduct(rec, "linear_backward_input", { rows, columns: inputs, params, buffers: { dy, weight, dx } });
+    dispatchProduct(rec, "linear_backward_input", {
+      rows,
+      columns: inputs,
+      params,
+      buffers: { dy, weight: chunk.part, dx },
+    });
   }
 }
 
@@ -199,16 +223,17 @@ export function linearBackwardWeight(
   }: { x: Tensor; dy: Tensor; dweight: Tensor; row0?: number; storage?: DType },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_weight", x, dy, dweight, row0, { x, dy, dweight });
-  const params = { rows, inputs, outputs, row0 };
+  const chunk = chunkOf(rec, dweight, row0, outputs);
+  const params = { rows, inputs, outputs, row0: chunk.row0 };
   const matrices = matricesFor(rec, storage);
-  if (matrices) multiplyTerms(rec, matrices, { x, dy, dweight, params });
-  else if (takesF16(rec, storage)) f16BackwardWeight(rec, { x, dy, dweight, params });
+  if (matrices) multiplyTerms(rec, matrices, { x, dy, dweight: chunk.part, params });
+  else if (takesF16(rec, storage)) f16BackwardWeight(rec, { x, dy, dweight: chunk.part, params });
   else
     dispatchProduct(rec, "linear_backward_weight", {
       rows: outputs,
       columns: inputs,
       params,
-      buffers: { x, dy, dweight },
+      buffers: { x, dy, dweight: chunk.part },
     });
 }
 

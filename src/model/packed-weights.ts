@@ -2,16 +2,22 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Model } from "./model.ts";
 
+/** Where each parameter lies in one tensor with all of them, in elements; `headStart` is where the head begins. */
+interface Packing {
+  places: { parameter: Tensor; start: number }[];
+  size: number;
+  headStart: number;
+}
+
 /**
- * A copy of all of a model's parameters in one tensor, elem [size]: the embedding; of each layer the first norm, the
- * projections to queries, keys and values and their biases, the output projection and its bias, the second norm, gate and up
- * and their biases, down and its bias; the last norm; the head, where it is not the embedding. Biases that the model has not are zeros. `headStart` is
- * the element at which the head begins. The caller releases the tensor, which is right until the model is trained on.
+ * The order of a model's parameters in one tensor: the embedding; of each layer the first norm, the projections to queries, keys
+ * and values and their biases, the output projection and its bias, the second norm, gate and up and their biases, down and its
+ * bias; the last norm; the head, where it is not the embedding. A bias that the model has not has its room.
  */
-export function packWeights(rec: Recorder, model: Model): { weights: Tensor; headStart: number } {
+export function packing(model: Model): Packing {
   const { hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, headDim, tieWordEmbeddings } = model.config;
   const [queries, keys] = [numHeads * headDim, numKvHeads * headDim];
-  const places: { parameter: Tensor; start: number }[] = [];
+  const places: Packing["places"] = [];
   let size = 0;
   const place = (parameter: Tensor) => {
     places.push({ parameter, start: size });
@@ -41,6 +47,12 @@ export function packWeights(rec: Recorder, model: Model): { weights: Tensor; hea
   const headStart = tieWordEmbeddings ? 0 : size;
   if (!tieWordEmbeddings) place(model.parameter(model.headName));
 
+  return { places, size, headStart };
+}
+
+/** A copy of all parameters, elem [size], zeros where there is none. The caller releases it; it is right until the model is trained on. */
+export function packWeights(rec: Recorder, model: Model): { weights: Tensor; headStart: number } {
+  const { places, size, headStart } = packing(model);
   const weights = rec.gpu.empty([size], model.storage);
   rec.clear(weights);
   for (const { parameter, start } of places) rec.copy(parameter, weights, start);

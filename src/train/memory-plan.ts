@@ -43,8 +43,9 @@ export interface MemoryPlan {
   idle: number;
   /** All that is held, the largest phase with `recompute` as configured, and `idle`. */
   total: number;
-  /** What the adapter must allow a single buffer to have. */
+  /** What the adapter must allow a single buffer to have, and a kernel to be given of one at once. */
   largestBuffer: number;
+  largestBinding: number;
   /** Tokens of the largest micro-batch: a sequence longer than the budget goes alone. */
   microBatchTokens: number;
   longestSequence: number;
@@ -65,8 +66,14 @@ export async function planMemory(
   adamw: AdamWOptions,
   like?: KernelTraits,
 ): Promise<MemoryPlan> {
-  let largestBuffer = 0;
-  const gpu = planningGpu((size) => (largestBuffer = Math.max(largestBuffer, size)), like);
+  let [largestBuffer, largestBinding] = [0, 0];
+  const gpu = planningGpu(
+    {
+      onBuffer: (size) => (largestBuffer = Math.max(largestBuffer, size)),
+      onBinding: (size) => (largestBinding = Math.max(largestBinding, size)),
+    },
+    like,
+  );
   const { pool } = gpu;
   const bytesOf = async (work: () => unknown): Promise<number> => {
     const before = pool.usedBytes;
@@ -159,6 +166,7 @@ export async function planMemory(
     idle: MAX_IDLE_BYTES,
     total: Object.values(held).reduce(sum, 0) + largestPhase + MAX_IDLE_BYTES,
     largestBuffer,
+    largestBinding,
     microBatchTokens,
     longestSequence,
     kvPositions: llm.numPositions,

@@ -29,7 +29,7 @@ describe.each(STORAGES)("every kernel, weights in %s", (storage) => {
 
 describe.each(Object.keys(MODELS))("the shapes of %s", (model) => {
   test("suit every kernel", () => {
-    const gpu = planningGpu(() => {});
+    const gpu = planningGpu();
     for (const c of kernelCases({ config: MODELS[model]!, storage: "bf16", context: 1024 }, [1, 64])) {
       const tensors = Object.entries(c.tensors).map(([name, t]) => [name, gpu.empty(t.shape, t.dtype)] as const);
       c.record(gpu.recorder(), Object.fromEntries(tensors));

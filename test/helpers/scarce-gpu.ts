@@ -18,7 +18,6 @@ export async function scarceGpu(): Promise<ScarceGpu> {
   const gpu = await openGpu();
   const scarce: ScarceGpu = { gpu, largest: Infinity, grants: Infinity, creations: Infinity };
   const limits = {
-    maxStorageBufferBindingSize: Infinity,
     get maxBufferSize() {
       return scarce.grants-- === 0 ? 0 : scarce.largest;
     },

@@ -261,7 +261,7 @@ test("tokens of weight 0 count nothing, whatever their other inputs hold", async
 
 test("a vocabulary of 151,936 and 4,096 tokens take no buffer larger than 256 MB beyond inputs and outputs", () => {
   const made: number[] = [];
-  const gpu = planningGpu((size) => made.push(size));
+  const gpu = planningGpu({ onBuffer: (size) => made.push(size) });
   const [tokens, width, vocabulary] = [4096, 1536, 151_936];
   const perToken = () => gpu.empty([tokens], "f32");
   const head = {

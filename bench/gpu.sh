@@ -48,6 +48,7 @@ fi
 # bench PARTS NAME SECONDS: the command that measures these parts, none of which may take longer.
 bench() { printf 'pith bench %s --model %s --max-seconds %d --output %s/%s' "$1" "$model" "$3" "$results" "$2"; }
 
+part tune 45 "pith tune $model"
 part verify 40 'pith verify test/fixtures/transformers && pith verify test/fixtures/transformers --dtype bfloat16'
 for count in $rows; do
   part "kernels-$count" 45 "$(bench kernels "kernels-$count" 10) --rows $count"

@@ -238,6 +238,7 @@ export const text = {
     lead: "Matrix products and softmax on this adapter: Pith’s kernels, and gpu.js on WebGL2 and on the CPU, on the same numbers in the same tab, uploading and reading back included. Medians of several runs after a warm-up; they hold for this machine only.",
     run: "Run the benchmark",
     running: (what: string) => `Measuring ${what}…`,
+    tiles: "which tiles are fastest",
     pauseFirst: "Pause training first: it would be measured too.",
     adapter: (name: string) => `Adapter: ${name}`,
     columns: { operation: "Operation", pith: "Pith, WebGPU", webgl2: "gpu.js, WebGL2", cpu: "gpu.js, CPU" },

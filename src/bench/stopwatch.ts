@@ -33,38 +33,44 @@ export class Stopwatch {
    * work; the device's a pass for every dispatch.
    */
   async recorded(record: (rec: Recorder) => void, seconds: number): Promise<Timing> {
-    const { gpu } = this;
-    const timer = this.#timer;
-    const byHost = async (repeats: number): Promise<number> => {
-      const start = performance.now();
-      for (let i = 0; i < repeats; i++) record(gpu.recorder());
-      await gpu.idle();
-      return (performance.now() - start) / repeats;
-    };
-    const byDevice = async (repeats: number): Promise<number> => {
-      gpu.timer = timer;
-      try {
-        await byHost(repeats);
-      } finally {
-        gpu.timer = null;
-      }
-      const kernels = await timer!.take();
-      // Copies are no dispatches and have no timestamps.
-      return kernels.length === 0 ? Infinity : kernels.reduce((sum, { ms }) => sum + ms, 0) / repeats;
-    };
-
     const start = performance.now();
-    await byHost(1); // compiles
-    const repeats = Math.min(MAX_REPEATS, Math.max(1, Math.round(SAMPLE_MS / (await byHost(1)))));
+    await this.#byHost(record, 1); // compiles
+    const repeats = Math.min(MAX_REPEATS, Math.max(1, Math.round(SAMPLE_MS / (await this.#byHost(record, 1)))));
     const samples = { host: [] as number[], device: [] as number[] };
     while (samples.host.length < MAX_SAMPLES) {
       if (samples.host.length >= MIN_SAMPLES && performance.now() - start > 1000 * seconds) break;
-      samples.host.push(await byHost(repeats));
-      if (timer) samples.device.push(await byDevice(repeats));
+      const { host, device } = await this.sample(record, repeats);
+      samples.host.push(host);
+      if (device !== null) samples.device.push(device);
     }
     const host = summarize(samples.host);
-    const device = timer ? summarize(samples.device) : null;
+    const device = samples.device.length > 0 ? summarize(samples.device) : null;
     return device && device.median < host.median ? { ms: device, clock: "device" } : { ms: host, clock: "host" };
+  }
+
+  /** Milliseconds of one of `repeats` repetitions in one submit, by either clock; null where the device has none. */
+  async sample(record: (rec: Recorder) => void, repeats: number): Promise<{ host: number; device: number | null }> {
+    const host = await this.#byHost(record, repeats);
+    return { host, device: this.#timer && (await this.#byDevice(this.#timer, record, repeats)) };
+  }
+
+  async #byHost(record: (rec: Recorder) => void, repeats: number): Promise<number> {
+    const start = performance.now();
+    for (let i = 0; i < repeats; i++) record(this.gpu.recorder());
+    await this.gpu.idle();
+    return (performance.now() - start) / repeats;
+  }
+
+  async #byDevice(timer: Timer, record: (rec: Recorder) => void, repeats: number): Promise<number> {
+    this.gpu.timer = timer;
+    try {
+      await this.#byHost(record, repeats);
+    } finally {
+      this.gpu.timer = null;
+    }
+    const kernels = await timer.take();
+    // Copies are no dispatches and have no timestamps.
+    return kernels.length === 0 ? Infinity : kernels.reduce((sum, { ms }) => sum + ms, 0) / repeats;
   }
 
   /** Times `work`, which waits for the device itself: after a warm-up, up to nine runs while `seconds` last. */

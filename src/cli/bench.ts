@@ -28,7 +28,7 @@ export async function benchCommand(parts: readonly string[], flags: BenchFlags):
         : flags.models.split(",").map((model) => named("--model", model, Object.keys(MODELS))),
   };
   const gpu = await openGpu(adapter);
-  note(`${gpu.name}, tier ${gpu.tier}; the roof first`);
+  note(`${gpu.name}, tier ${gpu.tier}${gpu.tuning ? " with measured tiles" : ""}; the roof first`);
   const watch = new Stopwatch(gpu);
   const result = await runBench(watch, await measureRoof(watch), options, (entry) => note(progress(entry)));
   const page = toMarkdown(result);

@@ -24,6 +24,8 @@ export async function doctorCommand({ adapter }: { adapter?: string }): Promise<
   print(`features  ${[...gpu.features].sort().join(", ") || "none"}`);
   for (const name of LIMITS) print(`limit     ${name} ${gpu.limits[name]}`);
   print(`tier      ${gpu.tier}`);
+  if (gpu.matrices)
+    print(`tiles     ${gpu.tuning ? "as pith tune measured" : "by rule; pith tune measures which are fastest"}`);
   print(`memory    the adapter does not say how much is free`);
   let failed = 0;
   let total = 0;

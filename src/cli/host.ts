@@ -24,7 +24,7 @@ export const note = (line = ""): void => console.error(line);
 /** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for. */
 export async function openGpu(adapter: string | undefined): Promise<Gpu> {
   try {
-    return await openHostGpu(adapter);
+    return await openHostGpu(adapter, undefined, note);
   } catch (error) {
     if (error instanceof GpuUnavailableError) throw error;
     throw new GpuUnavailableError(`the GPU driver failed: ${(error as Error).message}`, { cause: error });

@@ -308,6 +308,16 @@ cli
   });
 
 cli
+  .command("tune [model]", "Measure the linear layer's tiles on a model's shapes; later commands take the fastest")
+  .option("--device.adapter <name>", "part of the adapter's name")
+  .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others
+  .action(async (model: string | undefined, flags: Flags) => {
+    known(flags, "device");
+    await (await import("./tune.ts")).tuneCommand(model, adapterOf(flags));
+    exit(0);
+  });
+
+cli
   .command("doctor", "What this machine offers, and a self-test of every kernel on it")
   .option("--device.adapter <name>", "part of the adapter's name")
   .allowUnknownOptions() // cac does not know its own dotted options again: known() refuses the others

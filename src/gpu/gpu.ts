@@ -13,6 +13,7 @@ import { Recorder } from "./recorder.ts";
 import { byteLength, Tensor, type DType, type Storage } from "./tensor.ts";
 import { chooseMatrices, chooseTier, MATRIX_FEATURE, type Matrices, type Tier } from "./tier.ts";
 import { Timer } from "./timer.ts";
+import type { Tuning } from "./tuning.ts";
 
 /** Features that some tier or measurement uses where the adapter has them. */
 const WANTED_FEATURES = ["timestamp-query", "subgroups", "shader-f16", MATRIX_FEATURE] as GPUFeatureName[];
@@ -38,6 +39,8 @@ export class Gpu {
   readonly pool: Pool;
   /** While set, every dispatch is timed. */
   timer: Timer | null = null;
+  /** Tiles that were measured on this adapter, of which kernels make their choice; null without. */
+  tuning: Tuning | null = null;
 
   readonly #recorder: Recorder;
   readonly #rest: Rest;

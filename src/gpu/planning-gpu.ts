@@ -6,7 +6,7 @@ import { Recording } from "./recording.ts";
 import { byteLength, Tensor, type DType } from "./tensor.ts";
 
 /** What kernels choose their variants by. */
-export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits" | "maxBindingSize">;
+export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits" | "maxBindingSize" | "tuning">;
 
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
@@ -55,6 +55,7 @@ export function planningGpu(
     matrices: like?.matrices ?? null,
     info: like?.info ?? { isFallbackAdapter: false },
     timer: null,
+    tuning: like?.tuning ?? null,
     recorder: () => recorder,
     empty,
     zeros: empty,

@@ -11,6 +11,7 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
+import { tuningShape } from "../gpu/tuning.ts";
 import { COMPONENTS, octetsOf, packRows, packTerms } from "./linear-pack.ts";
 
 /** How a workgroup of shaders/linear-matrix.wgsl divides its tile of the result. */
@@ -42,6 +43,10 @@ const MOST_SUBGROUPS = 4;
 
 const tileRows = ({ m }: Matrices, { grid, fragments }: Tile): number => grid[0] * fragments[0] * m;
 const tileColumns = ({ n }: Matrices, { grid, fragments }: Tile): number => grid[1] * fragments[1] * n;
+
+/** What a tile computes, for people. */
+export const tileName = (matrices: Matrices, tile: Tile): string =>
+  `${tileRows(matrices, tile)} x ${tileColumns(matrices, tile)}`;
 
 /** Workgroup memory of a tile, as shaders/linear-matrix.wgsl declares it. */
 function tileBytes(matrices: Matrices, tile: Tile): number {
@@ -113,8 +118,8 @@ function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel 
 
 const tiles = new WeakMap<Gpu, Tile[]>();
 
-/** The largest of the adapter's tiles that is not mostly beyond the last row and makes enough workgroups of a result. */
-function tileOf(gpu: Gpu, matrices: Matrices, rows: number, columns: number): Tile {
+/** The adapter's tiles, which gpu.tuning numbers. */
+export function tilesOf(gpu: Gpu, matrices: Matrices): Tile[] {
   let known = tiles.get(gpu);
   if (!known) {
     const { subgroupMinSize, subgroupMaxSize } = gpu.info;
@@ -127,11 +132,23 @@ function tileOf(gpu: Gpu, matrices: Matrices, rows: number, columns: number): Ti
     });
     tiles.set(gpu, known);
   }
-  const fits = (tile: Tile) => {
+  return known;
+}
+
+/** The largest tile, by index, that is not mostly beyond the last row and makes enough workgroups of a result. */
+export function tileByRule(gpu: Gpu, matrices: Matrices, rows: number, columns: number): number {
+  const all = tilesOf(gpu, matrices);
+  const first = all.findIndex((tile) => {
     const [across, down] = groups(matrices, tile, rows, columns);
     return 2 * rows > tileRows(matrices, tile) && across * down >= ENOUGH_GROUPS;
-  };
-  return known.find(fits) ?? known.at(-1)!;
+  });
+  return first >= 0 ? first : all.length - 1;
+}
+
+/** The tile that was measured to be the fastest for such a result, otherwise that of the rule. */
+function tileOf(gpu: Gpu, matrices: Matrices, entryPoint: string, rows: number, columns: number): Tile {
+  const tuned = gpu.tuning?.get(tuningShape(entryPoint, rows, columns));
+  return tilesOf(gpu, matrices)[tuned ?? tileByRule(gpu, matrices, rows, columns)]!;
 }
 
 const groups = (matrices: Matrices, tile: Tile, rows: number, columns: number) =>
@@ -165,7 +182,7 @@ export function multiplyRows(
 ): void {
   const { gpu } = rec;
   const rows = left.shape[0]!;
-  const tile = tileOf(gpu, matrices, rows, columns);
+  const tile = tileOf(gpu, matrices, entryPoint, rows, columns);
   const { octets, row0, scratch } = octetsOf(rec, matrices.component, weight, params.row0, params.outputs);
   const up = upWeight && octetsOf(rec, matrices.component, upWeight, 0, params.outputs);
   const isForward = entryPoint !== "linear_backward_input";
@@ -189,7 +206,7 @@ export function multiplyTerms(
 ): void {
   const { gpu } = rec;
   const [rows, columns] = [dy.shape[1]!, x.shape[1]!];
-  const tile = tileOf(gpu, matrices, rows, columns);
+  const tile = tileOf(gpu, matrices, "linear_backward_weight", rows, columns);
   const operands = packTerms(rec, matrices.component, dy, x);
   rec.dispatch(matrixKernel(matrices, tile, "packed"), "linear_backward_weight", {
     params,

@@ -1,6 +1,8 @@
 import { create, globals } from "webgpu";
 import { GpuUnavailableError } from "../errors.ts";
 import { Gpu } from "../gpu/gpu.ts";
+import { diskTuning } from "./tuning-disk.ts";
+import { loadTuning } from "./tuning.ts";
 
 Object.assign(globalThis, globals);
 
@@ -17,8 +19,10 @@ const FLAGS = [
 /** Dawn instances in use: one that is garbage collected takes the process down with it. */
 const instances: GPU[] = [];
 
-/** Opens the adapter whose name contains `name`, the first one without. */
-export async function openGpu(name?: string, tier?: string): Promise<Gpu> {
+/**
+ * Opens the adapter whose name contains `name`, the first one without. `note` hears of a table of tiles that cannot be used.
+ */
+export async function openGpu(name?: string, tier?: string, note: (line: string) => void = () => {}): Promise<Gpu> {
   const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
   instances.push(instance);
   let adapter: GPUAdapter | null;
@@ -31,7 +35,9 @@ export async function openGpu(name?: string, tier?: string): Promise<Gpu> {
       { cause: error },
     );
   }
-  return Gpu.open(adapter, { tier, rest: napping });
+  const gpu = await Gpu.open(adapter, { tier, rest: napping });
+  await loadTuning(gpu, diskTuning, note);
+  return gpu;
 }
 
 const LONGEST_NAP_MS = 0.25;

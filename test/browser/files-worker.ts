@@ -1,7 +1,8 @@
+import { opfsTuning } from "../../src/runtime/tuning-opfs.ts";
 import { OpfsFiles } from "../../web/storage.ts";
 import { filesScenario } from "./files-scenario.ts";
 
-/** Runs in a worker of a real browser: the scenario, then a rename that a closed tab cut off after it was noted down. */
+/** Runs in a worker of a real browser: the scenario, then a rename that a closed tab cut off after it was noted down, and tables of tiles. */
 async function run(): Promise<unknown> {
   const files = (await OpfsFiles.open("test"))!;
   const seen = await filesScenario(files, "dir");
@@ -16,7 +17,13 @@ async function run(): Promise<unknown> {
   await again.write("run/other/model", "x");
   await again.write(".renaming.json", '{"from": "run/oth');
   const third = (await OpfsFiles.open("test"))!;
-  return { seen, finished, untouched: await third.list("run"), journal: await third.exists(".renaming.json") };
+
+  const tables = [await opfsTuning.read("gpu.json")];
+  for (const text of ["a longer text", "short"]) {
+    await opfsTuning.write("gpu.json", text);
+    tables.push(await opfsTuning.read("gpu.json"));
+  }
+  return { seen, finished, untouched: await third.list("run"), journal: await third.exists(".renaming.json"), tables };
 }
 
 void run().then(

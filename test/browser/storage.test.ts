@@ -29,6 +29,7 @@ test.skipIf(!CHROMIUM)(
       finished: [["step"], ["model", "state"], "weights"],
       untouched: ["other", "step"],
       journal: false,
+      tables: [null, "a longer text", "short"],
     });
   },
 );

@@ -123,6 +123,27 @@ describe("commands", () => {
     expect(outputs[0]!.finish_reason).toBe("stop");
     expect(outputs[0]!.logprobs.length).toBe(outputs[0]!.token_ids.length);
   });
+
+  test("tune measures where there is a choice, and says why where there is none", { timeout: 240_000 }, async () => {
+    const model = "test/fixtures/transformers/qwen2-tied";
+    for (const tier of await tiersHere()) {
+      const variables = { PITH_TIER: tier, XDG_CACHE_HOME: folder };
+      const { code, stdout } = await pithWith(variables, "tune", model);
+      expect(code).toBe(0);
+      if (tier !== "matrices") {
+        expect(stdout).toMatch(new RegExp(`^nothing to tune on .*, tier ${tier}: only the tier matrices has more`));
+        continue;
+      }
+      expect(stdout).toMatch(/^linear_forward 1 x \d+ +\d+ x \d+ +\d+ x \d+ +\d\.\d\d$/m);
+      const [, path] = /shapes differ from the rule; kept in (.*)$/m.exec(stdout)!;
+      expect(path!.startsWith(`${folder}/pith/`)).toBe(true);
+      const plan = () => pithWith(variables, "start", "--dry-run");
+      expect((await plan()).stderr).toBe("");
+      writeFileSync(path!, readFileSync(path!, "utf8").slice(0, 50));
+      const cut = await plan();
+      expect([cut.code, cut.stderr]).toEqual([0, expect.stringContaining(`${path} is not used: expected JSON`)]);
+    }
+  });
 });
 
 test("a flag can switch a setting off", async () => {

@@ -1,9 +1,12 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import type { Tier } from "../../src/gpu/tier.ts";
+import { tuningShape } from "../../src/gpu/tuning.ts";
+import { tilesOf } from "../../src/kernels/linear-matrix.ts";
 import * as kernel from "../../src/kernels/linear.ts";
 import * as twin from "../../src/reference/linear.ts";
 import { expectClose, f64, guarded, randn, stored, testGpu, tiersHere } from "../helpers/gpu.ts";
+import { plannedMatrices } from "../helpers/planned-gpu.ts";
 
 const tiers = await tiersHere();
 const hasMatrices = tiers.includes("matrices");
@@ -167,7 +170,7 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
     }
   });
 
-  test("a row has the same bits in every tile", async () => {
+  test("a row has the same bits in a batch of any size", async () => {
     const gpu = await testGpu("matrices");
     const rec = gpu.recorder();
     const [rows, inputs, outputs] = [528, 520, 524];
@@ -209,6 +212,42 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
     }
   });
 
+  test("a result has the same bits in every tile", async () => {
+    const gpu = await testGpu("matrices");
+    const rec = gpu.recorder();
+    const [rows, inputs, outputs] = [83, 74, 90];
+    const outliers = (seed: number, n: number) => randn(seed, n).map((v, i) => (i % 50 === 7 ? 1000 * v : v));
+    const x = gpu.upload(outliers(1, rows * inputs), [rows, inputs], "f32");
+    const dy = gpu.upload(outliers(2, rows * outputs), [rows, outputs], "f32");
+    const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "bf16");
+    const upWeight = gpu.upload(randn(4, outputs * inputs), [outputs, inputs], "bf16");
+    const run = async (tile: number) => {
+      const swiglu = tuningShape("linear_swiglu", rows, 2 * outputs);
+      const forward = ["linear_forward", "linear_logits"].map((name) => tuningShape(name, rows, outputs));
+      const dxShape = tuningShape("linear_backward_input", rows, inputs);
+      const dweightShape = tuningShape("linear_backward_weight", outputs, inputs);
+      gpu.tuning = new Map([swiglu, ...forward, dxShape, dweightShape].map((shape) => [shape, tile]));
+      const [y, logits, gate, up, product] = Array.from({ length: 5 }, () => gpu.empty([rows, outputs], "f32"));
+      const dx = gpu.empty([rows, inputs], "f32");
+      const dweight = gpu.zeros([outputs, inputs], "f32");
+      kernel.linearForward(rec, { x, weight, y: y! });
+      kernel.linearSwiglu(rec, { x, gateWeight: weight, upWeight, gate: gate!, up: up!, y: product! });
+      kernel.linearLogits(rec, { x, weight, row0: 0, rows: outputs, logits: logits! });
+      kernel.linearBackwardInput(rec, { dy, weight, dx, accumulate: false });
+      kernel.linearBackwardWeight(rec, { x, dy, dweight, storage: "bf16" });
+      gpu.tuning = null;
+      const results = [y!, logits!, gate!, up!, product!, dx, dweight];
+      const values = await gpu.readAllF32(results);
+      gpu.release(...results);
+      return values;
+    };
+    const tiles = tilesOf(gpu, gpu.matrices!);
+    expect(tiles.length).toBeGreaterThan(1);
+    const first = await run(0);
+    for (let tile = 1; tile < tiles.length; tile++) expect(await run(tile)).toEqual(first);
+    gpu.release(x, dy, weight, upWeight);
+  });
+
   test("a layer in f32 has the bits of the tier with subgroups", async () => {
     const [rows, inputs, outputs] = [9, 34, 26];
     const run = async (tier: Tier) => {
@@ -226,5 +265,50 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
       return gpu.readAllF32([y, dx, dweight]);
     };
     expect(await run("matrices")).toEqual(await run("subgroups"));
+  });
+});
+
+describe("a tile", () => {
+  const [rows, inputs, outputs] = [1024, 64, 1024];
+
+  /** Workgroups of the product among the dispatches of a layer. */
+  function workgroups(gpu: Gpu, tuning: Gpu["tuning"]): Record<string, readonly number[]> {
+    gpu.tuning = tuning;
+    const rec = gpu.recorder();
+    const dispatch = vi.spyOn(rec, "dispatch");
+    const weight = gpu.empty([outputs, inputs], "bf16");
+    const [x, dx] = [gpu.empty([rows, inputs], "f32"), gpu.empty([rows, inputs], "f32")];
+    const [y, dy] = [gpu.empty([rows, outputs], "f32"), gpu.empty([rows, outputs], "f32")];
+    const dweight = gpu.empty([outputs, inputs], "f32");
+    kernel.linearForward(rec, { x, weight, y });
+    kernel.linearBackwardInput(rec, { dy, weight, dx, accumulate: false });
+    kernel.linearBackwardWeight(rec, { x, dy, dweight, storage: "bf16" });
+    const products = dispatch.mock.calls.filter(([{ name }]) => name === "linear-matrix");
+    dispatch.mockRestore();
+    return Object.fromEntries(products.map(([, entryPoint, options]) => [entryPoint, options.workgroups]));
+  }
+
+  test("is the rule's before any was measured, and for what was not", () => {
+    const rule = {
+      linear_forward: [8, 8],
+      linear_backward_input: [4, 64],
+      linear_backward_weight: [4, 64],
+    };
+    expect(workgroups(plannedMatrices(), null)).toEqual(rule);
+    expect(workgroups(plannedMatrices(), new Map([[tuningShape("linear_forward", 2 * rows, outputs), 1]]))).toEqual(
+      rule,
+    );
+  });
+
+  test("is the measured one, for its entry point and shape alone", () => {
+    const tuning = new Map([
+      [tuningShape("linear_forward", rows, outputs), 1],
+      [tuningShape("linear_backward_weight", outputs, inputs), 0],
+    ]);
+    expect(workgroups(plannedMatrices(), tuning)).toEqual({
+      linear_forward: [16, 16],
+      linear_backward_input: [4, 64],
+      linear_backward_weight: [1, 8],
+    });
   });
 });

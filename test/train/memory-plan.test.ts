@@ -163,11 +163,11 @@ describe("the models of the paper", () => {
   });
 
   test("the KV cache keeps to the limits of the adapter that is planned for; what else is larger is planned all the same", async () => {
-    const { tier, matrices, info, limits: own } = await testGpu();
+    const { tier, matrices, info, tuning, limits: own } = await testGpu();
     const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = own;
     const compute = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize };
     const limits = { ...compute, maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 24 } as GPUSupportedLimits;
-    const like = { tier, matrices, info, limits, maxBindingSize: 2 ** 24 };
+    const like = { tier, matrices, info, tuning, limits, maxBindingSize: 2 ** 24 };
     const plan = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, like);
     expect(plan.kvPositions).toBe(2 ** 24 / 512 - 16); // less a spare block; 2 heads of 128 in bf16 a position
     expect(plan.largestBuffer).toBeGreaterThan(2 ** 29);

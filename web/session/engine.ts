@@ -1,7 +1,10 @@
 import type { Remote } from "comlink";
 import { GpuUnavailableError, PithError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import { tuningKey } from "../../src/kernels/tuning-key.ts";
 import { Model } from "../../src/model/model.ts";
+import { opfsTuning } from "../../src/runtime/tuning-opfs.ts";
+import { saveTuning } from "../../src/runtime/tuning.ts";
 import type { Measured, Operation } from "../matrices.ts";
 import { BlobFiles, OpfsFiles, type Store } from "../storage.ts";
 import type { KernelResult } from "../../src/doctor/self-test.ts";
@@ -184,6 +187,18 @@ export class Engine {
   async measure(operation: Operation, size: number): Promise<Measured> {
     const { measureKernel } = await import("./benchmark.ts");
     return measureKernel((await this.#the.device.load()).gpu, operation, size);
+  }
+
+  /** Measures tiles for the bundled model where the adapter has a choice and none were measured; they are kept in this browser. */
+  async tune(): Promise<void> {
+    const { gpu, base } = await this.#the.device.load();
+    if (gpu.tuning || !(await tuningKey(gpu))) return;
+    const [{ Stopwatch }, { tune }] = await Promise.all([
+      import("../../src/bench/stopwatch.ts"),
+      import("../../src/bench/tuner.ts"),
+    ]);
+    await tune(new Stopwatch(gpu), base.config, () => {});
+    await saveTuning(gpu, opfsTuning).catch(() => {}); // a private window keeps nothing; until it is closed they hold
   }
 
   /** Every kernel against its float64 twin. */

@@ -43,6 +43,8 @@ export function benchmarkView(client: Client): HTMLElement {
     const peer = wrap<Peer>(worker) as Remote<Peer>;
     let worst = 0;
     try {
+      status.textContent = t.running(t.tiles);
+      if (state.adapter) await engine.tune();
       for (const operation of OPERATIONS) {
         for (const size of SIZES) {
           const measured: (Measured | null)[] = [];

@@ -30,7 +30,7 @@ export function linearCases({ config, storage, rows }: KernelShape): KernelCase[
   ];
 }
 
-interface Product extends Pick<KernelShape, "rows" | "storage"> {
+export interface Product extends Pick<KernelShape, "rows" | "storage"> {
   inputs: number;
   outputs: number;
 }
@@ -53,7 +53,7 @@ export const forward = (product: Product): KernelCase =>
     record: linearForward,
   });
 
-function swiglu(product: Product): KernelCase {
+export function swiglu(product: Product): KernelCase {
   const { rows, inputs, outputs, storage } = product;
   const named2 = named({ ...product, outputs: 2 * outputs });
   return kernelCase({
@@ -71,7 +71,7 @@ function swiglu(product: Product): KernelCase {
   });
 }
 
-const logits = (product: Product): KernelCase =>
+export const logits = (product: Product): KernelCase =>
   kernelCase({
     kernel: "linear_logits",
     ...named(product),
@@ -83,7 +83,7 @@ const logits = (product: Product): KernelCase =>
     record: (rec, tensors) => linearLogits(rec, { ...tensors, row0: 0, rows: product.outputs }),
   });
 
-const backwardInput = (product: Product): KernelCase =>
+export const backwardInput = (product: Product): KernelCase =>
   kernelCase({
     kernel: "linear_backward_input",
     ...named(product),
@@ -95,7 +95,7 @@ const backwardInput = (product: Product): KernelCase =>
     record: (rec, tensors) => linearBackwardInput(rec, { ...tensors, accumulate: false }),
   });
 
-function backwardWeight(product: Product): KernelCase {
+export function backwardWeight(product: Product): KernelCase {
   const { rows, inputs, outputs, storage } = product;
   return kernelCase({
     kernel: "linear_backward_weight",

@@ -1,10 +1,10 @@
 import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { byteLength, type Storage } from "../gpu/tensor.ts";
+import type { Storage } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { STORAGE, type Model, type ModelDType } from "../model/model.ts";
 import type { Cost } from "./cost.ts";
-import { allocate, type KernelCase } from "./kernel-case.ts";
+import { allocate } from "./kernel-case.ts";
 import { kernelCases } from "./kernels/all.ts";
 import { MODELS, randomModel } from "./models.ts";
 import { describeAdapter, type BenchResult, type Line, type Part, type Skipped } from "./result.ts";
@@ -66,7 +66,7 @@ async function runKernels(
   for (const kernel of kernelCases({ config, storage: STORAGE[dtype], context }, rows)) {
     const id = { part: "kernels" as const, model, name: kernel.kernel, shape: kernel.shape };
     const skip = (reason: string) => add({ ...id, reason });
-    const reason = tooLarge(watch.gpu, kernel) ?? tooLong(roof, kernel.storage, kernel, maxSeconds);
+    const reason = tooLong(roof, kernel.storage, kernel, maxSeconds);
     if (reason) skip(reason);
     else {
       await attempt(watch.gpu, skip, async () => {
@@ -152,12 +152,6 @@ function rated(
     bound: cost.flops / roof.flops[id.storage] > cost.bytes / roof.bytes ? "compute" : "memory",
     roof_share: roofSeconds(roof, id.storage, cost) / seconds,
   };
-}
-
-function tooLarge({ limits }: Gpu, { tensors }: KernelCase): string | undefined {
-  const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-  const largest = Math.max(...Object.values(tensors).map(({ shape, dtype }) => byteLength(shape, dtype)));
-  return largest > limit ? `needs a buffer of ${largest} bytes, the adapter allows ${limit}` : undefined;
 }
 
 function tooLong(roof: Roof, storage: Storage, cost: Cost, maxSeconds: number): string | undefined {

@@ -1,6 +1,6 @@
 import type { Gpu } from "../gpu/gpu.ts";
-import { byteLength } from "../gpu/tensor.ts";
-import { parameterShapes, type ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { misfit } from "../model/limits.ts";
 import { STORAGE, type Model, type ModelDType } from "../model/model.ts";
 import type { BenchOptions } from "./bench.ts";
 import type { Cost } from "./cost.ts";
@@ -44,13 +44,8 @@ export function workloads(config: ModelConfig, { parts, rows, batches, context, 
   return all.filter(({ part }) => parts.includes(part));
 }
 
-/** Why the adapter cannot hold the model's largest tensor, if it cannot; the trainer has gradients in f32. */
-export function refusal({ limits }: Gpu, config: ModelConfig, dtype: ModelDType, part: Part): string | undefined {
-  const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+/** Why the adapter cannot hold the model's parameters, if it cannot; the trainer has gradients in f32. */
+export function refusal(gpu: Gpu, config: ModelConfig, dtype: ModelDType, part: Part): string | null {
   const trains = part === "train" || part === "iteration";
-  const sizes = Array.from(parameterShapes(config).values(), (shape) =>
-    byteLength(shape, trains ? "f32" : STORAGE[dtype]),
-  );
-  const largest = Math.max(...sizes);
-  return largest > limit ? `needs a buffer of ${largest} bytes, the adapter allows ${limit}` : undefined;
+  return misfit(gpu, config, trains ? "f32" : STORAGE[dtype]);
 }

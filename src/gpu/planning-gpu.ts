@@ -11,8 +11,8 @@ export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits" | "
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
  * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an
- * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size and kernels take what they are given, so
- * that a plan tells what would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
+ * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size and kernels take what they
+ * are given, so that a plan tells what would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
  */
 export function planningGpu(
   { onBuffer, onBinding }: { onBuffer?: (bytes: number) => void; onBinding?: (bytes: number) => void } = {},

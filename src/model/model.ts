@@ -1,4 +1,4 @@
-import { FormatError } from "../errors.ts";
+import { FormatError, OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Storage, Tensor } from "../gpu/tensor.ts";
 import { openWeights } from "../hf/checkpoint.ts";
@@ -6,6 +6,7 @@ import { writeSafetensors } from "../hf/safetensors.ts";
 import type { Files } from "../runtime/types.ts";
 import { parameterShapes, parseModelConfig, ropeTable, type ModelConfig } from "./config.ts";
 import { normalAt } from "./init.ts";
+import { misfit } from "./limits.ts";
 
 export type ModelDType = "float32" | "bfloat16";
 
@@ -39,9 +40,14 @@ export class Model {
     this.parameters = parameters;
   }
 
-  /** Loads a Hugging Face folder; tensors stream in one at a time. */
+  /**
+   * Loads a Hugging Face folder; tensors stream in one at a time.
+   *
+   * @throws OutOfMemoryError, before it reads any, where one is too large for the adapter
+   */
   static async load(gpu: Gpu, files: Files, dir: string, { dtype }: { dtype: ModelDType }): Promise<Model> {
     const config = await readModelConfig(files, dir);
+    requireFit(gpu, config, dtype, dir);
     const weights = await openWeights(files, dir);
     const parameters = new Map<string, Tensor>();
     try {
@@ -64,6 +70,7 @@ export class Model {
    * biases 0.
    */
   static random(gpu: Gpu, config: ModelConfig, { dtype, seed }: { dtype: ModelDType; seed: number }): Model {
+    requireFit(gpu, config, dtype, "a random model");
     const parameters = new Map<string, Tensor>();
     const range = typeof config.raw["initializer_range"] === "number" ? config.raw["initializer_range"] : 0.02;
     let stream = 0;
@@ -145,6 +152,11 @@ export class Model {
     this.gpu.release(...this.parameters.values(), this.#rope);
     this.#rope = null;
   }
+}
+
+function requireFit(gpu: Gpu, config: ModelConfig, dtype: ModelDType, name: string): void {
+  const problem = misfit(gpu, config, STORAGE[dtype]);
+  if (problem) throw new OutOfMemoryError(`${name}: ${problem}`);
 }
 
 /** config.json and generation_config.json of a Hugging Face folder. */

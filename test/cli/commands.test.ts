@@ -82,7 +82,7 @@ describe("commands", () => {
     expect(overlaid.stdout).toContain('"scale_rewards": "group"');
   });
 
-  test("the plan is for this machine's adapter, in its own tier, and says where a buffer exceeds its limits", async () => {
+  test("the plan is for this machine's adapter, in its own tier, and says where a buffer or a binding exceeds its limits", async () => {
     const { name, limits } = await testGpu();
     const plan = (tier: string, config: string) =>
       pithWith({ PITH_TIER: tier }, "train", "--config", config, "--dry-run");
@@ -90,8 +90,9 @@ describe("commands", () => {
       const { code, stdout } = await plan(tier, "configs/paper-7b.toml");
       expect(code).toBe(0);
       expect(stdout).toContain(`\nplanned for this machine's ${name}, kernels of the tier ${tier}\n`);
-      const largest = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-      expect(stdout.includes("does not fit this adapter: needs a buffer of 2.55 GB, got ")).toBe(largest < 2.55e9);
+      const says = (need: string) => stdout.includes(`does not fit this adapter: needs ${need}, got `);
+      expect(says("a buffer of 2.55 GB")).toBe(limits.maxBufferSize < 2.55e9);
+      expect(says("a binding of 2.46 GB")).toBe(limits.maxStorageBufferBindingSize < 2.46e9);
     }
     expect((await plan("baseline", "configs/start.toml")).stdout).not.toContain("does not fit this adapter");
   });

@@ -1,18 +1,17 @@
 import { FormatError, OutOfMemoryError, PithError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import { byteLength, elementCount } from "../../src/gpu/tensor.ts";
 import { openWeights } from "../../src/hf/checkpoint.ts";
 import { stopTokenIds } from "../../src/hf/generation-config.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/hf/tokenizer.ts";
 import { parameterShapes, type ModelConfig } from "../../src/model/config.ts";
-import { Model, readModelConfig } from "../../src/model/model.ts";
+import { misfit } from "../../src/model/limits.ts";
+import { Model, readModelConfig, STORAGE } from "../../src/model/model.ts";
 import type { Files } from "../../src/runtime/types.ts";
 import { BlobFiles } from "../storage.ts";
 import { streamAnswer } from "./answers.ts";
 import type { Answer, OwnModelInfo } from "./protocol.ts";
 import { DTYPE } from "./settings.ts";
-
-/** Bytes of a weight on the device. */
-const WEIGHT_BYTES = 2;
 
 export type OnProgress = (file: string, done: number, total: number) => void;
 
@@ -74,22 +73,16 @@ export class OwnModel {
   }
 }
 
-/**
- * Whether every tensor fits into one buffer of this adapter, from config.json alone: nothing is read or uploaded for a model
- * that cannot run here.
- */
+/** Whether this adapter can run the model, from config.json alone: nothing is read or uploaded for one that it cannot. */
 export function checkLimits(config: ModelConfig, gpu: Gpu, name: string): { parameters: number; bytes: number } {
-  const limit = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
-  let parameters = 0;
-  for (const [tensor, shape] of parameterShapes(config)) {
-    const size = shape.reduce((a, b) => a * b, 1);
-    parameters += size;
-    if (size * WEIGHT_BYTES > limit)
-      throw new OutOfMemoryError(
-        `${name}: expected tensors of at most ${limit} bytes (this adapter's limit), got ${size * WEIGHT_BYTES} for ${tensor}; use a smaller model`,
-      );
+  const problem = misfit(gpu, config, STORAGE[DTYPE]);
+  if (problem) throw new OutOfMemoryError(`${name}: ${problem}`);
+  let [parameters, bytes] = [0, 0];
+  for (const shape of parameterShapes(config).values()) {
+    parameters += elementCount(shape);
+    bytes += byteLength(shape, STORAGE[DTYPE]);
   }
-  return { parameters, bytes: parameters * WEIGHT_BYTES };
+  return { parameters, bytes };
 }
 
 /** What the weights' headers say, against config.json. */

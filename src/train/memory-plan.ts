@@ -140,7 +140,7 @@ export async function planMemory(
     });
   const microBatchTokens = microBatch(perStep).tokenIds.length;
   const phases = {
-    rollouts: await peakOf(() => rollOut(llm, Math.min(llm.maxNumSeqs, responses))),
+    rollouts: await peakOf(() => rollOut(llm, responses)),
     reference: frozen ? await peakOfPass(responses, (batch) => recordLogprobs(frozen!, batch, options)) : 0,
     updateRecomputed: await update(true),
     updateKept: await update(false),
@@ -175,10 +175,15 @@ export async function planMemory(
 
 const sum = (a: number, b: number): number => a + b;
 
-/** One full pass of prefill, and one submit of decoding with `count` sequences. */
-async function rollOut(llm: LLM, count: number): Promise<void> {
+/**
+ * One full pass of prefill, and one submit of decoding with as many sequences as run at once. Where others wait their turn, their
+ * prefill follows, beside the tensors that decoding keeps for its next submit.
+ */
+async function rollOut(llm: LLM, responses: number): Promise<void> {
+  const count = Math.min(llm.maxNumSeqs, responses);
+  const othersWait = count < responses || count * llm.maxModelLen > llm.numPositions;
   const promptLength = Math.max(1, Math.min(Math.ceil(PREFILL_ROWS / count) + 1, llm.maxModelLen - 1));
-  const requests = Array.from({ length: count }, (_, promptId) => ({
+  const requests = Array.from({ length: othersWait ? 2 * count : count }, (_, promptId) => ({
     promptId,
     promptTokenIds: Array.from({ length: promptLength }, () => 0),
   }));

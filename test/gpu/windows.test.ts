@@ -22,6 +22,7 @@ import { ADAMW, ADAMW_BF16, weightDigest } from "../helpers/toy.ts";
 
 /** The embedding of 5,000 x 32 is twice that in f32, its moments too; nothing else of this model is larger. */
 const LIMIT = 300_000;
+
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "pith-windows-"));

@@ -14,6 +14,7 @@ import { policyGradient, recordLogprobs } from "../../src/train/policy.ts";
 import { joinRecorded, readRecorded, type Recorded } from "../../src/train/recorded.ts";
 import { trainRl, type RlOptions } from "../../src/train/rl.ts";
 import { testGpu } from "../helpers/gpu.ts";
+import { openGpu } from "../helpers/host.ts";
 import { tinyConfig } from "../helpers/models.ts";
 import { ADAMW, ADAMW_BF16, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
 
@@ -108,6 +109,26 @@ describe("the plan is what a real model takes", () => {
     optimizer.dispose();
     reference.dispose();
     model.dispose();
+  });
+
+  test.each([
+    { limit: "engine.max_num_seqs", maxNumSeqs: 8, maxBindingSize: Infinity },
+    { limit: "the logits that the adapter can bind", maxNumSeqs: 256, maxBindingSize: 8 * 4 * 30_000 },
+  ])("of rollouts in turns, where $limit lets 8 of 24 run at once", async ({ maxNumSeqs, maxBindingSize }) => {
+    const gpu = await openGpu();
+    if (maxBindingSize < gpu.maxBindingSize) Object.assign(gpu, { maxBindingSize });
+    const config = tinyConfig({ vocab_size: 30_000 });
+    const options: RlOptions = { ...TOY_RL, engine: { maxModelLen: 128, maxNumSeqs } };
+    const { held, phases } = await planMemory(config, "bfloat16", options, ADAMW, gpu);
+    const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 1 });
+    let llm!: LLM;
+    expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
+    expect(llm.maxNumSeqs).toBe(8);
+    model.rope(128);
+    const requests = Array.from({ length: 24 }, (_, promptId) => ({ promptId, promptTokenIds: Array(127).fill(1) }));
+    const sampling = { n: 1, maxTokens: 1, temperature: 1, topK: 0, topP: 1, seed: 0, stopTokenIds: [] };
+    expect(await measured(gpu, () => llm.generate(requests, sampling))).toEqual({ kept: 0, peak: phases.rollouts });
+    gpu.dispose();
   });
 
   test.each([true, false])("a run stays within it, recomputation %s", async (recompute) => {

@@ -8,8 +8,8 @@ import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { figures } from "../../src/bench/markdown.ts";
-import { summarize, type Summary } from "../../src/bench/statistics.ts";
+import { figures } from "../../src/measure/markdown.ts";
+import { summarize, type Summary } from "../../src/measure/statistics.ts";
 import type { Reply, Request } from "./library.ts";
 
 interface Peer {

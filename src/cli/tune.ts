@@ -1,6 +1,6 @@
-import { MODELS } from "../bench/models.ts";
-import { Stopwatch } from "../bench/stopwatch.ts";
-import { tune } from "../bench/tuner.ts";
+import { MODELS } from "../measure/models.ts";
+import { Stopwatch } from "../measure/stopwatch.ts";
+import { tune } from "../measure/tuner.ts";
 import { tuningKey } from "../kernels/tuning-key.ts";
 import { readModelConfig } from "../model/model.ts";
 import { diskTuning } from "../runtime/tuning-disk.ts";

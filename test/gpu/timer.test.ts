@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { Stopwatch } from "../../src/bench/stopwatch.ts";
+import { Stopwatch } from "../../src/measure/stopwatch.ts";
 import { Gpu } from "../../src/gpu/gpu.ts";
 import { defineKernel } from "../../src/gpu/kernel.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";

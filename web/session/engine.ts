@@ -194,8 +194,8 @@ export class Engine {
     const { gpu, base } = await this.#the.device.load();
     if (gpu.tuning || !(await tuningKey(gpu))) return;
     const [{ Stopwatch }, { tune }] = await Promise.all([
-      import("../../src/bench/stopwatch.ts"),
-      import("../../src/bench/tuner.ts"),
+      import("../../src/measure/stopwatch.ts"),
+      import("../../src/measure/tuner.ts"),
     ]);
     await tune(new Stopwatch(gpu), base.config, () => {});
     await saveTuning(gpu, opfsTuning).catch(() => {}); // a private window keeps nothing; until it is closed they hold

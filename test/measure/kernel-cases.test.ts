@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { allocate } from "../../src/bench/kernel-case.ts";
-import { kernelCases } from "../../src/bench/kernels/all.ts";
-import { runBench } from "../../src/bench/bench.ts";
-import { MODELS } from "../../src/bench/models.ts";
-import type { Roof } from "../../src/bench/roof.ts";
-import { Stopwatch } from "../../src/bench/stopwatch.ts";
-import { PARTS } from "../../src/bench/result.ts";
+import { allocate } from "../../src/measure/kernel-case.ts";
+import { kernelCases } from "../../src/measure/kernels/all.ts";
+import { runBench } from "../../src/measure/bench.ts";
+import { MODELS } from "../../src/measure/models.ts";
+import type { Roof } from "../../src/measure/roof.ts";
+import { Stopwatch } from "../../src/measure/stopwatch.ts";
+import { PARTS } from "../../src/measure/result.ts";
 import { planningGpu } from "../../src/gpu/planning-gpu.ts";
 import { STORAGES, testGpu } from "../helpers/gpu.ts";
 import { tinyConfig } from "../helpers/models.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { MODELS } from "../../src/bench/models.ts";
-import { Stopwatch } from "../../src/bench/stopwatch.ts";
-import { fastest, tunableProducts, tune } from "../../src/bench/tuner.ts";
+import { MODELS } from "../../src/measure/models.ts";
+import { Stopwatch } from "../../src/measure/stopwatch.ts";
+import { fastest, tunableProducts, tune } from "../../src/measure/tuner.ts";
 import { tuningShape } from "../../src/gpu/tuning.ts";
 import { tilesOf } from "../../src/kernels/linear-matrix.ts";
 import { testGpu, tiersHere } from "../helpers/gpu.ts";

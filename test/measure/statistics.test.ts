@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { quantile, summarize } from "../../src/bench/statistics.ts";
+import { quantile, summarize } from "../../src/measure/statistics.ts";
 
 describe("quantiles", () => {
   test("lie between neighbours in proportion", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { compareResults } from "../../src/bench/comparison.ts";
-import { comparisonToMarkdown, figures, toMarkdown } from "../../src/bench/markdown.ts";
-import type { BenchResult, Line } from "../../src/bench/result.ts";
+import { compareResults } from "../../src/measure/comparison.ts";
+import { comparisonToMarkdown, figures, toMarkdown } from "../../src/measure/markdown.ts";
+import type { BenchResult, Line } from "../../src/measure/result.ts";
 
 const line = (name: string, median: number, iqr = 0, more: Partial<Line> = {}): Line => ({
   part: "kernels",

@@ -7,14 +7,14 @@ export { Gpu } from "./gpu/gpu.ts";
 export { Tensor, type DType, type Storage } from "./gpu/tensor.ts";
 export { Model, readModelConfig, type ModelDType } from "./model/model.ts";
 export { parseModelConfig, type ModelConfig } from "./model/config.ts";
-export { LLM, type CompletionOutput, type GenerateRequest, type RequestOutput } from "./engine/llm.ts";
+export { LLM, type Completion, type GenerateRequest, type RequestOutput } from "./engine/llm.ts";
 export type { EngineOptions } from "./engine/engine-size.ts";
 export type { SamplingParams } from "./engine/sampling-params.ts";
 export { loadTokenizer, Tokenizer } from "./hf/tokenizer.ts";
 export { lengthRewards, lengthStatistics } from "./core/length-reward.ts";
 export { groupNormalisedAdvantages, rlooAdvantages, whiten } from "./core/advantage.ts";
 export { k1, rewardToGo } from "./core/kl.ts";
-export type { Completion, Group } from "./core/group.ts";
+export type { Group, Outcome } from "./core/group.ts";
 export {
   compareAnswers,
   grade,
@@ -27,6 +27,7 @@ export {
 export type { Problem, Task, TaskFactory, TaskOptions } from "./tasks/task.ts";
 export { AdamW, type AdamWOptions } from "./train/optimizer.ts";
 export { evaluate, type Evaluation } from "./train/evaluate.ts";
+export { sampleRollouts, type Rollout, type RolloutRow } from "./train/rollouts.ts";
 export { trainRl, type RlIteration, type RlMetrics, type RlOptions } from "./train/rl.ts";
 export { trainDpo, type DpoMetrics, type DpoOptions, type PreferencePair } from "./train/dpo.ts";
 export { demonstrations, trainSft, type Example, type SftMetrics, type SftOptions } from "./train/sft.ts";

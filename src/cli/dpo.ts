@@ -4,21 +4,12 @@ import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import { trainDpo, type PreferencePair } from "../train/dpo.ts";
-import {
-  files,
-  INTERRUPTED,
-  interruptSignal,
-  note,
-  openGpu,
-  openSources,
-  percent,
-  print,
-  type Sources,
-} from "./host.ts";
+import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
 import { dpoOptions } from "../train/options.ts";
-import { selectedResponses } from "./rejection.ts";
-import { resume } from "./resume.ts";
-import { runSteps } from "./steps.ts";
+import { selectedResponses } from "../train/rejection.ts";
+import { resume } from "../train/resume.ts";
+import type { Sources } from "../train/sources.ts";
+import { printSteps } from "./steps.ts";
 
 /** `pith dpo`: prefers the model's shortest correct responses to its longest. Goes on from the newest checkpoint. */
 export async function dpoCommand(config: Config): Promise<number> {
@@ -37,7 +28,7 @@ export async function runDpo(
   const { config } = folder;
   const { dtype } = config.model;
   const signal = interruptSignal();
-  const selected = await selectedResponses(gpu, sources, folder, signal);
+  const selected = await selectedResponses(gpu, files, sources, folder, { signal, note });
   const pairs = selected.flatMap(({ promptTokenIds, shortest, longest }): PreferencePair[] =>
     longest ? [{ promptTokenIds, chosen: shortest, rejected: longest }] : [],
   );
@@ -45,13 +36,14 @@ export async function runDpo(
     throw new ConfigError(
       `${sources.task.name}: expected pairs of a shorter and a longer correct response, got none; raise rejection.num_prompts`,
     );
-  const progress = await resume(gpu, folder, sources);
+  const progress = await resume(gpu, files, folder, sources.modelDir);
   const { model, optimizer } = progress;
   const reference = await Model.load(gpu, files, sources.modelDir, { dtype });
   const options = dpoOptions(config);
   note(`${sources.task.name} | ${pairs.length} pairs | ${model.numParameters} parameters, ${dtype}, on ${gpu.name}`);
   const steps = trainDpo(model, reference, optimizer, pairs, options, { onWarning: note });
-  const finished = await runSteps(steps, progress, folder, signal, {
+  const finished = await printSteps(steps, progress, folder, {
+    signal,
     total: options.maxSteps,
     describe: (m) =>
       `loss ${m.loss.toFixed(4)} | prefers ${percent(m["rewards/accuracies"])} | margin ${m["rewards/margins"].toFixed(3)}`,

@@ -3,8 +3,10 @@ import type { Scores } from "../core/scores.ts";
 import { ConfigError, FormatError, UsageError } from "../errors.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { evaluate, summarise, type Evaluation, type JudgedCompletion } from "../train/evaluate.ts";
-import { duration, files, interruptSignal, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { evaluate, summarise, type Evaluation } from "../train/evaluate.ts";
+import type { RolloutRow } from "../train/rollouts.ts";
+import type { Sources } from "../train/sources.ts";
+import { duration, files, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
 import { engineOptions, evaluateOptions } from "../train/options.ts";
 import { Sampler } from "../train/sampler.ts";
 
@@ -23,7 +25,7 @@ async function judgeProblems(
   config: Config,
   what: string,
   { first, last }: { first: number; last: number },
-): Promise<JudgedCompletion[][]> {
+): Promise<RolloutRow[][]> {
   const sampler = new Sampler(model, engineOptions(config), note);
   const options = evaluateOptions(config);
   const start = performance.now();
@@ -46,7 +48,7 @@ async function judgeProblems(
   }
 }
 
-const groupsOf = (completions: readonly JudgedCompletion[], size: number): JudgedCompletion[][] =>
+const groupsOf = (completions: readonly RolloutRow[], size: number): RolloutRow[][] =>
   Array.from({ length: Math.ceil(completions.length / size) }, (_, g) => completions.slice(g * size, (g + 1) * size));
 
 /** The first line of a file of responses: what they are responses of. */
@@ -73,7 +75,7 @@ export async function readResponses(path: string): Promise<Evaluation> {
   const [header, ...rows] = (await files.readText(path)).split("\n").slice(0, -1);
   if (header === undefined) throw new FormatError(`${path}: expected responses that pith eval --output wrote`);
   const size = (JSON.parse(header) as Header).eval.num_samples;
-  const completions = rows.map((row) => JSON.parse(row) as JudgedCompletion);
+  const completions = rows.map((row) => JSON.parse(row) as RolloutRow);
   return summarise(groupsOf(completions.slice(0, completions.length - (completions.length % size)), size));
 }
 
@@ -88,7 +90,7 @@ async function evaluateInto(path: string, model: Model, sources: Sources, config
     );
   }
   if (before === undefined) await files.append(path, `${JSON.stringify(header)}\n`);
-  const completions = rows.map((row) => JSON.parse(row) as JudgedCompletion);
+  const completions = rows.map((row) => JSON.parse(row) as RolloutRow);
   const problems = Math.min(limit, sources.task.test.length);
   for (let first = completions.length / size; first < problems; first += CHUNK) {
     const what = `problems ${first + 1} to ${Math.min(first + CHUNK, problems)} of ${problems}`;

@@ -1,7 +1,7 @@
 import process from "node:process";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
+import { loadTokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
 import { resolveDataFiles, resolveModelDir, type DownloadProgress, type HubOptions } from "../hf/hub.ts";
 import { readModelConfig } from "../model/model.ts";
@@ -11,6 +11,7 @@ import { openGpu as openHostGpu } from "../runtime/open-gpu.ts";
 import { loadTask } from "../tasks/load.ts";
 import type { DataHost } from "../tasks/rows.ts";
 import type { Task } from "../tasks/task.ts";
+import type { Sources } from "../train/sources.ts";
 
 export const files = nodeFiles;
 
@@ -44,14 +45,6 @@ const noteDownload = ({ file, doneBytes, totalBytes }: DownloadProgress): void =
 
 /** Data sets by path or hub id. */
 export const dataHost: DataHost = { files, dataFiles: (name) => resolveDataFiles(files, name, hubAccess()) };
-
-/** What a model's folder and the task say, without a GPU. */
-export interface Sources {
-  modelDir: string;
-  tokenizer: Tokenizer;
-  stopTokenIds: number[];
-  task: Task;
-}
 
 /** What Pith ships, in a checkout and in an installed package alike. */
 const SHIPPED = new URL("../../", import.meta.url).pathname;

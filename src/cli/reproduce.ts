@@ -10,7 +10,8 @@ import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { runDpo } from "./dpo.ts";
 import { evaluateModel } from "./eval.ts";
-import { duration, files, INTERRUPTED, note, openGpu, openSources, percent, print, type Sources } from "./host.ts";
+import { duration, files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
+import type { Sources } from "../train/sources.ts";
 import { runSft } from "./sft.ts";
 import { runTraining } from "./train.ts";
 

@@ -4,21 +4,12 @@ import { Model, readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
-import {
-  files,
-  INTERRUPTED,
-  interruptSignal,
-  note,
-  openGpu,
-  openSources,
-  percent,
-  print,
-  type Sources,
-} from "./host.ts";
+import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
 import { sftOptions } from "../train/options.ts";
-import { selectedResponses } from "./rejection.ts";
-import { resume } from "./resume.ts";
-import { runSteps } from "./steps.ts";
+import { selectedResponses } from "../train/rejection.ts";
+import { resume } from "../train/resume.ts";
+import type { Sources } from "../train/sources.ts";
+import { printSteps } from "./steps.ts";
 
 /** `pith sft`: supervised fine-tuning. Goes on from the newest checkpoint of its folder. */
 export async function sftCommand(config: Config): Promise<number> {
@@ -38,7 +29,7 @@ export async function runSft(
   const { dtype } = config.model;
   const signal = interruptSignal();
   const source = await examples(gpu, sources, folder, signal);
-  const progress = await resume(gpu, folder, sources, async () =>
+  const progress = await resume(gpu, files, folder, sources.modelDir, async () =>
     config.sft.random_init
       ? Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed })
       : Model.load(gpu, files, sources.modelDir, { dtype }),
@@ -47,7 +38,8 @@ export async function runSft(
   const options = sftOptions(config);
   note(`${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${folder.dir}`);
   const steps = trainSft(model, optimizer, source, options, { onWarning: note });
-  const finished = await runSteps(steps, progress, folder, signal, {
+  const finished = await printSteps(steps, progress, folder, {
+    signal,
     total: options.maxSteps,
     describe: ({ loss, mean_token_accuracy: accuracy }) =>
       `loss ${loss.toFixed(4)} | token accuracy ${percent(accuracy)}`,
@@ -65,7 +57,7 @@ async function examples(
 ): Promise<Generator<Example, never>> {
   const { sft, train } = folder.config;
   if (sft.data === "shortest_correct") {
-    const selected = await selectedResponses(gpu, sources, folder, signal);
+    const selected = await selectedResponses(gpu, files, sources, folder, { signal, note });
     return passes(
       selected.map(({ promptTokenIds, shortest }) => ({ promptTokenIds, completionTokenIds: shortest })),
       train.seed,

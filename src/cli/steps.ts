@@ -1,6 +1,7 @@
 import type { RunFolder } from "../run/run-folder.ts";
+import { keepSteps } from "../train/keep.ts";
+import type { Progress } from "../train/resume.ts";
 import { duration, note, print } from "./host.ts";
-import type { Progress } from "./resume.ts";
 
 /** What every step-wise trainer reports. Times in seconds. */
 interface StepMetrics {
@@ -11,21 +12,18 @@ interface StepMetrics {
   step_time: number;
 }
 
-/** Drives a trainer to its end: logs, a line every tenth step, checkpoints. False if it was interrupted, after a checkpoint. */
-export async function runSteps<M extends StepMetrics>(
+/** Drives a step-wise trainer to its end, with a line every tenth step. False if it was interrupted. */
+export async function printSteps<M extends StepMetrics>(
   steps: AsyncGenerator<M>,
-  { state, save }: Progress,
+  progress: Progress,
   folder: RunFolder,
-  signal: AbortSignal,
-  { total, describe }: { total: number; describe: (metrics: M) => string },
+  { total, signal, describe }: { total: number; signal: AbortSignal; describe: (metrics: M) => string },
 ): Promise<boolean> {
   const start = performance.now();
-  const firstStep = state.step;
-  for await (const metrics of steps) {
-    const { step, ...logged } = metrics;
-    state.step = step;
-    state.num_tokens += metrics.num_tokens;
-    await folder.log(step, logged as Record<string, number>);
+  const firstStep = progress.state.step;
+  const record = ({ step, ...metrics }: StepMetrics) => ({ step, metrics });
+  for await (const metrics of keepSteps(steps, record, progress, folder, { total, signal })) {
+    const { step } = metrics;
     const perStep = (performance.now() - start) / 1000 / (step - firstStep);
     if (step % 10 === 0 || step === total) {
       print(
@@ -34,14 +32,8 @@ export async function runSteps<M extends StepMetrics>(
           `${duration(perStep * (total - step))} left`,
       );
     }
-    if (step % folder.config.train.save_every === 0 || step === total || signal.aborted) {
-      await save();
-      await folder.writeEvents();
-    }
-    if (signal.aborted) {
-      note(`interrupted after step ${step}; the same command goes on from there`);
-      return false;
-    }
   }
-  return true;
+  const finished = progress.state.step === total;
+  if (!finished) note(`interrupted after step ${progress.state.step}; the same command goes on from there`);
+  return finished;
 }

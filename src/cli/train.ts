@@ -2,22 +2,13 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { RunFolder } from "../run/run-folder.ts";
-import { trainRl, type RlMetrics } from "../train/rl.ts";
-import {
-  duration,
-  files,
-  INTERRUPTED,
-  Interrupted,
-  interruptSignal,
-  note,
-  openGpu,
-  openSources,
-  percent,
-  print,
-  type Sources,
-} from "./host.ts";
+import { keepSteps } from "../train/keep.ts";
+import { resume } from "../train/resume.ts";
+import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
+import { rolloutRow } from "../train/rollouts.ts";
+import type { Sources } from "../train/sources.ts";
+import { duration, files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
 import { rlOptions } from "../train/options.ts";
-import { resume } from "./resume.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config): Promise<number> {
@@ -38,7 +29,8 @@ export async function runTraining(
   const { config } = folder;
   const { dtype } = config.model;
   const options = rlOptions(config);
-  const { model, optimizer, state, resumed, save } = await resume(gpu, folder, sources);
+  const progress = await resume(gpu, files, folder, sources.modelDir);
+  const { model, optimizer, state, resumed } = progress;
   const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
   note(
     `${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
@@ -52,35 +44,29 @@ export async function runTraining(
     meanLength: Number(row["completions/mean_length"]),
     accuracy: Number(row["accuracy"]),
   }));
+  const total = options.maxIterations;
   try {
     const iterations = trainRl({ model, reference, optimizer, ...sources }, options, {
       history,
       signal,
       onWarning: note,
     });
-    for await (const { metrics, completions } of iterations) {
-      const { iteration, ...logged } = metrics;
-      state.step = iteration;
-      state.num_tokens += metrics.num_tokens;
-      await folder.log(iteration, logged);
-      await folder.logCompletions(iteration, completions);
-      const perIteration = (performance.now() - start) / 1000 / (iteration - firstIteration);
-      print(progressLine(metrics, options.maxIterations, perIteration));
-      if (iteration % config.train.save_every === 0 || iteration === options.maxIterations || signal.aborted) {
-        await save();
-        await folder.writeEvents();
-      }
-      signal.throwIfAborted();
+    const record = ({ metrics: { iteration, ...metrics }, rollouts }: RlIteration) => ({
+      step: iteration,
+      metrics,
+      completions: rollouts.map(rolloutRow),
+    });
+    for await (const { metrics } of keepSteps(iterations, record, progress, folder, { total, signal })) {
+      const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);
+      print(progressLine(metrics, total, perIteration));
     }
-  } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    note(`interrupted after iteration ${state.step}; the same command goes on from ${await save()}`);
-    return { model, finished: false };
   } finally {
     optimizer.dispose();
     reference?.dispose();
   }
-  return { model, finished: true };
+  const finished = state.step === total;
+  if (!finished) note(`interrupted after iteration ${state.step}; the same command goes on from there`);
+  return { model, finished };
 }
 
 function goal({ rl }: Config): string {

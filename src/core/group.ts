@@ -1,5 +1,5 @@
-/** One sampled response, judged. */
-export interface Completion {
+/** What a response came to: all that rewards and length statistics look at. */
+export interface Outcome {
   /** Response tokens, the end-of-sequence token counted. */
   length: number;
   /** "stop": it ended by itself. "length": it was cut off, and counts as incorrect whatever it says. */
@@ -9,7 +9,7 @@ export interface Completion {
 }
 
 /** The n responses to one prompt: what length statistics and baselines are taken over. */
-export type Group = readonly Completion[];
+export type Group = readonly Outcome[];
 
 /** A response that did not end by itself is incorrect (the paper, section 5.1: over the limit scores 0). */
-export const isCorrect = ({ correct, finishReason }: Completion): boolean => correct && finishReason === "stop";
+export const isCorrect = ({ correct, finishReason }: Outcome): boolean => correct && finishReason === "stop";

@@ -13,7 +13,8 @@ export interface GenerateRequest {
   promptTokenIds: readonly number[];
 }
 
-export interface CompletionOutput {
+/** A response as the engine made it. */
+export interface Completion {
   /** Which of the n samples. */
   index: number;
   /** The stop token included, where there is one. */
@@ -26,7 +27,7 @@ export interface CompletionOutput {
 export interface RequestOutput {
   promptId: number;
   promptTokenIds: readonly number[];
-  outputs: CompletionOutput[];
+  outputs: Completion[];
 }
 
 /** New tokens of one sample, as they come. */

@@ -73,6 +73,16 @@ export function releaseBatch(gpu: Gpu, { ids, positions, starts, ends, targets }
   gpu.release(ids, positions, starts, ends, targets);
 }
 
+/** Values of each sequence's last tokens, its response, laid out per token: f32 [T], 0 at the others. */
+export function layResponses(
+  { tokenIds, cuSeqlens }: PackedBatch,
+  responses: readonly ArrayLike<number>[],
+): Float32Array {
+  const values = new Float32Array(tokenIds.length);
+  responses.forEach((response, s) => values.set(response, cuSeqlens[s + 1]! - response.length));
+  return values;
+}
+
 /**
  * Values per token (index t speaks of token t) to values per row of the model (row t predicts token t + 1):
  * one place to the left, within each sequence; a sequence's last row gets 0.

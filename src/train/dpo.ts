@@ -1,4 +1,5 @@
 import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
+import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import { itemLogprobs } from "./logprobs.ts";
 import { MicroBatches, type OnWarning } from "./micro-batches.ts";
@@ -42,10 +43,9 @@ export interface DpoMetrics {
   step_time: number;
 }
 
-/** A pair with what the loss needs of the reference: log-probabilities per token, prompts with 0. */
+/** A pair with what the loss needs of the reference: log-probabilities of the responses' tokens. */
 interface Prepared {
   sequences: [chosen: number[], rejected: number[]];
-  promptLength: number;
   refLogprobs: [chosen: Float32Array, rejected: Float32Array];
 }
 
@@ -74,16 +74,14 @@ export async function* trainDpo(
     const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
     const sequences = batch.map((pair) => pair.sequences);
     const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items) => {
-      const weights = new Float32Array(packed.tokenIds.length);
-      const refLogprobs = new Float32Array(packed.tokenIds.length);
-      items.forEach((i, p) =>
-        batch[i]!.refLogprobs.forEach((values, side) => {
-          const first = packed.cuSeqlens[2 * p + side]!;
-          weights.fill(pairWeight, first + batch[i]!.promptLength, first + values.length);
-          refLogprobs.set(values, first);
-        }),
-      );
-      const targets = { weights, refLogprobs };
+      const responses = items.flatMap((i) => batch[i]!.refLogprobs);
+      const targets = {
+        weights: layResponses(
+          packed,
+          responses.map(({ length }) => new Float32Array(length).fill(pairWeight)),
+        ),
+        refLogprobs: layResponses(packed, responses),
+      };
       return preferenceGradient(model, optimizer.gradients, packed, targets, { beta, pairWeight, recompute });
     });
     const total = { loss: 0, preferred: 0, margin: 0 };
@@ -119,7 +117,6 @@ async function prepare(
       [...promptTokenIds, ...chosen],
       [...promptTokenIds, ...rejected],
     ],
-    promptLength: promptTokenIds.length,
     refLogprobs: [new Float32Array(0), new Float32Array(0)],
   }));
   for (let first = 0; first < pairs.length; first += pairsPerRead) {
@@ -130,7 +127,10 @@ async function prepare(
       part.map(({ sequences }) => sequences),
       { temperature: 1 },
     );
-    part.forEach((pair, i) => (pair.refLogprobs = logprobs[i] as Prepared["refLogprobs"]));
+    part.forEach((pair, i) => {
+      const { length } = pairs[first + i]!.promptTokenIds;
+      pair.refLogprobs = logprobs[i]!.map((values) => values.subarray(length)) as Prepared["refLogprobs"];
+    });
   }
   return prepared;
 }

@@ -1,5 +1,13 @@
 import { correctByLength } from "../core/selection.ts";
-import type { Judged } from "./evaluate.ts";
+import { ConfigError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { Model } from "../model/model.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import type { Files } from "../runtime/types.ts";
+import { engineOptions } from "./options.ts";
+import { sampleRollouts, type Rollout } from "./rollouts.ts";
+import { Sampler } from "./sampler.ts";
+import type { Sources } from "./sources.ts";
 
 /** What the paper's offline baselines learn from (section 5.1): the correct responses to a prompt at both ends of length. */
 export interface Selected {
@@ -9,15 +17,62 @@ export interface Selected {
   longest: readonly number[] | null;
 }
 
+/** Problems sampled together, between two messages. */
+const BATCH = 100;
+
 /** Of each group the shortest and the longest correct response; groups without a correct one are left out. */
-export function selectResponses(groups: readonly Judged[]): Selected[] {
-  return groups.flatMap(({ promptTokenIds, outputs }) => {
-    const order = correctByLength(
-      outputs.map(({ judged, finishReason }) => ({ length: judged.length, finishReason, correct: judged.correct })),
-    );
+export function selectResponses(groups: readonly Rollout[][]): Selected[] {
+  return groups.flatMap((group) => {
+    const order = correctByLength(group);
     if (order.length === 0) return [];
-    const shortest = outputs[order[0]!]!.tokenIds;
-    const longest = outputs[order.at(-1)!]!.tokenIds;
+    const { promptTokenIds, tokenIds: shortest } = group[order[0]!]!;
+    const longest = group[order.at(-1)!]!.tokenIds;
     return [{ promptTokenIds, shortest, longest: longest.length > shortest.length ? longest : null }];
   });
+}
+
+/**
+ * The model's own shortest and longest correct responses to training prompts: sampled once, as rl samples, and kept in the
+ * run's folder as rejection.json.
+ */
+export async function selectedResponses(
+  gpu: Gpu,
+  files: Files,
+  { modelDir, task, tokenizer, stopTokenIds }: Sources,
+  folder: RunFolder,
+  { signal, note }: { signal: AbortSignal; note: (message: string) => void },
+): Promise<Selected[]> {
+  const path = `${folder.dir}/rejection.json`;
+  if (await files.exists(path)) return JSON.parse(await files.readText(path)) as Selected[];
+  const { rl, rejection, model: modelConfig, train } = folder.config;
+  const problems = task.train.slice(0, rejection.num_prompts);
+  const model = await Model.load(gpu, files, modelDir, { dtype: modelConfig.dtype });
+  const sampler = new Sampler(model, engineOptions(folder.config), note);
+  const sampling = {
+    temperature: rl.temperature,
+    topK: rl.top_k,
+    topP: rl.top_p,
+    maxTokens: rl.max_completion_length,
+    seed: train.seed,
+  };
+  const selected: Selected[] = [];
+  try {
+    for (let first = 0; first < problems.length; first += BATCH) {
+      const part = problems.slice(first, first + BATCH);
+      const host = { stopTokenIds, firstPromptId: first, signal };
+      selected.push(
+        ...selectResponses(await sampleRollouts(sampler, tokenizer, task, part, rl.num_generations, sampling, host)),
+      );
+      note(`sampled ${first + part.length}/${problems.length} prompts, ${selected.length} with a correct response`);
+    }
+  } finally {
+    sampler.dispose();
+    model.dispose();
+  }
+  if (selected.length === 0)
+    throw new ConfigError(
+      `${task.name}: expected correct responses to learn from, got none in ${problems.length} prompts; raise rejection.num_prompts`,
+    );
+  await folder.write("rejection.json", JSON.stringify(selected));
+  return selected;
 }

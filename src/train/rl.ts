@@ -10,14 +10,15 @@ import type { EngineOptions } from "../engine/engine-size.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { KlEstimator } from "../kernels/policy-gradient.ts";
+import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Problem, Task } from "../tasks/task.ts";
-import { sampleAndJudge, type Judged, type JudgedCompletion, type SampleHost } from "./evaluate.ts";
 import { itemLogprobs } from "./logprobs.ts";
 import { MicroBatches, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { policyGradient } from "./policy.ts";
 import { mapRecorded } from "./recorded.ts";
+import { sampleRollouts, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
 
 export interface RlOptions {
@@ -82,16 +83,9 @@ export interface RlMetrics {
   step_time: number;
 }
 
-/** A response with its part in the update. */
-export interface RlCompletion extends JudgedCompletion {
-  iteration: number;
-  reward: number;
-  advantage: number;
-}
-
 export interface RlIteration {
   metrics: RlMetrics;
-  completions: RlCompletion[];
+  rollouts: Rollout[];
 }
 
 /** What training needs besides its options; `reference` is null where beta is 0. */
@@ -104,16 +98,10 @@ export interface RlSetup {
   stopTokenIds: readonly number[];
 }
 
-/** A sampled response on its way to the loss. Arrays are per response token. */
-interface Rollout {
-  tokenIds: number[];
-  promptLength: number;
-  oldLogprobs: number[];
-  refLogprobs: number[];
-  reward: number;
-  advantage: number;
-  tokenAdvantages: number[];
-  completion: RlCompletion;
+/** What the loss needs of a rollout besides its tokens: values per response token. */
+interface Targets {
+  refLogprobs: (readonly number[])[];
+  advantages: number[][];
 }
 
 /**
@@ -135,7 +123,7 @@ export async function* trainRl(
   }: {
     history?: readonly Measured[];
     signal?: AbortSignal;
-    onProgress?: SampleHost["onProgress"];
+    onProgress?: RolloutHost["onProgress"];
     onWarning?: OnWarning;
   } = {},
 ): AsyncGenerator<RlIteration> {
@@ -147,7 +135,7 @@ export async function* trainRl(
   try {
     for (let iteration = history.length; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
-      const groups = await sampleAndJudge(
+      const groups = await sampleRollouts(
         sampler,
         setup.tokenizer,
         setup.task,
@@ -159,20 +147,20 @@ export async function* trainRl(
       const rolloutTime = (performance.now() - start) / 1000;
       measured.push(measure(groups));
       const alpha = steerAlpha(options.alpha, measured);
-      const rollouts = groups.flatMap((group) => rewardGroup(group, iteration, alpha, options));
-      if (setup.reference) await addReferenceLogprobs(microBatches, setup.reference, rollouts, options);
-      assignTokenAdvantages(rollouts, options);
-      const update = await updatePolicy(microBatches, setup, rollouts, iteration, options);
+      const rollouts = groups.flatMap((group) => rewardGroup(group, alpha, options));
+      const refLogprobs = await referenceLogprobs(microBatches, setup.reference, rollouts, options);
+      const targets = { refLogprobs, advantages: tokenAdvantages(rollouts, refLogprobs, options) };
+      const update = await updatePolicy(microBatches, setup, rollouts, targets, iteration, options);
       yield {
         metrics: {
           iteration: iteration + 1,
           alpha,
-          ...rolloutMetrics(rollouts, options.numGenerations),
+          ...rolloutMetrics(rollouts, refLogprobs, options.numGenerations),
           ...update,
           rollout_time: rolloutTime,
           step_time: (performance.now() - start) / 1000,
         },
-        completions: rollouts.map((rollout) => rollout.completion),
+        rollouts,
       };
     }
   } finally {
@@ -191,57 +179,48 @@ function problemsOf(train: readonly Problem[], iteration: number, { numPrompts, 
   });
 }
 
-function measure(groups: readonly Judged[]): Measured {
-  const responses = groups.flatMap(({ outputs }) => outputs.map(({ judged }) => judged));
+function measure(groups: readonly Rollout[][]): Measured {
+  const rollouts = groups.flat();
   return {
-    meanLength: mean(responses.map(({ length }) => length)),
-    accuracy: mean(responses.map(({ correct }) => Number(correct))),
+    meanLength: mean(rollouts.map(({ length }) => length)),
+    accuracy: mean(rollouts.map(({ correct }) => Number(correct))),
   };
 }
 
 /** Rewards and advantages of one prompt's responses. */
-function rewardGroup(
-  { promptTokenIds, outputs }: Judged,
-  iteration: number,
-  alpha: number,
-  { scaleRewards }: RlOptions,
-): Rollout[] {
-  const rewards = lengthRewards(
-    outputs.map(({ judged, finishReason }) => ({ length: judged.length, finishReason, correct: judged.correct })),
-    alpha,
-  );
+function rewardGroup(group: readonly Rollout[], alpha: number, { scaleRewards }: RlOptions): Rollout[] {
+  const rewards = lengthRewards(group, alpha);
   const advantages = scaleRewards === "group" ? groupNormalisedAdvantages(rewards) : rlooAdvantages(rewards);
-  return outputs.map(({ tokenIds, logprobs, judged }, i) => ({
-    tokenIds: [...promptTokenIds, ...tokenIds],
-    promptLength: promptTokenIds.length,
-    oldLogprobs: logprobs,
-    refLogprobs: logprobs,
-    reward: rewards[i]!,
-    advantage: advantages[i]!,
-    tokenAdvantages: [],
-    completion: { iteration: iteration + 1, ...judged, reward: rewards[i]!, advantage: advantages[i]! },
-  }));
+  return group.map((rollout, i) => ({ ...rollout, reward: rewards[i]!, advantage: advantages[i]! }));
 }
 
-async function addReferenceLogprobs(
+/** Prompt and response. */
+const sequenceOf = ({ promptTokenIds, tokenIds }: Rollout): number[] => [...promptTokenIds, ...tokenIds];
+
+/** The reference's log-probabilities of the responses' tokens; the sampler's own where there is no reference. */
+async function referenceLogprobs(
   microBatches: MicroBatches,
-  reference: Model,
-  rollouts: Rollout[],
+  reference: Model | null,
+  rollouts: readonly Rollout[],
   { temperature }: RlOptions,
-): Promise<void> {
-  const sequences = rollouts.map(({ tokenIds }) => [tokenIds]);
+): Promise<(readonly number[])[]> {
+  if (!reference) return rollouts.map(({ logprobs }) => logprobs);
+  const sequences = rollouts.map((rollout) => [sequenceOf(rollout)]);
   const logprobs = await itemLogprobs(microBatches, reference, sequences, { temperature });
-  rollouts.forEach((rollout, i) => (rollout.refLogprobs = Array.from(logprobs[i]![0]!.subarray(rollout.promptLength))));
+  return rollouts.map(({ promptTokenIds }, i) => Array.from(logprobs[i]![0]!.subarray(promptTokenIds.length)));
 }
 
 /** Per-token advantages: the response's, less the KL penalty still to come; whitened over all tokens on demand. */
-function assignTokenAdvantages(rollouts: Rollout[], { beta, klEstimator, scaleRewards }: RlOptions): void {
+function tokenAdvantages(
+  rollouts: readonly Rollout[],
+  refLogprobs: readonly (readonly number[])[],
+  { beta, klEstimator, scaleRewards }: RlOptions,
+): number[][] {
   const inReward = klEstimator === "none" ? beta : 0;
-  const returns = rollouts.map(({ advantage, oldLogprobs, refLogprobs }) =>
-    rewardToGo(advantage, k1(oldLogprobs, refLogprobs), inReward),
+  const returns = rollouts.map(({ advantage, logprobs }, i) =>
+    rewardToGo(advantage, k1(logprobs, refLogprobs[i]!), inReward),
   );
-  const scaled = scaleRewards === "batch" ? whiten(returns) : returns;
-  rollouts.forEach((rollout, i) => (rollout.tokenAdvantages = scaled[i]!));
+  return scaleRewards === "batch" ? whiten(returns) : returns;
 }
 
 type UpdateMetrics = Pick<
@@ -253,7 +232,8 @@ type UpdateMetrics = Pick<
 async function updatePolicy(
   microBatches: MicroBatches,
   { model, optimizer }: RlSetup,
-  rollouts: Rollout[],
+  rollouts: readonly Rollout[],
+  targets: Targets,
   iteration: number,
   options: RlOptions,
 ): Promise<UpdateMetrics> {
@@ -263,37 +243,32 @@ async function updatePolicy(
   let difference = 0;
   const steps = miniBatches(rollouts.length, numSteps, seed, iteration);
   for (const [step, indices] of steps.entries()) {
-    const batch = indices.toSorted((a, b) => a - b).map((i) => rollouts[i]!);
-    const weightOf = tokenWeights(
-      batch.map(({ oldLogprobs }) => oldLogprobs.length),
-      lossAggregation,
-    );
+    const batch = indices.toSorted((a, b) => a - b);
+    const lengths = batch.map((i) => rollouts[i]!.length);
+    const weightOf = tokenWeights(lengths, lossAggregation);
     const factor = learningRateFactor(options.scheduler, optimizer.step, {
       warmupSteps: options.warmupSteps,
       totalSteps: maxIterations * numSteps,
     });
     total.learningRate = options.learningRate * factor;
-    const sequences = batch.map(({ tokenIds }) => [tokenIds]);
+    const sequences = batch.map((i) => [sequenceOf(rollouts[i]!)]);
     const { results, norm } = await microBatches.step(optimizer, sequences, total.learningRate, (packed, items) => {
-      const perToken = () => new Float32Array(packed.tokenIds.length);
-      const targets = { weights: perToken(), advantages: perToken(), oldLogprobs: perToken(), refLogprobs: perToken() };
-      items.forEach((i, s) => {
-        const { promptLength, oldLogprobs, refLogprobs, tokenAdvantages } = batch[i]!;
-        const first = packed.cuSeqlens[s]! + promptLength;
-        targets.weights.fill(weightOf[i]!, first, packed.cuSeqlens[s + 1]);
-        targets.advantages.set(tokenAdvantages, first);
-        targets.oldLogprobs.set(oldLogprobs, first);
-        targets.refLogprobs.set(refLogprobs, first);
-      });
-      const recorded = policyGradient(model, optimizer.gradients, packed, targets, lossOptions);
-      return mapRecorded(recorded, (result) => ({ ...result, targets }));
+      const responses = (values: (i: number) => ArrayLike<number>) => layResponses(packed, items.map(values));
+      const laid = {
+        weights: responses((i) => new Float32Array(lengths[i]!).fill(weightOf[i]!)),
+        advantages: responses((i) => targets.advantages[batch[i]!]!),
+        oldLogprobs: responses((i) => rollouts[batch[i]!]!.logprobs),
+        refLogprobs: responses((i) => targets.refLogprobs[batch[i]!]!),
+      };
+      const recorded = policyGradient(model, optimizer.gradients, packed, laid, lossOptions);
+      return mapRecorded(recorded, (result) => ({ ...result, laid }));
     });
     total.gradNorm += norm / steps.length;
-    for (const { targets, logprobs, entropy, ratio, loss } of results) {
-      targets.weights.forEach((weight, t) => {
+    for (const { laid, logprobs, entropy, ratio, loss } of results) {
+      laid.weights.forEach((weight, t) => {
         if (weight === 0) return;
-        if (step === 0) difference = Math.max(difference, Math.abs(logprobs[t]! - targets.oldLogprobs[t]!));
-        const advantage = targets.advantages[t]!;
+        if (step === 0) difference = Math.max(difference, Math.abs(logprobs[t]! - laid.oldLogprobs[t]!));
+        const advantage = laid.advantages[t]!;
         if ((ratio[t]! > 1 + epsilon && advantage > 0) || (ratio[t]! < 1 - epsilon && advantage < 0)) total.clipped++;
         total.loss += loss[t]! / steps.length;
         total.entropy += entropy[t]!;
@@ -314,10 +289,10 @@ async function updatePolicy(
 const mean = (values: readonly number[]) =>
   values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
 
-function rolloutMetrics(rollouts: readonly Rollout[], groupSize: number) {
+function rolloutMetrics(rollouts: readonly Rollout[], refLogprobs: readonly (readonly number[])[], groupSize: number) {
   const rewards = rollouts.map((rollout) => rollout.reward);
-  const lengths = rollouts.map((rollout) => rollout.oldLogprobs.length);
-  const terminated = rollouts.filter(({ completion }) => completion.finish_reason === "stop");
+  const lengths = rollouts.map((rollout) => rollout.length);
+  const terminated = rollouts.filter(({ finishReason }) => finishReason === "stop");
   const groups = Array.from({ length: rollouts.length / groupSize }, (_, g) =>
     rollouts.slice(g * groupSize, (g + 1) * groupSize),
   );
@@ -326,15 +301,15 @@ function rolloutMetrics(rollouts: readonly Rollout[], groupSize: number) {
   return {
     reward,
     reward_std: Math.sqrt(mean(rewards.map((r) => (r - reward) ** 2))),
-    accuracy: mean(rollouts.map(({ completion }) => Number(completion.correct))),
+    accuracy: mean(rollouts.map(({ correct }) => Number(correct))),
     "completions/mean_length": mean(lengths),
     "completions/max_length": Math.max(...lengths),
-    "completions/mean_terminated_length": mean(terminated.map(({ completion }) => completion.length)),
+    "completions/mean_terminated_length": mean(terminated.map(({ length }) => length)),
     "completions/clipped_ratio": 1 - terminated.length / rollouts.length,
     frac_reward_zero_std: share((group) => group.every(({ reward: r }) => r === group[0]!.reward)),
-    all_correct: share((group) => group.every(({ completion }) => completion.correct)),
-    all_zero: share((group) => group.every(({ completion }) => !completion.correct)),
-    kl: mean(rollouts.flatMap(({ oldLogprobs, refLogprobs }) => k1(oldLogprobs, refLogprobs))),
-    num_tokens: rollouts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
+    all_correct: share((group) => group.every(({ correct }) => correct)),
+    all_zero: share((group) => group.every(({ correct }) => !correct)),
+    kl: mean(rollouts.flatMap(({ logprobs }, i) => k1(logprobs, refLogprobs[i]!))),
+    num_tokens: rollouts.reduce((sum, { promptTokenIds, length }) => sum + promptTokenIds.length + length, 0),
   };
 }

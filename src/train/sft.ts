@@ -2,6 +2,7 @@ import { tokenWeights } from "../core/aggregation.ts";
 import { shuffledIndices } from "../core/rng.ts";
 import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
+import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Task } from "../tasks/task.ts";
 import { ConfigError } from "../errors.ts";
@@ -104,9 +105,9 @@ export async function* trainSft(
     const sequences = batch.map((example) => [[...example.promptTokenIds, ...example.completionTokenIds]]);
     const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
     const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items) => {
-      const weights = new Float32Array(packed.tokenIds.length);
-      items.forEach((i, s) =>
-        weights.fill(weightOf[i]!, packed.cuSeqlens[s + 1]! - completionLengths[i]!, packed.cuSeqlens[s + 1]!),
+      const weights = layResponses(
+        packed,
+        items.map((i) => new Float32Array(completionLengths[i]!).fill(weightOf[i]!)),
       );
       const recorded = supervisedGradient(model, optimizer.gradients, packed, weights, { recompute });
       return mapRecorded(recorded, (result) => ({ ...result, weights }));

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { groupNormalisedAdvantages, rlooAdvantages, whiten } from "../../src/core/advantage.ts";
 import { tokenWeights } from "../../src/core/aggregation.ts";
 import { microBatches, miniBatches } from "../../src/core/batches.ts";
-import type { Completion } from "../../src/core/group.ts";
+import type { Outcome } from "../../src/core/group.ts";
 import { k1, rewardToGo } from "../../src/core/kl.ts";
 import { lengthRewards } from "../../src/core/length-reward.ts";
 import { philox, randomAt, shuffledIndices } from "../../src/core/rng.ts";
@@ -14,7 +14,7 @@ import { nodeFiles } from "../../src/runtime/files-node.ts";
 
 const LENGTHS = [900, 1100, 1500, 2000, 2600, 3200, 4000, 8000];
 
-const group = (lengths: number[], correct: number[]): Completion[] =>
+const group = (lengths: number[], correct: number[]): Outcome[] =>
   lengths.map((length, i) => ({ length, correct: correct[i] === 1, finishReason: "stop" }));
 
 function expectVector(got: number[], want: number[]): void {
@@ -91,7 +91,7 @@ describe("length reward and RLOO, vectors computed by hand from the paper's equa
 
   test("a response that was cut off is wrong and outside the statistics", () => {
     const whole = group([100, 200, 300], [1, 1, 0]);
-    const cut: Completion = { length: 9000, correct: true, finishReason: "length" };
+    const cut: Outcome = { length: 9000, correct: true, finishReason: "length" };
     expect(lengthRewards([...whole, cut], 0.3)).toEqual([...lengthRewards(whole, 0.3), 0]);
   });
 
@@ -133,7 +133,7 @@ test.skipIf(!existsSync(shared))(
     const counts = new Set<number>();
     for (const row of rows) {
       const { code, score } = JSON.parse(row) as { code: string[]; score: boolean[] };
-      const completions = code.map((text, i): Completion => {
+      const completions = code.map((text, i): Outcome => {
         const length = tokenizer.encode(text, { addSpecialTokens: false }).length + 1;
         return { length, correct: score[i]!, finishReason: "stop" };
       });

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { groupNormalisedAdvantages, rlooAdvantages } from "../../src/core/advantage.ts";
-import type { Completion } from "../../src/core/group.ts";
+import type { Outcome } from "../../src/core/group.ts";
 import { lengthRewards } from "../../src/core/length-reward.ts";
 
-const stop = (length: number, correct: boolean): Completion => ({ length, correct, finishReason: "stop" });
+const stop = (length: number, correct: boolean): Outcome => ({ length, correct, finishReason: "stop" });
 
 describe("proposition 4.3: on a tabular policy the optimum keeps accuracy", () => {
   const ANSWERS = [stop(90, true), stop(40, true), stop(10, false), stop(5, false), stop(60, true)];
@@ -20,7 +20,7 @@ describe("proposition 4.3: on a tabular policy the optimum keeps accuracy", () =
       history.push(p);
       // Statistics are those of a population drawn from the policy: each answer as often as it is probable, and at least once.
       const population = ANSWERS.flatMap((answer, i) =>
-        Array<Completion>(Math.max(1, Math.round(p[i]! * POPULATION))).fill(answer),
+        Array<Outcome>(Math.max(1, Math.round(p[i]! * POPULATION))).fill(answer),
       );
       const rewards = lengthRewards(population, alpha);
       const reward = ANSWERS.map((answer) => rewards[population.indexOf(answer)]!);

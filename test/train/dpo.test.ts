@@ -7,7 +7,7 @@ import { packSequences } from "../../src/model/batch.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { trainDpo, type DpoMetrics, type DpoOptions, type PreferencePair } from "../../src/train/dpo.ts";
-import type { Judged } from "../../src/train/evaluate.ts";
+import type { Rollout } from "../../src/train/rollouts.ts";
 import { tokenLogprobs } from "../../src/train/policy.ts";
 import { selectResponses } from "../../src/train/rejection.ts";
 import { testGpu } from "../helpers/gpu.ts";
@@ -97,21 +97,20 @@ test("a run resumed from a checkpoint equals one that was not interrupted, to th
 });
 
 describe("selection of a model's own responses", () => {
-  const judged = (...outputs: [tokens: number[], correct: boolean, finishReason?: FinishReason][]): Judged => ({
-    promptTokenIds: [7],
-    outputs: outputs.map(([tokenIds, correct, finishReason = "stop"]) => ({
+  const group = (...outputs: [tokens: number[], correct: boolean, finishReason?: FinishReason][]) =>
+    outputs.map(([tokenIds, correct, finishReason = "stop"]) => ({
+      promptTokenIds: [7],
       tokenIds,
-      logprobs: [],
       finishReason,
-      judged: { length: tokenIds.length, correct } as Judged["outputs"][number]["judged"],
-    })),
-  });
+      length: tokenIds.length,
+      correct,
+    })) as unknown as Rollout[];
 
   test("takes both ends of the correct ones", () => {
     const groups = [
-      judged([[1, 1, 1], true], [[2], false], [[3, 3], true], [[4, 4, 4, 4], true, "length"]),
-      judged([[5, 5], true], [[6], false]),
-      judged([[6], false]),
+      group([[1, 1, 1], true], [[2], false], [[3, 3], true], [[4, 4, 4, 4], true, "length"]),
+      group([[5, 5], true], [[6], false]),
+      group([[6], false]),
     ];
     expect(selectResponses(groups)).toEqual([
       { promptTokenIds: [7], shortest: [3, 3], longest: [1, 1, 1] },

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { engineSize, halfEngine } from "../../src/engine/engine-size.ts";
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
-import { sampleAndJudge } from "../../src/train/evaluate.ts";
+import { sampleRollouts } from "../../src/train/rollouts.ts";
 import { trainDpo, type DpoOptions, type PreferencePair } from "../../src/train/dpo.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { Sampler } from "../../src/train/sampler.ts";
@@ -159,7 +159,7 @@ test("the reference's log-probabilities and the update of an RL iteration share 
     return {
       warnings,
       metrics,
-      completions: iterations.map((i) => i.completions),
+      rollouts: iterations.map((i) => i.rollouts),
       weights: await weightDigest(setup.model),
     };
   };
@@ -183,23 +183,21 @@ describe("rollouts that run out of memory are sampled anew with half the sequenc
     const progress: number[] = [];
     const sampler = new Sampler(model, { blockSize: 4, maxNumSeqs: 16 }, (message) => void warnings.push(message));
     spoil();
-    const judged = await sampleAndJudge(sampler, tokenizer, task, task.train, 4, sampling, {
+    const groups = await sampleRollouts(sampler, tokenizer, task, task.train, 4, sampling, {
       stopTokenIds: [0],
       onProgress: (done) => void progress.push(done),
     });
     sampler.dispose();
     const leaked = gpu.pool.usedBytes - usedBytes;
     for (const part of [optimizer, reference!, model]) part.dispose();
-    return { judged, progress, leaked, warnings };
+    return { groups, progress, leaked, warnings };
   }
 
   test("wherever a buffer is refused", async () => {
     const whole = await rollOut(() => {});
     expect(whole.progress).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
     expect(whole).toMatchObject({ leaked: 0, warnings: [] });
-    expect(new Set(whole.judged.flatMap(({ outputs }) => outputs.map((o) => o.tokenIds.length))).size).toBeGreaterThan(
-      3,
-    );
+    expect(new Set(whole.groups.flat().map(({ length }) => length)).size).toBeGreaterThan(3);
     let refused = 0;
     for (let grants = 0; ; grants += 11) {
       const got = await rollOut(() => (scarce.grants = grants));
@@ -238,8 +236,8 @@ describe("rollouts that run out of memory are sampled anew with half the sequenc
       scarce.grants = grants;
       const onWarning = (message: string) => void warnings.push(message);
       const iterations = await Array.fromAsync(trainRl(setup, { ...TOY_RL, maxIterations: 2 }, { onWarning }));
-      const completions = iterations.map((iteration) => iteration.completions);
-      return { warnings, completions, weights: await weightDigest(setup.model) };
+      const rollouts = iterations.map((iteration) => iteration.rollouts);
+      return { warnings, rollouts, weights: await weightDigest(setup.model) };
     };
     const whole = await run(Infinity);
     const got = await run(8);
@@ -257,7 +255,7 @@ describe("rollouts that run out of memory are sampled anew with half the sequenc
     const warnings: string[] = [];
     scarce.largest = 8;
     const sampler = new Sampler(model, {}, (message) => void warnings.push(message));
-    const rollout = sampleAndJudge(sampler, tokenizer, task, task.train, 4, sampling, { stopTokenIds: [0] });
+    const rollout = sampleRollouts(sampler, tokenizer, task, task.train, 4, sampling, { stopTokenIds: [0] });
     await expect(rollout).rejects.toThrow(OutOfMemoryError);
     await expect(rollout).rejects.toThrow(
       /^expected memory to sample one sequence of 32 tokens, got none: expected a buf/,

@@ -16,10 +16,7 @@ async function run(options: RlOptions, dtype: (typeof DTYPES)[number] = "float32
 
 /** Everything but how long it took. */
 const timeless = (iterations: RlIteration[]) =>
-  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, completions }) => ({
-    metrics,
-    completions,
-  }));
+  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, rollouts }) => ({ metrics, rollouts }));
 
 test("an unchanged policy has the sampler's log-probabilities in the trainer, and the reference's", async () => {
   for (const dtype of DTYPES) {
@@ -33,34 +30,29 @@ test("an unchanged policy has the sampler's log-probabilities in the trainer, an
 
 test("with one optimizer step an iteration nothing is clipped and the loss is the mean advantage, negated", async () => {
   const [first] = await run({ ...TOY_RL, maxIterations: 1, numSteps: 1, beta: 0 });
-  const { metrics, completions } = first!;
+  const { metrics, rollouts } = first!;
   expect(metrics.clip_ratio).toBe(0);
-  const mean = completions.reduce((sum, { advantage }) => sum + advantage, 0) / completions.length;
+  const mean = rollouts.reduce((sum, { advantage }) => sum + advantage, 0) / rollouts.length;
   expect(metrics.loss).toBeCloseTo(-mean, 6);
   expect(metrics.grad_norm).toBeGreaterThan(0);
 });
 
 test("records and metrics describe the same responses", async () => {
   const [first] = await run({ ...TOY_RL, maxIterations: 1, maxCompletionLength: 6 });
-  const { metrics, completions } = first!;
-  expect(completions).toHaveLength(24);
-  const cutOff = completions.filter(({ finish_reason }) => finish_reason === "length");
+  const { metrics, rollouts } = first!;
+  expect(rollouts).toHaveLength(24);
+  const cutOff = rollouts.filter(({ finishReason }) => finishReason === "length");
   expect(cutOff.length).toBeGreaterThan(0);
   expect(cutOff.every(({ correct, reward }) => !correct && reward === 0)).toBe(true);
   expect(metrics["completions/clipped_ratio"]).toBeCloseTo(cutOff.length / 24, 12);
-  expect(metrics.accuracy).toBeCloseTo(completions.filter(({ correct }) => correct).length / 24, 12);
-  expect(metrics.reward).toBeCloseTo(completions.reduce((sum, { reward }) => sum + reward, 0) / 24, 12);
-  expect(metrics.num_tokens).toBe(completions.reduce((sum, { length }) => sum + length + 3, 0));
+  expect(metrics.accuracy).toBeCloseTo(rollouts.filter(({ correct }) => correct).length / 24, 12);
+  expect(metrics.reward).toBeCloseTo(rollouts.reduce((sum, { reward }) => sum + reward, 0) / 24, 12);
+  expect(metrics.num_tokens).toBe(rollouts.reduce((sum, { length }) => sum + length + 3, 0));
   for (let g = 0; g < 4; g++) {
-    const group = completions.slice(6 * g, 6 * g + 6);
-    expect(new Set(group.map(({ problem_id }) => problem_id)).size).toBe(1);
-    const completionsOf = group.map(({ length, finish_reason, correct }) => ({
-      length,
-      finishReason: finish_reason,
-      correct,
-    }));
-    expect(group.map(({ correct }) => correct)).toEqual(completionsOf.map(isCorrect));
-    expect(group.map(({ reward }) => reward)).toEqual(lengthRewards(completionsOf, metrics.alpha));
+    const group = rollouts.slice(6 * g, 6 * g + 6);
+    expect(new Set(group.map(({ problem }) => problem.id)).size).toBe(1);
+    expect(group.map(({ correct }) => correct)).toEqual(group.map(isCorrect));
+    expect(group.map(({ reward }) => reward)).toEqual(lengthRewards(group, metrics.alpha));
     expect(group.reduce((sum, { advantage }) => sum + advantage, 0)).toBeCloseTo(0, 9);
   }
 });
@@ -73,8 +65,8 @@ test("prompts are a new permutation of the training set each time it is through"
     maxIterations: 3,
     maxCompletionLength: 2,
   });
-  const orders = iterations.map(({ completions }) =>
-    completions.filter((_, i) => i % 2 === 0).map(({ problem_id }) => problem_id),
+  const orders = iterations.map(({ rollouts }) =>
+    rollouts.filter((_, i) => i % 2 === 0).map(({ problem }) => problem.id),
   );
   for (const order of orders) expect(order.toSorted()).toEqual(["blue2", "green1", "one3", "red0", "two4"]);
   expect(new Set(orders.map((order) => order.join())).size).toBeGreaterThan(1);
@@ -89,7 +81,7 @@ test("micro-batches and recomputation change nothing but rounding", async () => 
     { tokensPerMicroBatch: 10_000, recompute: true },
   ]) {
     const [split] = await run({ ...options, ...change });
-    expect(split!.completions).toEqual(whole!.completions);
+    expect(split!.rollouts).toEqual(whole!.rollouts);
     expect(split!.metrics.loss).toBeCloseTo(whole!.metrics.loss, 6);
     expect(Math.abs(split!.metrics.grad_norm / whole!.metrics.grad_norm - 1)).toBeLessThan(1e-5);
   }
@@ -105,9 +97,7 @@ test("advantages can be whitened over the batch or normalised by group, and the 
     { klEstimator: "k3", beta: 0.5 },
   ] as const) {
     const other = await run({ ...options, ...change });
-    expect(other[0]!.completions.map(({ completion }) => completion)).toEqual(
-      base[0]!.completions.map(({ completion }) => completion),
-    );
+    expect(other[0]!.rollouts.map(({ text }) => text)).toEqual(base[0]!.rollouts.map(({ text }) => text));
     expect(other[1]!.metrics.loss).not.toBe(base[1]!.metrics.loss);
     expect(Number.isFinite(other[1]!.metrics.grad_norm)).toBe(true);
   }

@@ -1,5 +1,6 @@
 import type { Evaluation } from "../../src/train/evaluate.ts";
-import type { RlCompletion, RlMetrics } from "../../src/train/rl.ts";
+import type { RlMetrics } from "../../src/train/rl.ts";
+import type { RolloutRow } from "../../src/train/rollouts.ts";
 
 /** What page and worker say to each other. Everything here survives structured cloning. */
 
@@ -41,7 +42,7 @@ export interface Snapshot {
   training: TrainingState;
   metrics: RlMetrics[];
   /** The last iteration's responses, group after group. */
-  completions: RlCompletion[];
+  completions: RolloutRow[];
   runs: Run[];
   base: Scores | null;
   /** What problems come from, in the words of the page's task list. */
@@ -62,7 +63,7 @@ export type NoticeKind =
 
 export type EngineEvent =
   | { type: "training"; training: TrainingState }
-  | { type: "iteration"; metrics: RlMetrics; completions: RlCompletion[] }
+  | { type: "iteration"; metrics: RlMetrics; completions: RolloutRow[] }
   | { type: "runs"; runs: Run[]; base: Scores | null }
   | { type: "notice"; kind: NoticeKind; detail: string };
 
@@ -101,4 +102,4 @@ export interface ExportedMetrics {
   metrics: RlMetrics[];
 }
 
-export type { RlCompletion, RlMetrics };
+export type { RlMetrics, RolloutRow };

@@ -1,4 +1,5 @@
-import type { RlCompletion, RlMetrics } from "../../src/train/rl.ts";
+import type { RlMetrics } from "../../src/train/rl.ts";
+import type { RolloutRow } from "../../src/train/rollouts.ts";
 import type { Store } from "../storage.ts";
 import type { ExportedMetrics, Run, Scores } from "./protocol.ts";
 
@@ -43,7 +44,7 @@ export class Runs {
   }
 
   /** Written before the checkpoint of the same iteration: rows beyond a checkpoint are those of one that was not finished. */
-  async saveProgress(id: string, metrics: readonly RlMetrics[], completions: readonly RlCompletion[]): Promise<void> {
+  async saveProgress(id: string, metrics: readonly RlMetrics[], completions: readonly RolloutRow[]): Promise<void> {
     await this.files.write(`${this.folder(id)}/metrics.json`, JSON.stringify(metrics));
     await this.files.write(`${this.folder(id)}/completions.json`, JSON.stringify(completions));
   }
@@ -52,8 +53,8 @@ export class Runs {
     return ((await this.#json(`${this.folder(id)}/metrics.json`)) ?? []) as RlMetrics[];
   }
 
-  async completions(id: string): Promise<RlCompletion[]> {
-    return ((await this.#json(`${this.folder(id)}/completions.json`)) ?? []) as RlCompletion[];
+  async completions(id: string): Promise<RolloutRow[]> {
+    return ((await this.#json(`${this.folder(id)}/completions.json`)) ?? []) as RolloutRow[];
   }
 
   /** The untrained model's scores on a task's held-out problems, once they are known. */

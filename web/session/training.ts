@@ -5,7 +5,8 @@ import type { Task } from "../../src/tasks/task.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../../src/train/checkpoint.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { AdamW } from "../../src/train/optimizer.ts";
-import { trainRl, type RlCompletion, type RlMetrics, type RlOptions } from "../../src/train/rl.ts";
+import { trainRl, type RlMetrics, type RlOptions } from "../../src/train/rl.ts";
+import { rolloutRow, type RolloutRow } from "../../src/train/rollouts.ts";
 import type { Device, Loaded } from "./device.ts";
 import type { Emit, Phase, Run, Scores, TrainingState } from "./protocol.ts";
 import { REASONER } from "./reasoner.ts";
@@ -39,7 +40,7 @@ export class Training {
   #phase: Phase = "idle";
   #run: Run | null = null;
   #metrics: RlMetrics[] = [];
-  #completions: RlCompletion[] = [];
+  #completions: RolloutRow[] = [];
   #progress = { done: 0, total: 0 };
   #live: Live | null = null;
   #options: RlOptions | null = null;
@@ -63,7 +64,7 @@ export class Training {
     return this.#metrics;
   }
 
-  get completions(): RlCompletion[] {
+  get completions(): RolloutRow[] {
     return this.#completions;
   }
 
@@ -222,7 +223,8 @@ export class Training {
       },
     );
     this.#setPhase("running");
-    for await (const { metrics, completions } of iterations) {
+    for await (const { metrics, rollouts } of iterations) {
+      const completions = rollouts.map(rolloutRow);
       state.step = metrics.iteration;
       state.num_tokens += metrics.num_tokens;
       this.#metrics.push(metrics);

@@ -1,5 +1,5 @@
 import { h } from "../dom.ts";
-import type { RlCompletion } from "../session/protocol.ts";
+import type { RolloutRow } from "../session/protocol.ts";
 import { RL_OPTIONS } from "../session/settings.ts";
 import { format, text } from "../text.ts";
 
@@ -9,9 +9,9 @@ const { numGenerations } = RL_OPTIONS;
 /** The responses to one prompt as bars, each with its verdict, reward and advantage. */
 export function groupPanel(): {
   element: HTMLElement;
-  update: (completions: readonly RlCompletion[], alpha: number) => void;
+  update: (completions: readonly RolloutRow[], alpha: number) => void;
 } {
-  let groups: RlCompletion[][] = [];
+  let groups: RolloutRow[][] = [];
   let shown = 0;
   const body = h("tbody");
   const problem = h("p", { class: "problem" });
@@ -90,7 +90,7 @@ export function groupPanel(): {
 const plain = (prompt: string): string => prompt.replaceAll(/<\|[^|]*\|>/g, "");
 
 function rowsOf(
-  { correct, length, reward, advantage, completion, finish_reason }: RlCompletion,
+  { correct, length, reward, advantage, completion, finish_reason }: RolloutRow,
   i: number,
   { longest, largest, mean }: { longest: number; largest: number; mean: number | null },
 ): HTMLElement[] {

@@ -1,10 +1,10 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
-import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../train/checkpoint.ts";
-import { AdamW } from "../train/optimizer.ts";
-import { files, type Sources } from "./host.ts";
-import { adamwOptions } from "../train/options.ts";
+import type { Files } from "../runtime/types.ts";
+import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "./checkpoint.ts";
+import { AdamW } from "./optimizer.ts";
+import { adamwOptions } from "./options.ts";
 
 /** A training run where it stands: at its newest checkpoint, or at its beginning. */
 export interface Progress {
@@ -17,12 +17,13 @@ export interface Progress {
   save(): Promise<string>;
 }
 
-/** Opens the folder's newest checkpoint and cuts its logs back to it; without one, `begin` makes the model. */
+/** Opens the folder's newest checkpoint and cuts its logs back to it; without one, `begin` makes the model of `modelDir`. */
 export async function resume(
   gpu: Gpu,
+  files: Files,
   folder: RunFolder,
-  sources: Sources,
-  begin: () => Promise<Model> = () => Model.load(gpu, files, sources.modelDir, { dtype: folder.config.model.dtype }),
+  modelDir: string,
+  begin: () => Promise<Model> = () => Model.load(gpu, files, modelDir, { dtype: folder.config.model.dtype }),
 ): Promise<Progress> {
   const options = adamwOptions(folder.config);
   const path = await latestCheckpoint(files, folder.checkpoints);
@@ -35,6 +36,6 @@ export async function resume(
     : await fresh();
   await folder.cutBack(state.step);
   const save = () =>
-    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: sources.modelDir });
+    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: modelDir });
   return { model, optimizer, state, resumed: path !== null, save };
 }

@@ -1,0 +1,121 @@
+import { isCorrect } from "../core/group.ts";
+import type { Completion, LLM, OnTokens } from "../engine/llm.ts";
+import type { SamplingParams } from "../engine/sampling-params.ts";
+import type { FinishReason } from "../engine/sequence.ts";
+import type { Tokenizer } from "../hf/tokenizer.ts";
+import type { Problem, Task } from "../tasks/task.ts";
+
+/** A completion with the verdict on it and its part in an update. */
+export interface Rollout extends Completion {
+  problem: Problem;
+  /** As rendered. */
+  prompt: string;
+  promptTokenIds: readonly number[];
+  /** What the tokens say, special ones left out. */
+  text: string;
+  /** Tokens, the stop token counted. */
+  length: number;
+  /** The answer that was found, "" if there is none. */
+  extracted: string;
+  /** A response that was cut off is incorrect, whatever it says. */
+  correct: boolean;
+  /** Why the task judged as it did, or that the response was cut off. */
+  reason: string;
+  /** 1 for a correct response and 0 for another, until lengths are rewarded. */
+  reward: number;
+  /** 0 until the group is compared. */
+  advantage: number;
+}
+
+/** A rollout as completions.jsonl and the page keep it. */
+export interface RolloutRow {
+  problem_id: string;
+  difficulty: string | number;
+  prompt: string;
+  completion: string;
+  answer: string;
+  extracted: string;
+  correct: boolean;
+  reason: string;
+  length: number;
+  finish_reason: FinishReason;
+  reward: number;
+  advantage: number;
+}
+
+export const rolloutRow = (rollout: Rollout): RolloutRow => ({
+  problem_id: rollout.problem.id,
+  difficulty: rollout.problem.difficulty,
+  prompt: rollout.prompt,
+  completion: rollout.text,
+  answer: rollout.problem.answer,
+  extracted: rollout.extracted,
+  correct: rollout.correct,
+  reason: rollout.reason,
+  length: rollout.length,
+  finish_reason: rollout.finishReason,
+  reward: rollout.reward,
+  advantage: rollout.advantage,
+});
+
+export interface RolloutHost {
+  stopTokenIds: readonly number[];
+  /** Problem i draws under the key `firstPromptId` (default 0) + i, so what it draws depends on nothing else in the batch. */
+  firstPromptId?: number;
+  signal?: AbortSignal | undefined;
+  /** Responses finished, of all. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Draws n responses to each problem and has the task judge them: a group for each problem, in their order. */
+export async function sampleRollouts(
+  llm: Pick<LLM, "generate">,
+  tokenizer: Tokenizer,
+  task: Task,
+  problems: readonly Problem[],
+  n: number,
+  { temperature, topK, topP, maxTokens, seed }: Omit<SamplingParams, "n" | "stopTokenIds">,
+  { stopTokenIds, firstPromptId = 0, signal, onProgress }: RolloutHost,
+): Promise<Rollout[][]> {
+  const prompts = problems.map((problem) => task.render(problem, tokenizer));
+  const requests = prompts.map((prompt, i) => ({
+    promptId: firstPromptId + i,
+    promptTokenIds: tokenizer.encode(prompt, { addSpecialTokens: false }),
+  }));
+  const done = new Set<number>(); // a response that is sampled anew counts once
+  const onTokens: OnTokens = ({ request, index, finished }) => {
+    const { size } = done;
+    if (finished && done.add(request * n + index).size > size) onProgress?.(size + 1, requests.length * n);
+  };
+  const results = await llm.generate(
+    requests,
+    { n, temperature, topK, topP, maxTokens, seed, stopTokenIds },
+    { onTokens, signal },
+  );
+  return results.map(({ promptTokenIds, outputs }, i) =>
+    outputs.map((completion) => ({
+      ...completion,
+      problem: problems[i]!,
+      prompt: prompts[i]!,
+      promptTokenIds,
+      ...judge(tokenizer, task, problems[i]!, completion),
+      advantage: 0,
+    })),
+  );
+}
+
+function judge(tokenizer: Tokenizer, task: Task, problem: Problem, { tokenIds, finishReason }: Completion) {
+  const spoken = finishReason === "stop" ? tokenIds.slice(0, -1) : tokenIds;
+  const text = tokenizer.decode(spoken, { skipSpecialTokens: true });
+  const verdict = task.judge(problem, text);
+  const { length } = tokenIds;
+  const correct = isCorrect({ length, finishReason, correct: verdict.correct });
+  return {
+    text,
+    length,
+    extracted: verdict.extracted,
+    correct,
+    reason: finishReason === "length" ? "cut off" : verdict.reason,
+    reward: Number(correct),
+  };
+}

@@ -7,6 +7,8 @@ import type { Problem, Task } from "../tasks/task.ts";
 
 /** A completion with the verdict on it and its part in an update. */
 export interface Rollout extends Completion {
+  /** Key of the random numbers that drew it, with `index` and the seed. */
+  promptId: number;
   problem: Problem;
   /** As rendered. */
   prompt: string;
@@ -92,9 +94,10 @@ export async function sampleRollouts(
     { n, temperature, topK, topP, maxTokens, seed, stopTokenIds },
     { onTokens, signal },
   );
-  return results.map(({ promptTokenIds, outputs }, i) =>
+  return results.map(({ promptId, promptTokenIds, outputs }, i) =>
     outputs.map((completion) => ({
       ...completion,
+      promptId,
       problem: problems[i]!,
       prompt: prompts[i]!,
       promptTokenIds,

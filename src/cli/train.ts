@@ -5,7 +5,7 @@ import { RunFolder } from "../run/run-folder.ts";
 import { keepSteps } from "../train/keep.ts";
 import { resume } from "../train/resume.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
-import { rolloutRow } from "../train/rollouts.ts";
+import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
 import { duration, files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
 import { rlOptions } from "../train/options.ts";
@@ -54,7 +54,7 @@ export async function runTraining(
     const record = ({ metrics: { iteration, ...metrics }, rollouts }: RlIteration) => ({
       step: iteration,
       metrics,
-      completions: rollouts.map(rolloutRow),
+      completions: rollouts.map(rolloutRecord),
     });
     for await (const { metrics } of keepSteps(iterations, record, progress, folder, { total, signal })) {
       const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);

@@ -25,6 +25,11 @@ export class RunFolder {
     return new RunFolder(files, { ...config, train: { ...config.train, output_dir: dir } });
   }
 
+  /** The run that `dir` holds, to be read. */
+  static async read(files: Files, dir: string): Promise<RunFolder> {
+    return RunFolder.at(files, dir, await readConfig(files, `${dir}/config.json`));
+  }
+
   get checkpoints(): string {
     return `${this.dir}/checkpoints`;
   }
@@ -93,8 +98,9 @@ export class RunFolder {
     return Array.fromAsync(readRows(this.#files, `${this.dir}/metrics.jsonl`), ({ row }) => row);
   }
 
-  async readCompletions(): Promise<Row[]> {
-    return Array.fromAsync(readRows(this.#files, `${this.dir}/completions.jsonl`), ({ row }) => row);
+  /** The rows of completions.jsonl one by one: those of a long run are more than memory holds. */
+  async *readCompletions(): AsyncGenerator<Row> {
+    for await (const { row } of readRows(this.#files, `${this.dir}/completions.jsonl`)) yield row;
   }
 
   async #append(name: string, rows: readonly Row[]): Promise<void> {

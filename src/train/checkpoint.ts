@@ -59,11 +59,18 @@ export async function saveCheckpoint(
   return path;
 }
 
+/** The finished checkpoints in `dir`, those of fewer steps first. */
+export async function checkpointSteps(files: Files, dir: string): Promise<{ step: number; path: string }[]> {
+  if (!(await files.exists(dir))) return [];
+  const names = (await files.list(dir)).filter((name) => NAME.test(name));
+  return names
+    .map((name) => ({ step: Number(NAME.exec(name)![1]), path: `${dir}/${name}` }))
+    .sort((a, b) => a.step - b.step);
+}
+
 /** The path of the checkpoint of the most steps in `dir`, null if there is none. */
 export async function latestCheckpoint(files: Files, dir: string): Promise<string | null> {
-  if (!(await files.exists(dir))) return null;
-  const steps = (await files.list(dir)).flatMap((name) => NAME.exec(name)?.[1] ?? []);
-  return steps.length === 0 ? null : `${dir}/step_${steps.reduce((a, b) => (Number(a) > Number(b) ? a : b))}`;
+  return (await checkpointSteps(files, dir)).at(-1)?.path ?? null;
 }
 
 /** Model, optimizer and state exactly as they were saved. */

@@ -1,12 +1,12 @@
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "./resume.ts";
-import type { RolloutRow } from "./rollouts.ts";
+import type { RolloutRecord } from "./rollouts.ts";
 
 /** What a step leaves in the run's folder. */
 export interface StepRecord {
   step: number;
   metrics: Readonly<Record<string, number>> & { num_tokens: number };
-  completions?: readonly RolloutRow[];
+  completions?: readonly RolloutRecord[];
 }
 
 /**

@@ -60,6 +60,29 @@ export const rolloutRow = (rollout: Rollout): RolloutRow => ({
   advantage: rollout.advantage,
 });
 
+/** A line of completions.jsonl: the row, and what replaying the rollout needs. */
+export interface RolloutRecord extends RolloutRow {
+  prompt_id: number;
+  /** Which of the samples of its prompt. */
+  index: number;
+  prompt_token_ids: readonly number[];
+  token_ids: readonly number[];
+  /** To the bit, in as few digits as that takes. */
+  logprobs: number[];
+}
+
+/** Digits that tell every f32 from its neighbours. */
+const F32_DIGITS = 9;
+
+export const rolloutRecord = (rollout: Rollout): RolloutRecord => ({
+  ...rolloutRow(rollout),
+  prompt_id: rollout.promptId,
+  index: rollout.index,
+  prompt_token_ids: rollout.promptTokenIds,
+  token_ids: rollout.tokenIds,
+  logprobs: rollout.logprobs.map((logprob) => Number(logprob.toPrecision(F32_DIGITS))),
+});
+
 export interface RolloutHost {
   stopTokenIds: readonly number[];
   /** Problem i draws under the key `firstPromptId` (default 0) + i, so what it draws depends on nothing else in the batch. */

@@ -44,7 +44,8 @@ describe("a process that is killed", () => {
       const lastLine = whole.subarray(0, -1).lastIndexOf(10) + 1;
       for (let size = whole.length; size >= lastLine; size--) {
         writeFileSync(`${dir}/${name}`, whole.subarray(0, size));
-        const rows = name === "metrics.jsonl" ? await folder.readMetrics() : await folder.readCompletions();
+        const rows =
+          name === "metrics.jsonl" ? await folder.readMetrics() : await Array.fromAsync(folder.readCompletions());
         const before = name === "metrics.jsonl" ? [1, 2] : [1, 1, 2, 2, 3];
         expect(rows.map((row) => row["step"])).toEqual(size === whole.length ? [...before, 3] : before);
 
@@ -52,7 +53,7 @@ describe("a process that is killed", () => {
         await folder.log(3, { loss: 0.25 });
         await folder.logCompletions(3, [{ problem_id: "c" }]);
         expect(await steps(folder.readMetrics())).toEqual([1, 2, 3]);
-        expect(await steps(folder.readCompletions())).toEqual([1, 1, 2, 2, 3]);
+        expect(await steps(Array.fromAsync(folder.readCompletions()))).toEqual([1, 1, 2, 2, 3]);
       }
     },
   );
@@ -77,7 +78,7 @@ describe("a process that is killed", () => {
     const folder = await runOf(0);
     await folder.cutBack(0);
     await folder.writeEvents();
-    expect([await folder.readMetrics(), await folder.readCompletions()]).toEqual([[], []]);
+    expect([await folder.readMetrics(), await Array.fromAsync(folder.readCompletions())]).toEqual([[], []]);
     expect(readdirSync(dir)).toEqual(["config.json"]);
   });
 });
@@ -98,7 +99,7 @@ test("responses beyond what is read at a time are cut at a line's end too", asyn
   const row = (step: number, size: number) => `${JSON.stringify({ step, completion: "ü{}".repeat(size / 4) })}\n`;
   const kept = read("completions.jsonl") + row(1, 2 ** 24) + row(1, 100) + row(1, 2 ** 25);
   writeFileSync(`${dir}/completions.jsonl`, kept + row(2, 2 ** 24) + row(3, 100).slice(0, 50));
-  expect(await steps(folder.readCompletions())).toEqual([1, 1, 1, 1, 1, 2]);
+  expect(await steps(Array.fromAsync(folder.readCompletions()))).toEqual([1, 1, 1, 1, 1, 2]);
   await folder.cutBack(1);
   expect(statSync(`${dir}/completions.jsonl`).size).toBe(Buffer.byteLength(kept));
 });

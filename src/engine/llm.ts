@@ -31,21 +31,45 @@ export interface RequestOutput {
 }
 
 /** New tokens of one sample, as they come. */
-export type OnTokens = (update: { request: number; index: number; tokenIds: number[]; finished: boolean }) => void;
+export interface TokenUpdate {
+  index: number;
+  tokenIds: number[];
+  finished: boolean;
+}
+
+export type OnTokens = (update: TokenUpdate & { request: number }) => void;
+
+/** A request under way. */
+interface Job {
+  promptId: number;
+  promptTokenIds: readonly number[];
+  sequences: readonly Sequence[];
+  params: SamplingParams;
+  stops: ReadonlySet<number>;
+  onTokens: ((update: TokenUpdate) => void) | undefined;
+  signal: AbortSignal | undefined;
+  resolve(output: RequestOutput): void;
+  reject(error: unknown): void;
+}
 
 /** Decode steps recorded into one submit: a sequence runs this many steps at most past its end. */
 const STEPS_PER_SUBMIT = 8;
 
-/** Samples from a model with continuous batching over a paged KV cache. */
+/**
+ * Samples from a model with continuous batching over a paged KV cache. Requests may be added while others run: they join at the
+ * next submit, and what a request draws does not depend on the others. The model's weights must not change while one is under way.
+ */
 export class LLM {
   readonly model: Model;
   readonly maxModelLen: number;
-  readonly #blocks: BlockManager;
-  readonly #runner: ModelRunner;
   /** Sequences that decode together at most. */
   readonly maxNumSeqs: number;
   /** Positions that the KV cache holds. */
   readonly numPositions: number;
+  readonly #scheduler: Scheduler;
+  readonly #runner: ModelRunner;
+  readonly #jobs = new Map<Sequence, Job>();
+  #working = false;
 
   constructor(model: Model, options: EngineOptions = {}) {
     const { blockSize, maxNumSeqs, maxModelLen, numBlocks } = engineSize(model, options);
@@ -53,7 +77,7 @@ export class LLM {
     this.maxModelLen = maxModelLen;
     this.maxNumSeqs = maxNumSeqs;
     this.numPositions = numBlocks * blockSize;
-    this.#blocks = new BlockManager(numBlocks, blockSize);
+    this.#scheduler = new Scheduler([], new BlockManager(numBlocks, blockSize), maxNumSeqs);
     this.#runner = new ModelRunner(model, { numBlocks, blockSize, maxLength: maxModelLen });
   }
 
@@ -67,67 +91,138 @@ export class LLM {
     { onTokens, signal }: { onTokens?: OnTokens; signal?: AbortSignal } = {},
   ): Promise<RequestOutput[]> {
     checkSamplingParams(params);
-    const groups = requests.map(({ promptId, promptTokenIds }) => this.#sequences(promptId, promptTokenIds, params));
-    const requestOf = new Map(
-      groups.flatMap((group, request) => group.map((sequence) => [sequence, request] as const)),
+    for (const request of requests) this.#checkPrompt(request);
+    return Promise.all(
+      requests.map((request, i) =>
+        this.addRequest(request, params, {
+          ...(onTokens ? { onTokens: (update) => onTokens({ request: i, ...update }) } : {}),
+          ...(signal ? { signal } : {}),
+        }),
+      ),
     );
-    const stops = new Set(params.stopTokenIds);
-    const scheduler = new Scheduler(groups.flat(), this.#blocks, this.maxNumSeqs);
-    try {
-      this.#runner.begin();
-      for (;;) {
-        signal?.throwIfAborted();
-        this.#runner.prefill(scheduler.schedule(STEPS_PER_SUBMIT));
-        if (scheduler.done) break;
-        const running = [...scheduler.running];
-        const { tokenIds, logprobs } = await this.#runner.decode(running, STEPS_PER_SUBMIT, params);
-        running.forEach((sequence, row) => {
-          const before = sequence.tokenIds.length;
-          for (let step = 0; step < STEPS_PER_SUBMIT && !sequence.finishReason; step++) {
-            const at = step * running.length + row;
-            sequence.append(tokenIds[at]!, logprobs[at]!, stops);
-          }
-          onTokens?.({
-            request: requestOf.get(sequence)!,
-            index: sequence.sample,
-            tokenIds: sequence.tokenIds.slice(before),
-            finished: sequence.finishReason !== null,
-          });
-        });
-      }
-    } finally {
-      scheduler.abort();
-      this.#runner.end();
-    }
-    return groups.map((group, request) => ({
-      promptId: requests[request]!.promptId,
-      promptTokenIds: requests[request]!.promptTokenIds,
-      outputs: group.map(({ sample, tokenIds, logprobs, finishReason }) => ({
-        index: sample,
-        tokenIds,
-        logprobs,
-        finishReason: finishReason!,
-      })),
-    }));
   }
 
+  /** n completions for one request, which joins those under way. An abort ends this request alone. */
+  addRequest(
+    request: GenerateRequest,
+    params: SamplingParams,
+    { onTokens, signal }: { onTokens?: (update: TokenUpdate) => void; signal?: AbortSignal } = {},
+  ): Promise<RequestOutput> {
+    return new Promise((resolve, reject) => {
+      checkSamplingParams(params);
+      this.#checkPrompt(request);
+      const sequences = this.#sequences(request, params);
+      const job: Job = {
+        ...request,
+        sequences,
+        params,
+        stops: new Set(params.stopTokenIds),
+        onTokens,
+        signal,
+        resolve,
+        reject,
+      };
+      for (const sequence of sequences) this.#jobs.set(sequence, job);
+      this.#scheduler.add(sequences);
+      if (!this.#working) void this.#work();
+    });
+  }
+
+  /** @throws Error while a request is under way: its buffers are in use */
   dispose(): void {
+    if (this.#working) throw new Error("expected no request under way; abort them and await their end first");
     this.#runner.dispose();
   }
 
-  #sequences(promptId: number, tokenIds: readonly number[], { n, maxTokens }: SamplingParams): Sequence[] {
+  /** Runs until no request is left. What goes wrong is the requests' to hear. */
+  async #work(): Promise<void> {
+    this.#working = true;
+    let failure: { error: unknown } | null = null;
+    try {
+      await Promise.resolve(); // what is added in the same turn begins together
+      this.#runner.begin();
+      for (;;) {
+        this.#dropAborted();
+        this.#runner.prefill(this.#scheduler.schedule(STEPS_PER_SUBMIT));
+        if (this.#scheduler.done) break;
+        const running = Map.groupBy(this.#scheduler.running, (sequence) =>
+          drawnAlike(this.#jobs.get(sequence)!.params),
+        );
+        for (const sequences of running.values()) await this.#decode(sequences);
+      }
+    } catch (error) {
+      failure = { error };
+    }
+    const jobs = new Set(this.#jobs.values());
+    for (const { sequences } of jobs) this.#forget(sequences);
+    this.#runner.end();
+    this.#working = false;
+    if (failure) for (const { reject } of jobs) reject(failure.error);
+  }
+
+  /** Draws the next tokens of sequences whose parameters are alike. */
+  async #decode(sequences: readonly Sequence[]): Promise<void> {
+    const { params } = this.#jobs.get(sequences[0]!)!;
+    const { tokenIds, logprobs } = await this.#runner.decode(sequences, STEPS_PER_SUBMIT, params);
+    sequences.forEach((sequence, row) => {
+      const job = this.#jobs.get(sequence)!;
+      const before = sequence.tokenIds.length;
+      for (let step = 0; step < STEPS_PER_SUBMIT && !sequence.finishReason; step++) {
+        const at = step * sequences.length + row;
+        sequence.append(tokenIds[at]!, logprobs[at]!, job.stops);
+      }
+      const finished = sequence.finishReason !== null;
+      job.onTokens?.({ index: sequence.sample, tokenIds: sequence.tokenIds.slice(before), finished });
+      if (finished && job.sequences.every(({ finishReason }) => finishReason)) this.#finish(job);
+    });
+  }
+
+  #finish({ promptId, promptTokenIds, sequences, resolve }: Job): void {
+    this.#forget(sequences);
+    const outputs = sequences.map(({ sample, tokenIds, logprobs, finishReason }) => ({
+      index: sample,
+      tokenIds,
+      logprobs,
+      finishReason: finishReason!,
+    }));
+    resolve({ promptId, promptTokenIds, outputs });
+  }
+
+  #dropAborted(): void {
+    for (const { sequences, signal, reject } of new Set(this.#jobs.values())) {
+      if (!signal?.aborted) continue;
+      this.#forget(sequences);
+      reject(signal.reason);
+    }
+  }
+
+  #forget(sequences: readonly Sequence[]): void {
+    for (const sequence of sequences) {
+      this.#scheduler.remove(sequence);
+      this.#jobs.delete(sequence);
+    }
+  }
+
+  #checkPrompt({ promptTokenIds }: GenerateRequest): void {
     const { vocabSize } = this.model.config;
-    if (tokenIds.length === 0) throw new ConfigError("a prompt: expected at least one token, got none");
-    if (tokenIds.length >= this.maxModelLen) {
+    if (promptTokenIds.length === 0) throw new ConfigError("a prompt: expected at least one token, got none");
+    if (promptTokenIds.length >= this.maxModelLen) {
       throw new ConfigError(
-        `a prompt: expected fewer than ${this.maxModelLen} tokens, the context's length, got ${tokenIds.length}`,
+        `a prompt: expected fewer than ${this.maxModelLen} tokens, the context's length, got ${promptTokenIds.length}`,
       );
     }
-    const outside = tokenIds.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    const outside = promptTokenIds.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (outside !== undefined)
       throw new ConfigError(`a prompt: expected token ids from 0 to ${vocabSize - 1}, got ${outside}`);
-    const prompt: Prompt = { promptId, tokenIds, sharedBlocks: [], holders: 0 };
-    const maxLength = Math.min(tokenIds.length + maxTokens, this.maxModelLen);
+  }
+
+  #sequences({ promptId, promptTokenIds }: GenerateRequest, { n, maxTokens }: SamplingParams): Sequence[] {
+    const prompt: Prompt = { promptId, tokenIds: promptTokenIds, sharedBlocks: [], holders: 0 };
+    const maxLength = Math.min(promptTokenIds.length + maxTokens, this.maxModelLen);
     return Array.from({ length: n }, (_, sample) => new Sequence(prompt, sample, maxLength));
   }
 }
+
+/** Equal for parameters that one decode step can serve. */
+const drawnAlike = ({ temperature, topK, topP, seed, stopTokenIds }: SamplingParams): string =>
+  JSON.stringify([temperature, topK, topP, seed, stopTokenIds]);

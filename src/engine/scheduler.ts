@@ -55,9 +55,18 @@ export class Scheduler {
     return prefills;
   }
 
-  /** Gives every block back. */
-  abort(): void {
-    while (this.running.length > 0) this.#evict(this.running.length - 1);
+  /** To the end of the queue. */
+  add(sequences: readonly Sequence[]): void {
+    this.waiting.push(...sequences);
+  }
+
+  /** Takes a sequence out, wherever it is. */
+  remove(sequence: Sequence): void {
+    const at = this.running.indexOf(sequence);
+    if (at >= 0) return this.#evict(at);
+    if (sequence.finishReason) return; // it waits for nothing
+    const place = this.waiting.indexOf(sequence);
+    if (place >= 0) this.waiting.splice(place, 1);
   }
 
   /** Positions that `steps` decode steps touch: a step reads the last token and writes its keys and values. */

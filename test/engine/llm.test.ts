@@ -125,4 +125,49 @@ describe("LLM", () => {
     llm.dispose();
     m.dispose();
   });
+
+  test("requests join those under way, each with its own parameters, and draw what they draw alone", async () => {
+    const m = await model("float32");
+    const kinds = [params, { ...params, temperature: 0 }, { ...params, topK: 3, maxTokens: 9 }, { ...params, seed: 9 }];
+    const alone = await Promise.all(
+      requests.map(async (request, i) => (await generate(m, {}, [request], kinds[i]!))[0]!),
+    );
+    const llm = new LLM(m, { maxModelLen: 128, maxNumSeqs: 5 });
+    const late: Promise<RequestOutput>[] = [];
+    const first = llm.addRequest(requests[0]!, kinds[0]!, {
+      onTokens: () => {
+        const next = late.length + 1;
+        if (next < requests.length) late.push(llm.addRequest(requests[next]!, kinds[next]!));
+      },
+    });
+    expect([await first, ...(await Promise.all(late))]).toEqual(alone);
+    expect(() => llm.dispose()).not.toThrow();
+    m.dispose();
+  });
+
+  test("aborting one request leaves the others as they are", async () => {
+    const m = await model("float32");
+    const alone = await generate(m, {});
+    const llm = new LLM(m, { maxModelLen: 128, maxNumSeqs: 4 });
+    const controller = new AbortController();
+    const others = requests.filter((_, i) => i !== 1).map((request) => llm.addRequest(request, params));
+    const aborted = llm.addRequest(requests[1]!, params, {
+      signal: controller.signal,
+      onTokens: () => controller.abort(new Error("enough of this")),
+    });
+    expect(() => llm.dispose()).toThrow(/under way/);
+    await expect(aborted).rejects.toThrow("enough of this");
+    expect(await Promise.all(others)).toEqual(alone.filter((_, i) => i !== 1));
+    llm.dispose();
+    m.dispose();
+  });
+
+  test("a request that is refused leaves nothing behind", async () => {
+    const m = await model("float32");
+    const llm = new LLM(m, { maxModelLen: 128 });
+    const bad = { promptId: 0, promptTokenIds: [37] };
+    await expect(llm.generate([...requests, bad], params)).rejects.toThrow(/0 to 36, got 37/);
+    expect(() => llm.dispose()).not.toThrow();
+    m.dispose();
+  });
 });

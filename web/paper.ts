@@ -1,4 +1,4 @@
-import { PAPER_TABLES } from "../src/reproduce/paper-tables.ts";
+import { PAPER_TABLES } from "../src/run/paper-tables.ts";
 
 /** One of the published tables as the page draws it: the untrained model and RL, all at a context of 32k. */
 export interface PaperResults {

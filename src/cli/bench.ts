@@ -1,10 +1,11 @@
-import { runBench, type BenchOptions } from "../measure/bench.ts";
+import { runBench } from "../measure/bench.ts";
 import { compareResults } from "../measure/comparison.ts";
 import { comparisonToMarkdown, figures, rate, toMarkdown } from "../measure/markdown.ts";
 import { MODELS } from "../measure/models.ts";
 import { PARTS, type BenchResult, type Line, type Skipped } from "../measure/result.ts";
 import { measureRoof } from "../measure/roof.ts";
 import { Stopwatch } from "../measure/stopwatch.ts";
+import type { BenchOptions } from "../measure/workload.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { files, note, openGpu, print } from "./host.ts";
 

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { evaluationSource } from "../data/evaluation-sets.ts";
+import { evaluationSource } from "../tasks/evaluation-sets.ts";
 import { NOT_DRAWN, prepareTraining, type NamedRows, type Prepared } from "../data/prepare.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { mathRows } from "../tasks/math-rows.ts";

@@ -1,5 +1,5 @@
 import { FormatError, UsageError } from "../errors.ts";
-import { PAPER_TABLES } from "../reproduce/paper-tables.ts";
+import { PAPER_TABLES } from "../run/paper-tables.ts";
 import type { TableRow } from "../reproduce/results.ts";
 import { renderComparison, type ComparedRun } from "../run/compare.ts";
 import type { Config } from "../run/config.ts";

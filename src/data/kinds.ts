@@ -1,5 +1,5 @@
 import type { Row } from "../tasks/rows.ts";
-import { withoutDrawing } from "./normalise.ts";
+import { withoutDrawing } from "../tasks/normalise.ts";
 
 const PROOF = /\b(?:prove|disprove|show) that\b|\bprove\s*:/i;
 /** Asks for something besides the proof. */

@@ -2,7 +2,7 @@ import { shuffledIndices } from "../core/rng.ts";
 import { parseNumber } from "../grader/number.ts";
 import { unusable, type MathRow } from "../tasks/math-rows.ts";
 import { isMultipleChoice, isProof } from "./kinds.ts";
-import { normaliseProblem, normaliseText } from "./normalise.ts";
+import { normaliseProblem, normaliseText } from "../tasks/normalise.ts";
 
 /** Rows of one input, or the problems of one evaluation set. */
 export interface NamedRows {

@@ -2,30 +2,16 @@ import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Storage } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { STORAGE, type Model, type ModelDType } from "../model/model.ts";
+import { STORAGE, type Model } from "../model/model.ts";
 import type { Cost } from "./cost.ts";
 import { allocate } from "./kernel-case.ts";
 import { kernelCases } from "./kernels/all.ts";
 import { MODELS, randomModel } from "./models.ts";
-import { describeAdapter, type BenchResult, type Line, type Part, type Skipped } from "./result.ts";
+import { describeAdapter, type BenchResult, type Line, type Skipped } from "./result.ts";
 import { roofSeconds, type Roof } from "./roof.ts";
 import type { Stopwatch, Timing } from "./stopwatch.ts";
+import type { BenchOptions } from "./workload.ts";
 import { refusal, workloads } from "./workloads.ts";
-
-export interface BenchOptions {
-  parts: readonly Part[];
-  /** Keys of MODELS. */
-  models: readonly string[];
-  /** Rows that kernels, prefill and training steps are measured at. */
-  rows: readonly number[];
-  /** Sequences that decode together. */
-  batches: readonly number[];
-  /** Positions before the tokens that are decoded. */
-  context: number;
-  dtype: ModelDType;
-  /** What a measurement may take; one that would take longer is left out. */
-  maxSeconds: number;
-}
 
 /** Measurements as they come. */
 export type OnLine = (line: Line | Skipped) => void;

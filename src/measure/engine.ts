@@ -8,7 +8,7 @@ import type { Model } from "../model/model.ts";
 import { addCosts, decodeCost, positionBytes, prefillCost, type Cost } from "./cost.ts";
 import { BLOCK_SIZE } from "./kernels/attention.ts";
 import { summarize } from "./statistics.ts";
-import type { Workload } from "./workloads.ts";
+import type { Workload } from "./workload.ts";
 
 /** Tokens that mean nothing, no two neighbours alike. */
 export const tokenIds = (config: ModelConfig, length: number): number[] =>

@@ -21,7 +21,7 @@ import {
 } from "./engine.ts";
 import { summarize } from "./statistics.ts";
 import type { Timing } from "./stopwatch.ts";
-import type { Workload } from "./workloads.ts";
+import type { Workload } from "./workload.ts";
 
 const ADAMW: AdamWOptions = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };
 /** So small that weights stay what they are. */

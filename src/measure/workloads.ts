@@ -1,33 +1,11 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { misfit } from "../model/limits.ts";
-import { STORAGE, type Model, type ModelDType } from "../model/model.ts";
-import type { BenchOptions } from "./bench.ts";
-import type { Cost } from "./cost.ts";
+import { STORAGE, type ModelDType } from "../model/model.ts";
 import { decode, prefill, rollout } from "./engine.ts";
-import type { Line, Part } from "./result.ts";
-import type { Stopwatch, Timing } from "./stopwatch.ts";
+import type { Part } from "./result.ts";
 import { iteration, trainStep } from "./training.ts";
-
-/** Something the engine or the trainer does with a whole model. */
-export interface Workload {
-  part: Part;
-  name: string;
-  shape: string;
-  /** What it is expected to cost: whether it is tried depends on it. */
-  estimate: Cost;
-  run(watch: Stopwatch, model: Model, maxSeconds: number): Promise<Measured[]>;
-}
-
-/** A line of a workload, what it took and what that cost. */
-export interface Measured {
-  name: string;
-  timing: Timing;
-  cost: Cost;
-  /** That came out of it, or went in. */
-  tokens?: number;
-  memory?: Line["memory"];
-}
+import type { BenchOptions, Workload } from "./workload.ts";
 
 export function workloads(config: ModelConfig, { parts, rows, batches, context, dtype }: BenchOptions): Workload[] {
   const storage = STORAGE[dtype];

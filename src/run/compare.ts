@@ -1,4 +1,4 @@
-import type { PaperTable } from "../reproduce/paper-tables.ts";
+import type { PaperTable } from "./paper-tables.ts";
 import { escapeHtml } from "./chart.ts";
 import { renderPage } from "./page.ts";
 import { renderTradeOff, type TradeOffPoint } from "./trade-off.ts";

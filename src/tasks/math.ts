@@ -1,5 +1,5 @@
-import { EVALUATION_SETS, type EvaluationName } from "../data/evaluation-sets.ts";
-import { normaliseProblem } from "../data/normalise.ts";
+import { EVALUATION_SETS, type EvaluationName } from "./evaluation-sets.ts";
+import { normaliseProblem } from "./normalise.ts";
 import { ConfigError } from "../errors.ts";
 import { gradeMarked, GRADERS, type Grader } from "../grader/grade.ts";
 import type { Files } from "../runtime/types.ts";

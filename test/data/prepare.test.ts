@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isMultipleChoice, isProof } from "../../src/data/kinds.ts";
-import { normaliseProblem, normaliseText } from "../../src/data/normalise.ts";
+import { normaliseProblem, normaliseText } from "../../src/tasks/normalise.ts";
 import { NOT_DRAWN, prepareTraining, shares, type NamedRows } from "../../src/data/prepare.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { mathRows } from "../../src/tasks/math-rows.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { claims } from "../../src/reproduce/claims.ts";
 import { renderReproduction } from "../../src/reproduce/page.ts";
-import { PAPER_TABLES } from "../../src/reproduce/paper-tables.ts";
+import { PAPER_TABLES } from "../../src/run/paper-tables.ts";
 import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
 import { renderChart } from "../../src/run/chart.ts";
 import { renderComparison } from "../../src/run/compare.ts";

@@ -1,0 +1,74 @@
+/** A command whose output is the same however often it is killed on the way. */
+export interface Job {
+  name: string;
+  /** Arguments, given the folder that all output goes to. */
+  args: (dir: string) => string[];
+  /** In the place of configs/start.toml. */
+  start?: string;
+}
+
+const flags = (settings: Readonly<Record<string, string | number>>): string[] =>
+  Object.entries(settings).map(([key, value]) => `--${key}=${value}`);
+
+const SAMPLING = {
+  "rl.num_prompts": 2,
+  "rl.num_generations": 4,
+  "rl.max_completion_length": 48,
+  "engine.max_num_seqs": 8,
+};
+const REJECTION = { ...SAMPLING, "rl.max_completion_length": 120, "rejection.num_prompts": 12, "train.save_every": 1 };
+
+/** Everything that keeps something on the disk, made small. */
+export const JOBS: readonly Job[] = [
+  {
+    name: "rl",
+    args: (dir) => [
+      "train",
+      ...flags({ ...SAMPLING, "rl.max_iterations": 5, "train.save_every": 1, "train.output_dir": dir }),
+    ],
+  },
+  {
+    name: "sft",
+    args: (dir) => [
+      "sft",
+      ...flags({ "sft.max_steps": 8, "sft.tokens_per_batch": 512, "train.save_every": 2, "train.output_dir": dir }),
+    ],
+  },
+  {
+    name: "dpo",
+    args: (dir) => [
+      "dpo",
+      ...flags({ ...REJECTION, "dpo.max_steps": 4, "dpo.pairs_per_batch": 4, "train.output_dir": dir }),
+    ],
+  },
+  {
+    name: "rejection",
+    args: (dir) => [
+      "sft",
+      ...flags({ ...REJECTION, "sft.data": "shortest_correct", "sft.max_steps": 4, "train.output_dir": dir }),
+    ],
+  },
+  {
+    name: "eval",
+    args: (dir) => [
+      "eval",
+      `--output=${dir}/responses.jsonl`,
+      ...flags({ "eval.num_problems": 250, "eval.num_samples": 2, "eval.max_completion_length": 40 }),
+    ],
+  },
+  {
+    name: "reproduce",
+    args: (dir) => ["reproduce", "--quick", "--seeds=1", `--output-dir=${dir}`],
+    start: `
+      [rl]
+      num_prompts = 2
+      num_generations = 4
+      max_completion_length = 120
+      max_iterations = 2
+      [train]
+      save_every = 1
+      [eval]
+      num_problems = 20
+      max_completion_length = 120`,
+  },
+];

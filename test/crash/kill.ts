@@ -1,0 +1,91 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { Job } from "./jobs.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What killing a job again and again came to. */
+export interface Killed {
+  kills: number;
+  /** Of them while a checkpoint was being written: its unfinished folder was left behind. */
+  inSaves: number;
+}
+
+/** How long a job ran, null if it was killed. */
+async function run(job: Job, dir: string, delay: number, killAfter: number | null): Promise<number | null> {
+  await mkdir(dir, { recursive: true });
+  const env = { ...process.env, PITH_TEST_DELAY: String(delay), ...(job.start ? { PITH_TEST_START: job.start } : {}) };
+  const argv = ["--import", "./scripts/wgsl-hook.js", "test/crash/entry.ts", ...job.args(dir)];
+  const begin = performance.now();
+  const child = spawn(process.execPath, argv, { cwd: root, env, stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const timer = killAfter === null ? null : setTimeout(() => child.kill("SIGKILL"), killAfter);
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+    child.on("close", (...ended) => resolve(ended)),
+  );
+  if (timer) clearTimeout(timer);
+  if (signal === "SIGKILL") return null;
+  if (code !== 0) throw new Error(`${job.name} in ${dir}: expected it to go on, got exit code ${code}:\n${said}`);
+  return performance.now() - begin;
+}
+
+/** Runs a job to its end without a kill; milliseconds. */
+export const undisturbed = async (job: Job, dir: string, delay: number): Promise<number> =>
+  (await run(job, dir, delay, null))!;
+
+/** Kills a job up to `kills` times, each at a random moment of the next `within` milliseconds, and then lets it end. */
+export async function killed(
+  job: Job,
+  dir: string,
+  { kills, within, delay, random }: { kills: number; within: number; delay: number; random: () => number },
+): Promise<Killed> {
+  const seen: Killed = { kills: 0, inSaves: 0 };
+  while (seen.kills < kills) {
+    if ((await run(job, dir, delay, 150 + random() * within)) !== null) return seen;
+    seen.kills++;
+    if (unfinishedSaves(dir).length > 0) seen.inSaves++;
+  }
+  await run(job, dir, delay, null);
+  return seen;
+}
+
+function unfinishedSaves(dir: string): string[] {
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((path) => /\.unfinished_step_\d+$/.test(path));
+}
+
+/** Measured, and so different in every run; pages and TensorBoard's events are made of them. */
+const TIMES = new Set(["time", "rollout_time", "step_time"]);
+const MADE_OF_TIMES = /(^|\/)(events\.out\.tfevents\.\w+|[\w-]+\.html)$/;
+
+/** SHA-256 of what each file under `dir` says, times left out, by its path. */
+export function contents(dir: string): Record<string, string> {
+  const entries = readdirSync(dir, { recursive: true, encoding: "utf8" }).sort();
+  return Object.fromEntries(
+    entries
+      .filter((path) => statSync(`${dir}/${path}`).isFile() && !MADE_OF_TIMES.test(path))
+      .map((path) => [
+        path,
+        createHash("sha256")
+          .update(comparable(`${dir}/${path}`, dir))
+          .digest("hex"),
+      ]),
+  );
+}
+
+function comparable(path: string, dir: string): Uint8Array | string {
+  const bytes = readFileSync(path);
+  if (path.endsWith("/config.json")) return bytes.toString().replaceAll(dir, "");
+  if (!path.endsWith("/metrics.jsonl")) return bytes;
+  return bytes
+    .toString()
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.stringify(JSON.parse(line, (key, value: unknown) => (TIMES.has(key) ? undefined : value))))
+    .join("\n");
+}

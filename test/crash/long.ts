@@ -1,0 +1,48 @@
+/**
+ * SIGKILL at random moments over all jobs, each resume compared to the bit with a run that nothing disturbed.
+ *
+ *   node --import ./scripts/wgsl-hook.js test/crash/long.ts [KILLS [SEED]]      prints the figures; 1 if anything differs
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { randomAt } from "../../src/core/rng.ts";
+import { JOBS } from "./jobs.ts";
+import { contents, killed, undisturbed } from "./kill.ts";
+
+const [wanted = 200, seed = 1] = process.argv.slice(2).map(Number);
+/** Milliseconds before and after each write: a save takes a good part of the time between two. */
+const DELAY = 25;
+/** Kills of one run. */
+const IN_A_ROW = 6;
+
+const folder = mkdtempSync(join(tmpdir(), "pith-kill-"));
+let draws = 0;
+const random = () => randomAt(seed, draws++, 0);
+let differing = 0;
+const total = { kills: 0, inSaves: 0 };
+for (const [j, job] of JOBS.entries()) {
+  const whole = join(folder, `${job.name}-whole`);
+  const within = Math.min(await undisturbed(job, whole, DELAY), 15_000);
+  const expected = JSON.stringify(contents(whole));
+  const share = Math.ceil((wanted * (j + 1)) / JOBS.length);
+  const before = { ...total };
+  for (let trial = 0; total.kills < share; trial++) {
+    const dir = join(folder, `${job.name}-${trial}`);
+    const kills = Math.min(IN_A_ROW, share - total.kills);
+    const seen = await killed(job, dir, { kills, within, delay: DELAY, random });
+    total.kills += seen.kills;
+    total.inSaves += seen.inSaves;
+    if (JSON.stringify(contents(dir)) !== expected) {
+      differing++;
+      process.stderr.write(`${job.name}: ${dir} differs from ${whole}\n`);
+    } else rmSync(dir, { recursive: true });
+  }
+  console.log(
+    `${job.name.padEnd(10)} ${total.kills - before.kills} kills, ${total.inSaves - before.inSaves} of them inside a save`,
+  );
+}
+console.log(`${total.kills} kills, ${total.inSaves} inside a save, ${differing} runs differ (seed ${seed})`);
+if (differing === 0) rmSync(folder, { recursive: true });
+process.exit(differing > 0 ? 1 : 0);

@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import { create, globals } from "webgpu";
 import { LLM } from "../src/engine/llm.ts";
-import { Gpu } from "../src/gpu/gpu.ts";
-import { Recorder } from "../src/gpu/recorder.ts";
+import { DeviceGpu } from "../src/gpu/device-gpu.ts";
+import { StreamRecorder } from "../src/gpu/stream-recorder.ts";
 import type { Tensor } from "../src/gpu/tensor.ts";
 import { parameterShapes, parseModelConfig } from "../src/model/config.ts";
 import { Model } from "../src/model/model.ts";
@@ -19,7 +19,7 @@ const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Ma
 
 Object.assign(globalThis, globals);
 const instance = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
-const gpu = await Gpu.open(await instance.requestAdapter());
+const gpu = await DeviceGpu.open(await instance.requestAdapter());
 const shape = JSON.parse(readFileSync(SHAPE, "utf8")) as Record<string, unknown>;
 // The null backend has 512 MiB: a small vocabulary, which changes no number of dispatches, and one set of weights for all layers.
 const config = parseModelConfig({ ...shape, vocab_size: 8192 }, "config.json");
@@ -43,7 +43,7 @@ async function decode(rows: number): Promise<{ perStep: number; ms: number }> {
   let perStep = 0;
   rec.replay = (recording) => {
     const start = performance.now();
-    Recorder.prototype.replay.call(rec, recording);
+    StreamRecorder.prototype.replay.call(rec, recording);
     milliseconds.push((performance.now() - start) / recording.lists.length);
     perStep = recording.lists[0]!.commands.length;
   };

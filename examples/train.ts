@@ -23,7 +23,7 @@ export async function train(gpu: Gpu, files: Files, folder: string, say: (line: 
     eval: { num_problems: 20, temperature: 1, max_completion_length: 200 },
   });
   const model = await Model.load(gpu, files, folder, { dtype: "bfloat16" });
-  const reference = model.clone();
+  const reference = await model.clone();
   const tokenizer = await loadTokenizer(files, folder);
   const task = arithmeticTask();
   const stops = await stopTokenIds(files, folder, model.config.eosTokenIds);

@@ -3,7 +3,8 @@
  * from a configuration: trainRl(setup, rlOptions(parseConfig({ rl: { alpha: 0.2 } }))).
  */
 export * from "./errors.ts";
-export { Gpu } from "./gpu/gpu.ts";
+export { DeviceGpu } from "./gpu/device-gpu.ts";
+export type { Gpu, Scope } from "./gpu/gpu.ts";
 export { Tensor, type DType, type Storage } from "./gpu/tensor.ts";
 export { Model, readModelConfig, type ModelDType } from "./model/model.ts";
 export { parseModelConfig, type ModelConfig } from "./model/config.ts";

@@ -87,9 +87,9 @@ function trainStep(gpu: Gpu): Work {
     return (optimizer = await AdamW.create(model, { ...adam, weightDecay: 0, maxGradNorm: Infinity }));
   }
   async function step({ model, gradients }: AdamW): Promise<number> {
-    const { results } = await microBatches.step(optimizer!, items, ADAM.learningRate, (packed) => {
+    const { results } = await microBatches.step(optimizer!, items, ADAM.learningRate, (packed, _items, gpu) => {
       const weights = new Float32Array(packed.tokenIds.length).fill(weight);
-      return supervisedGradient(model, gradients, packed, weights, { recompute: false });
+      return supervisedGradient(model, gradients, packed, weights, { recompute: false }, gpu);
     });
     return results.reduce((total, { loss }) => total + loss.reduce((sum, l) => sum + l, 0), 0);
   }

@@ -41,7 +41,10 @@ export async function runDpo(
   const reference = await Model.load(gpu, files, sources.modelDir, { dtype });
   const options = dpoOptions(config);
   note(`${sources.task.name} | ${pairs.length} pairs | ${model.numParameters} parameters, ${dtype}, on ${gpu.name}`);
-  const steps = trainDpo(model, reference, optimizer, pairs, options, { onWarning: note });
+  const steps = trainDpo(model, reference, optimizer, pairs, options, {
+    budget: progress.budgets.microBatch,
+    onWarning: note,
+  });
   const finished = await printSteps(steps, progress, folder, {
     signal,
     total: options.maxSteps,

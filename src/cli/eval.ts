@@ -26,7 +26,7 @@ async function judgeProblems(
   what: string,
   { first, last }: { first: number; last: number },
 ): Promise<RolloutRow[][]> {
-  const sampler = new Sampler(model, engineOptions(config), note);
+  const sampler = new Sampler(model, engineOptions(config), { onWarning: note });
   const options = evaluateOptions(config);
   const start = performance.now();
   let shown = 0;

@@ -1,6 +1,6 @@
 import process from "node:process";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
-import type { Gpu } from "../gpu/gpu.ts";
+import type { DeviceGpu } from "../gpu/device-gpu.ts";
 import { loadTokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
 import { resolveDataFiles, resolveModelDir, type DownloadProgress, type HubOptions } from "../hf/hub.ts";
@@ -23,7 +23,7 @@ export const print = (line = ""): void => console.log(line);
 export const note = (line = ""): void => console.error(line);
 
 /** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for. */
-export async function openGpu(adapter: string | undefined): Promise<Gpu> {
+export async function openGpu(adapter: string | undefined): Promise<DeviceGpu> {
   try {
     return await openHostGpu(adapter, undefined, note);
   } catch (error) {

@@ -37,7 +37,7 @@ export async function runSft(
   const { model, optimizer } = progress;
   const options = sftOptions(config);
   note(`${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${folder.dir}`);
-  const steps = trainSft(model, optimizer, source, options, { onWarning: note });
+  const steps = trainSft(model, optimizer, source, options, { budget: progress.budgets.microBatch, onWarning: note });
   const finished = await printSteps(steps, progress, folder, {
     signal,
     total: options.maxSteps,

@@ -50,6 +50,7 @@ export async function runTraining(
       history,
       signal,
       onWarning: note,
+      budgets: progress.budgets,
     });
     const record = ({ metrics: { iteration, ...metrics }, rollouts }: RlIteration) => ({
       step: iteration,

@@ -57,11 +57,13 @@ export function engineSize(model: Model, options: EngineOptions): EngineSize {
   return { blockSize, maxNumSeqs, maxModelLen, numBlocks };
 }
 
-/** Options for an engine of half the sequences and half the KV cache, or of as much of it as one sequence needs. */
-export function halfEngine(model: Model, { blockSize, maxNumSeqs, maxModelLen, numBlocks }: EngineSize): EngineOptions {
-  const blocks = Math.max(Math.ceil(maxModelLen / blockSize), Math.floor(numBlocks / 2));
+/** Options for an engine of so many sequences, with their share of the KV cache or as much of it as one sequence needs. */
+export function shareOfEngine(model: Model, full: EngineSize, maxNumSeqs: number): EngineOptions {
+  const { blockSize, maxModelLen, numBlocks } = full;
+  const share = Math.floor((numBlocks * maxNumSeqs) / full.maxNumSeqs);
+  const blocks = Math.max(Math.ceil(maxModelLen / blockSize), share);
   const kvCacheBytes = 2 * model.config.numLayers * (blocks + 1) * blockBytes(model, blockSize);
-  return { blockSize, kvCacheBytes, maxNumSeqs: Math.floor(maxNumSeqs / 2), maxModelLen };
+  return { blockSize, kvCacheBytes, maxNumSeqs, maxModelLen };
 }
 
 /** Bytes of a block's keys, or of its values, in one layer. */

@@ -140,11 +140,13 @@ export class LLM {
     let failure: { error: unknown } | null = null;
     try {
       await Promise.resolve(); // what is added in the same turn begins together
-      this.#runner.begin();
+      await this.#runner.begin();
       for (;;) {
         this.#dropAborted();
-        this.#runner.prefill(this.#scheduler.schedule(STEPS_PER_SUBMIT));
+        const prefills = this.#scheduler.schedule(STEPS_PER_SUBMIT);
         if (this.#scheduler.done) break;
+        await this.model.reserve(Math.max(...Array.from(this.#jobs.keys(), ({ maxLength }) => maxLength)));
+        await this.#runner.prefill(prefills);
         const running = Map.groupBy(this.#scheduler.running, (sequence) =>
           drawnAlike(this.#jobs.get(sequence)!.params),
         );

@@ -1,4 +1,4 @@
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Scope } from "../gpu/gpu.ts";
 import type { Recording } from "../gpu/recording.ts";
 import { byteLength, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { attentionPaged } from "../kernels/attention.ts";
@@ -48,7 +48,10 @@ interface DecodeBatch {
 export class ModelRunner {
   readonly model: Model;
   readonly blockSize: number;
-  readonly #gpu: Gpu;
+  /** Has the cache. */
+  readonly #gpu: Scope;
+  /** Has the rest, from `begin` to `end`. */
+  #run: Scope;
   /** Blocks that the longest sequence may have: the width of the block tables. */
   readonly #maxBlocks: number;
   /** A block that belongs to no sequence: where the rows that fill up a batch keep their keys and values. */
@@ -66,7 +69,7 @@ export class ModelRunner {
   ) {
     this.model = model;
     this.blockSize = blockSize;
-    this.#gpu = model.gpu;
+    this.#gpu = this.#run = model.gpu.scope();
     this.#maxBlocks = Math.ceil(maxLength / blockSize);
     this.#spareBlock = numBlocks;
     const { numLayers, numKvHeads, headDim } = model.config;
@@ -78,30 +81,41 @@ export class ModelRunner {
     const largest = Math.max(elementCount(shape(numLayers)), packing(model).size);
     const fits = byteLength([largest], model.storage) <= this.#gpu.maxBindingSize;
     this.#hasDecodeStep = fits && !model.config.qkNorm && hasDecodeStep(this.#gpu, model.config);
-    const joint = this.#hasDecodeStep ? caches(numLayers) : null;
-    this.#caches = Array.from({ length: numLayers }, (_, layer) =>
-      joint ? { ...joint, firstBlock: layer * this.#layerBlocks } : { ...caches(1), firstBlock: 0 },
-    );
+    try {
+      const joint = this.#hasDecodeStep ? caches(numLayers) : null;
+      this.#caches = Array.from({ length: numLayers }, (_, layer) =>
+        joint ? { ...joint, firstBlock: layer * this.#layerBlocks } : { ...caches(1), firstBlock: 0 },
+      );
+    } catch (error) {
+      this.#gpu.close();
+      throw error;
+    }
   }
 
   get #layerBlocks(): number {
     return this.#spareBlock + 1;
   }
 
-  /** Reads the weights, which must not change until `end`. */
-  begin(): void {
-    if (this.#hasDecodeStep) this.#packed = packWeights(this.#gpu.recorder(), this.model);
+  /**
+   * Reads the weights, which must not change until `end`.
+   *
+   * @throws OutOfMemoryError where there is none for the KV cache
+   */
+  async begin(): Promise<void> {
+    await this.#gpu.idle();
+    this.#run = this.#gpu.scope();
+    if (this.#hasDecodeStep) this.#packed = packWeights(this.#run.recorder(), this.model);
   }
 
-  /** Gives back what is kept from `begin` on. */
+  /** Gives back what is kept from `begin` on, and what a pass that failed has left. */
   end(): void {
-    this.#endDecoding();
-    this.#gpu.release(this.#packed?.weights);
-    this.#packed = null;
+    if (this.#run !== this.#gpu) this.#run.close();
+    this.#run = this.#gpu;
+    this.#packed = this.#batch = null;
   }
 
   /** Computes keys and values of the given ranges, in order: a later range may attend to an earlier one's blocks. */
-  prefill(prefills: readonly Prefill[]): void {
+  async prefill(prefills: readonly Prefill[]): Promise<void> {
     const rows: { sequence: Sequence; position: number }[] = [];
     for (const { sequence, start, end } of prefills) {
       for (let position = start; position < end; position++) rows.push({ sequence, position });
@@ -117,7 +131,8 @@ export class ModelRunner {
         tables: this.#tables(sequences),
       };
       const longest = chunk.reduce((max, row) => Math.max(max, row.position + 1), 1);
-      this.#gpu.release(this.#forward(device, longest), ...Object.values(device));
+      this.#run.release(this.#forward(device, longest), ...Object.values(device));
+      await this.#run.throttle();
     }
   }
 
@@ -130,7 +145,7 @@ export class ModelRunner {
     steps: number,
     params: SamplingParams,
   ): Promise<{ tokenIds: Uint32Array; logprobs: Float32Array }> {
-    const gpu = this.#gpu;
+    const gpu = this.#run;
     const longest = sequences.reduce((max, s) => Math.max(max, Math.min(s.length + steps, s.maxLength)), 1);
     const batch = this.#decodeBatch(paddedRows(sequences.length), steps, params, longest);
     this.#fill(batch, sequences, params);
@@ -146,7 +161,7 @@ export class ModelRunner {
 
   /** The batch of this size; the recording of another gives way to it. */
   #decodeBatch(size: number, steps: number, params: SamplingParams, longest: number): DecodeBatch {
-    const gpu = this.#gpu;
+    const gpu = this.#run;
     const rope = this.model.rope(longest);
     const { temperature, topK, topP, stopTokenIds } = params;
     const key = [size, steps, temperature, topK, topP, stopTokenIds.length, rope.allocation.id].join();
@@ -183,7 +198,7 @@ export class ModelRunner {
   }
 
   #fill({ rows, ...batch }: DecodeBatch, sequences: readonly Sequence[], { seed, stopTokenIds }: SamplingParams): void {
-    const gpu = this.#gpu;
+    const gpu = this.#run;
     const { size } = batch.limits;
     const perRow = (tensor: Tensor, of: (s: Sequence) => number, filler: number) =>
       gpu.write(
@@ -213,21 +228,21 @@ export class ModelRunner {
     if (!this.#batch) return;
     const { rows, recording, key: _, ...state } = this.#batch;
     recording.dispose();
-    this.#gpu.release(...Object.values(rows), ...Object.values(state));
+    this.#run.release(...Object.values(rows), ...Object.values(state));
     this.#batch = null;
   }
 
   dispose(): void {
     this.end();
-    this.#gpu.release(...new Set(this.#caches.flatMap(({ kCache, vCache }) => [kCache, vCache])));
+    this.#gpu.close();
   }
 
   /** Logits of the rows of a decode step, f32 [R, V]; writes their keys and values to the cache. */
   #logits(rows: Rows, longest: number): Tensor {
     const { model, blockSize } = this;
     const { tokens, positions, tables } = rows;
-    const rec = this.#gpu.recorder();
-    const logits = this.#gpu.empty([tokens.size, model.config.vocabSize], "f32");
+    const rec = this.#run.recorder();
+    const logits = this.#run.empty([tokens.size, model.config.vocabSize], "f32");
     if (this.#packed) {
       const { kCache, vCache } = this.#caches[0]!;
       const cache = { kCache, vCache, blockSize, layerBlocks: this.#layerBlocks };
@@ -236,7 +251,7 @@ export class ModelRunner {
     } else {
       const x = this.#forward(rows, longest);
       linearLogits(rec, { x, weight: model.parameter(model.headName), row0: 0, rows: model.config.vocabSize, logits });
-      this.#gpu.release(x);
+      this.#run.release(x);
     }
     return logits;
   }
@@ -244,7 +259,7 @@ export class ModelRunner {
   /** Final hidden states of the rows, f32 [R, C]; writes their keys and values to the cache. */
   #forward({ tokens, positions, slots, tables }: Rows, longest: number): Tensor {
     const { model, blockSize } = this;
-    const rec = this.#gpu.recorder();
+    const rec = this.#run.recorder();
     const rope = model.rope(longest);
     const scale = 1 / Math.sqrt(model.config.headDim);
     let x = embed(rec, model, tokens);
@@ -264,17 +279,17 @@ export class ModelRunner {
       x = output;
     }
     const { hidden, rstd } = finalNorm(rec, model, x);
-    this.#gpu.release(x, rstd);
+    this.#run.release(x, rstd);
     return hidden;
   }
 
   #upload(values: readonly number[]): Tensor {
-    return this.#gpu.upload(Uint32Array.from(values), [values.length], "u32");
+    return this.#run.upload(Uint32Array.from(values), [values.length], "u32");
   }
 
   #tables(sequences: readonly Sequence[]): Tensor {
     const tables = new Uint32Array(sequences.length * this.#maxBlocks);
     sequences.forEach((sequence, slot) => tables.set(sequence.blocks, slot * this.#maxBlocks));
-    return this.#gpu.upload(tables, [sequences.length, this.#maxBlocks], "u32");
+    return this.#run.upload(tables, [sequences.length, this.#maxBlocks], "u32");
   }
 }

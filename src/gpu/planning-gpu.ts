@@ -1,12 +1,16 @@
-import type { Gpu } from "./gpu.ts";
+import type { Gpu, Scope } from "./gpu.ts";
 import type { Kernel } from "./kernel.ts";
 import { Pool, type Allocation } from "./pool.ts";
-import { fold, type Dispatch } from "./recorder.ts";
+import { fold, type Dispatch, type Recorder } from "./recorder.ts";
 import { Recording } from "./recording.ts";
 import { byteLength, Tensor, type DType } from "./tensor.ts";
+import type { KernelTraits } from "./workspace.ts";
 
-/** What kernels choose their variants by. */
-export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits" | "maxBindingSize" | "tuning">;
+/** What hears of buffers made and of bytes that a kernel is given at once. */
+interface Listeners {
+  onBuffer?: (bytes: number) => void;
+  onBinding?: (bytes: number) => void;
+}
 
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
@@ -14,63 +18,119 @@ export type KernelTraits = Pick<Gpu, "tier" | "matrices" | "info" | "limits" | "
  * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size and kernels take what they
  * are given, so that a plan tells what would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
  */
-export function planningGpu(
-  { onBuffer, onBinding }: { onBuffer?: (bytes: number) => void; onBinding?: (bytes: number) => void } = {},
-  like?: KernelTraits,
-): Gpu {
-  const unlimited = { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
-  const maxBindingSize = like?.maxBindingSize ?? Infinity;
+export function planningGpu({ onBuffer, onBinding }: Listeners = {}, like?: KernelTraits): Gpu {
   const buffer = { destroy() {} } as GPUBuffer;
-  const pool = new Pool(unlimited, (size) => {
+  const pool = new Pool(UNLIMITED, (size) => {
     onBuffer?.(size);
-    return buffer;
+    return { buffer, verdict: null };
   });
-  let captured: Set<Allocation> | null = null;
-  const empty = (shape: readonly number[], dtype: DType) =>
-    new Tensor(pool.acquire(Math.max(4, byteLength(shape, dtype)), { exact: captured !== null }), shape, dtype);
-  const recorder = {
-    dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers }: Dispatch) {
-      fold(workgroups, `${kernel.name}.${entryPoint}`);
-      for (const { allocation, byteLength: bytes } of Object.values(buffers)) {
-        captured?.add(allocation);
-        onBinding?.(bytes);
-      }
-    },
-    capture(work: () => void): Recording {
-      const used = (captured = new Set());
-      work();
-      captured = null;
-      return new Recording([], pool, used);
-    },
-    replay() {},
-    clear() {},
-    copy() {},
-    submit() {},
-  };
-  const gpu = {
-    pool,
-    limits: { ...unlimited, ...planningLimits(like) },
-    maxBindingSize,
+  const traits: KernelTraits = {
     tier: like?.tier ?? "baseline",
     matrices: like?.matrices ?? null,
-    info: like?.info ?? { isFallbackAdapter: false },
-    timer: null,
+    info: like?.info ?? ({ isFallbackAdapter: false } as GPUAdapterInfo),
+    limits: { ...UNLIMITED, ...planningLimits(like) } as GPUSupportedLimits,
+    maxBindingSize: like?.maxBindingSize ?? Infinity,
     tuning: like?.tuning ?? null,
-    recorder: () => recorder,
-    empty,
-    zeros: empty,
-    upload: (_data: unknown, shape: readonly number[], dtype: DType) => empty(shape, dtype),
-    write() {},
-    release(...tensors: (Tensor | null | undefined)[]) {
-      for (const tensor of tensors) if (tensor) pool.release(tensor.allocation);
-    },
-    readF32: () => Promise.resolve(new Float32Array(0)),
-    readAllF32: (tensors: readonly Tensor[]) => Promise.resolve(tensors.map(() => new Float32Array(0))),
-    readU32: () => Promise.resolve(new Uint32Array(0)),
   };
-  Object.assign(recorder, { gpu });
-  return gpu as unknown as Gpu;
+  return new PlanningScope(traits, pool, { captured: null, onBinding });
 }
+
+/** What all jobs on a planning device share besides its pool. */
+interface Shared {
+  /** What a recording that is made now has used. */
+  captured: Set<Allocation> | null;
+  onBinding: Listeners["onBinding"];
+}
+
+class PlanningScope implements Scope, Recorder {
+  readonly name = "a plan";
+  readonly tier;
+  readonly matrices;
+  readonly info;
+  readonly limits;
+  readonly maxBindingSize;
+  readonly pool: Pool;
+  readonly gpu: Gpu = this;
+  tuning;
+  timer = null;
+  readonly #shared: Shared;
+  readonly #traits: KernelTraits;
+
+  constructor(traits: KernelTraits, pool: Pool, shared: Shared) {
+    ({
+      tier: this.tier,
+      matrices: this.matrices,
+      info: this.info,
+      limits: this.limits,
+      maxBindingSize: this.maxBindingSize,
+      tuning: this.tuning,
+    } = traits);
+    this.#traits = traits;
+    this.pool = pool;
+    this.#shared = shared;
+  }
+
+  recorder(): Recorder {
+    return this;
+  }
+
+  dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers }: Dispatch): void {
+    fold(workgroups, `${kernel.name}.${entryPoint}`);
+    const { captured, onBinding } = this.#shared;
+    for (const { allocation, byteLength: bytes } of Object.values(buffers)) {
+      captured?.add(allocation);
+      onBinding?.(bytes);
+    }
+  }
+
+  capture(work: () => void): Recording {
+    const used = (this.#shared.captured = new Set<Allocation>());
+    work();
+    this.#shared.captured = null;
+    return new Recording([], this.pool, this, used);
+  }
+
+  replay(): void {}
+  clear(): void {}
+  copy(): void {}
+  submit(): void {}
+  write(): void {}
+
+  empty(shape: readonly number[], dtype: DType): Tensor {
+    const bytes = Math.max(4, byteLength(shape, dtype));
+    return new Tensor(this.pool.acquire(this, bytes, { exact: this.#shared.captured !== null }), shape, dtype);
+  }
+
+  zeros(shape: readonly number[], dtype: DType): Tensor {
+    return this.empty(shape, dtype);
+  }
+
+  upload(_data: unknown, shape: readonly number[], dtype: DType): Tensor {
+    return this.empty(shape, dtype);
+  }
+
+  release(...tensors: (Tensor | null | undefined)[]): void {
+    for (const tensor of tensors) if (tensor) this.pool.release(this, tensor.allocation);
+  }
+
+  readF32 = () => Promise.resolve(new Float32Array(0));
+  readAllF32 = (tensors: readonly Tensor[]) => Promise.resolve(tensors.map(() => new Float32Array(0)));
+  readU32 = () => Promise.resolve(new Uint32Array(0));
+  readBytes = () => Promise.resolve(new Uint8Array(0));
+  idle = () => Promise.resolve();
+  throttle = () => Promise.resolve(false);
+  trim = () => Promise.resolve();
+
+  scope(): Scope {
+    return new PlanningScope(this.#traits, this.pool, this.#shared);
+  }
+
+  close(): void {
+    this.pool.releaseAll(this);
+  }
+}
+
+const UNLIMITED = { maxBufferSize: Infinity, maxStorageBufferBindingSize: Infinity };
 
 /** The limits that decide on kernels and on the KV cache; a device's limits are no plain object. */
 const planningLimits = (like?: KernelTraits) =>

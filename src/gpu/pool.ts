@@ -1,4 +1,8 @@
 import { OutOfMemoryError } from "../errors.ts";
+import type { Verdict } from "./failures.ts";
+
+/** Whose a buffer is. Compared, never looked into. */
+export type Owner = object;
 
 /** A buffer of the pool. */
 export interface Allocation {
@@ -8,7 +12,19 @@ export interface Allocation {
   readonly capacity: number;
   /** Of them those that its tensor, or its last one, was given: the tensor's size class. */
   size: number;
-  free: boolean;
+  /** Null while it is free. */
+  owner: Owner | null;
+  readonly maker: Owner;
+  /** Whether the device has memory for it, while it has not said so: until then it is nobody's but its maker's. */
+  verdict: Verdict | null;
+  /** The device has none. */
+  failed: boolean;
+}
+
+/** A new buffer, and the device's verdict on it where that comes later. */
+export interface Made {
+  buffer: GPUBuffer;
+  verdict: Verdict | null;
 }
 
 /** From here on waste costs more than sharing brings. */
@@ -25,9 +41,9 @@ export function sizeClass(bytes: number): number {
 }
 
 /**
- * Idle bytes that the pool keeps before it asks for more. Micro-batches of different lengths need buffers of different sizes:
- * without a bound, those of every length seen would stay. With it, the pool holds at most this much more than the most that was
- * ever in use at once.
+ * Bytes beyond those in use that the pool keeps before it asks for more: idle buffers, and what is wasted in buffers that are larger
+ * than their tensor. Micro-batches of different lengths need buffers of different sizes: without a bound, those of every length
+ * seen would stay. With it, the pool holds at most this much more than the most that was ever in use at once.
  */
 export const MAX_IDLE_BYTES = 2 ** 31;
 
@@ -46,71 +62,69 @@ export type BufferLimits = Pick<GPUSupportedLimits, "maxBufferSize">;
  */
 export class Pool {
   readonly #limits: BufferLimits;
-  readonly #create: (size: number) => GPUBuffer;
+  readonly #create: (size: number) => Made;
   /** Smaller ones first, then older ones: work that is done again finds the same buffers, and so the bind groups made for them. */
   readonly #idle: Allocation[] = [];
   readonly #used = new Set<Allocation>();
   #nextId = 1;
   /** Bytes in buffers that exist, in use or free. */
   allocatedBytes = 0;
-  /** Of them in use, now and at most since `peakBytes` was last set. */
+  /** Bytes that tensors in use were given, now and at most since `peakBytes` was last set. */
   usedBytes = 0;
   peakBytes = 0;
+  /** Bytes that buffers in use have beyond those. */
+  #wastedBytes = 0;
 
-  constructor(limits: BufferLimits, create: (size: number) => GPUBuffer) {
+  constructor(limits: BufferLimits, create: (size: number) => Made) {
     this.#limits = limits;
     this.#create = create;
   }
 
-  /** Whether a buffer for `bytes` would have to be made while more than MAX_IDLE_BYTES lie idle. */
-  hoards(bytes: number): boolean {
-    return this.allocatedBytes - this.usedBytes > MAX_IDLE_BYTES && this.#indexFor(this.#sizeFor(bytes)) < 0;
+  /** Bytes in free buffers: what `trim` gives back. */
+  get idleBytes(): number {
+    return this.allocatedBytes - this.usedBytes - this.#wastedBytes;
+  }
+
+  /** Whether a buffer for `bytes` would have to be made while free ones keep the pool above its bound. */
+  hoards(owner: Owner, bytes: number): boolean {
+    const isAbove = this.idleBytes + this.#wastedBytes > MAX_IDLE_BYTES;
+    return isAbove && this.#idle.length > 0 && this.#indexFor(owner, this.#sizeFor(bytes)) < 0;
   }
 
   /** `exact`: of no other size class, so that what a recording keeps does not depend on what happens to be idle. */
-  acquire(bytes: number, { exact = false } = {}): Allocation {
+  acquire(owner: Owner, bytes: number, { exact = false } = {}): Allocation {
     const size = this.#sizeFor(bytes);
-    this.usedBytes += size;
-    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
-    const index = exact ? this.#idle.findIndex(({ capacity }) => capacity === size) : this.#indexFor(size);
+    const index = this.#indexFor(owner, size, exact);
     const [reused] = index < 0 ? [] : this.#idle.splice(index, 1);
-    const allocation = reused ?? { id: this.#nextId++, buffer: this.#create(size), capacity: size, size, free: false };
-    if (!reused) this.allocatedBytes += size;
-    allocation.size = size;
-    allocation.free = false;
-    this.#used.add(allocation);
+    const allocation = reused ?? this.#make(owner, size);
+    this.#use(owner, allocation, size);
     return allocation;
   }
 
   /** Takes this very buffer, which is free. */
-  take(allocation: Allocation): void {
+  take(owner: Owner, allocation: Allocation): void {
     const index = this.#idle.indexOf(allocation);
     if (index < 0) throw new Error("expected a free buffer of this pool");
     this.#idle.splice(index, 1);
-    allocation.free = false;
-    this.#used.add(allocation);
-    this.usedBytes += allocation.size;
-    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
+    this.#use(owner, allocation, allocation.size);
   }
 
-  release(allocation: Allocation): void {
-    if (allocation.free) throw new Error("a tensor was released twice");
-    allocation.free = true;
+  release(owner: Owner, allocation: Allocation): void {
+    if (allocation.owner === null) throw new Error("a tensor was released twice");
+    if (allocation.owner !== owner) throw new Error("expected a tensor of this scope, got another's to release");
+    allocation.owner = null;
     this.#used.delete(allocation);
     this.usedBytes -= allocation.size;
+    this.#wastedBytes -= allocation.capacity - allocation.size;
     const { capacity, id } = allocation;
     const next = this.#idle.findIndex((other) => (other.capacity - capacity || other.id - id) > 0);
     this.#idle.splice(next < 0 ? this.#idle.length : next, 0, allocation);
+    if (allocation.failed) this.#drop(allocation);
   }
 
-  /** The buffers in use now. */
-  inUse(): ReadonlySet<Allocation> {
-    return new Set(this.#used);
-  }
-
-  /** Releases what is in use and not in `kept`: what work that failed halfway has left. */
-  releaseAllBut(kept: ReadonlySet<Allocation>): void {
-    for (const allocation of this.#used) if (!kept.has(allocation)) this.release(allocation);
+  /** Releases all that this owner has in use. */
+  releaseAll(owner: Owner): void {
+    for (const allocation of this.#used) if (allocation.owner === owner) this.release(owner, allocation);
   }
 
   /** Gives free buffers back to the device. Nothing that is recorded and not yet sent may use them. */
@@ -122,10 +136,52 @@ export class Pool {
     this.#idle.length = 0;
   }
 
-  /** Where the smallest idle buffer for `size` bytes is that does not waste too much; -1 without one. */
-  #indexFor(size: number): number {
-    const index = this.#idle.findIndex(({ capacity }) => capacity >= size);
-    return index >= 0 && this.#idle[index]!.capacity <= Math.max(2 * size, size + TOLERABLE_WASTE) ? index : -1;
+  #make(owner: Owner, size: number): Allocation {
+    const { buffer, verdict } = this.#create(size);
+    const allocation: Allocation = {
+      id: this.#nextId++,
+      buffer,
+      capacity: size,
+      size,
+      owner,
+      maker: owner,
+      verdict,
+      failed: false,
+    };
+    this.allocatedBytes += size;
+    void verdict?.then((error) => {
+      allocation.verdict = null;
+      allocation.failed = error !== null;
+      if (error) this.#drop(allocation);
+    });
+    return allocation;
+  }
+
+  #use(owner: Owner, allocation: Allocation, size: number): void {
+    allocation.owner = owner;
+    allocation.size = size;
+    this.#used.add(allocation);
+    this.usedBytes += size;
+    this.#wastedBytes += allocation.capacity - size;
+    this.peakBytes = Math.max(this.peakBytes, this.usedBytes);
+  }
+
+  /** Gives up a buffer that there is no memory for, as soon as it is free. */
+  #drop(allocation: Allocation): void {
+    const index = this.#idle.indexOf(allocation);
+    if (index < 0) return;
+    this.#idle.splice(index, 1);
+    allocation.buffer.destroy();
+    this.allocatedBytes -= allocation.capacity;
+  }
+
+  /** Where the smallest idle buffer for `size` bytes is that does not waste more than it may; -1 without one. */
+  #indexFor(owner: Owner, size: number, exact = false): number {
+    const tolerable = Math.min(Math.max(size, TOLERABLE_WASTE), MAX_IDLE_BYTES - this.#wastedBytes);
+    const most = exact ? size : size + tolerable;
+    return this.#idle.findIndex(
+      ({ capacity, maker, verdict }) => capacity >= size && capacity <= most && (verdict === null || maker === owner),
+    );
   }
 
   #sizeFor(bytes: number): number {

@@ -1,4 +1,4 @@
-import type { Allocation, Pool } from "./pool.ts";
+import type { Allocation, Owner, Pool } from "./pool.ts";
 
 /** A dispatch with everything that encoding it takes. */
 export interface Command {
@@ -8,6 +8,8 @@ export interface Command {
   groups: [number, number, number];
   /** Where its parameters lie, in bytes from those of the first command of its submit; null without parameters. */
   offset: number | null;
+  /** Bytes of its tensors. */
+  bytes: number;
 }
 
 /** Commands that are sent together, and their parameters. */
@@ -23,17 +25,19 @@ export interface CommandList {
 export class Recording {
   readonly lists: readonly CommandList[];
   readonly #pool: Pool;
+  readonly #owner: Owner;
   readonly #held: readonly Allocation[];
 
   /** `used`: all buffers that the work touches. */
-  constructor(lists: readonly CommandList[], pool: Pool, used: Iterable<Allocation>) {
+  constructor(lists: readonly CommandList[], pool: Pool, owner: Owner, used: Iterable<Allocation>) {
     this.lists = lists;
     this.#pool = pool;
-    this.#held = [...new Set(used)].filter((allocation) => allocation.free);
-    for (const allocation of this.#held) pool.take(allocation);
+    this.#owner = owner;
+    this.#held = [...new Set(used)].filter((allocation) => allocation.owner === null);
+    for (const allocation of this.#held) pool.take(owner, allocation);
   }
 
   dispose(): void {
-    for (const allocation of this.#held) this.#pool.release(allocation);
+    for (const allocation of this.#held) this.#pool.release(this.#owner, allocation);
   }
 }

@@ -10,7 +10,7 @@ import scaling from "../../shaders/lib/matrix-scale.wgsl" with { type: "text" };
 import backwardSource from "../../shaders/attention-matrix-backward.wgsl" with { type: "text" };
 import forwardSource from "../../shaders/attention-matrix.wgsl" with { type: "text" };
 import packSource from "../../shaders/attention-pack.wgsl" with { type: "text" };
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -124,7 +124,7 @@ export function tilesFor(matrices: Matrices, headDim: number, own: Own, pass: Pa
 }
 
 /** The largest tile that makes enough workgroups of `rows` rows of `heads` heads. */
-function tileOf(gpu: Gpu, { shape }: Tensor, own: Own, pass: Pass): Tile | null {
+function tileOf(gpu: Workspace, { shape }: Tensor, own: Own, pass: Pass): Tile | null {
   const [rows = 0, heads = 0, headDim = 0] = shape;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
   const tiles = tilesFor(gpu.matrices!, headDim, own, pass, {
@@ -184,7 +184,7 @@ const packs = {
 export const packKernel = ({ component }: Matrices): Kernel => packs[component];
 
 /** Tiles for both backward kernels, or null where the tier's matrices do not serve these shapes. */
-function backwardTiles(gpu: Gpu, q: Tensor, k: Tensor): { dq: Tile; dkv: Tile } | null {
+function backwardTiles(gpu: Workspace, q: Tensor, k: Tensor): { dq: Tile; dkv: Tile } | null {
   if (!gpu.matrices || k.dtype !== "bf16" || q.shape[2]! > LARGEST_HEAD) return null;
   const dq = tileOf(gpu, q, "queries", "backward");
   const dkv = tileOf(gpu, k, "keys", "backward");

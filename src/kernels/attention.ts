@@ -6,7 +6,7 @@ import own from "../../shaders/lib/attention-own.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/attention-shared.wgsl" with { type: "text" };
 import queries from "../../shaders/lib/attention-tile.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -64,7 +64,7 @@ export const tileConstants = ({ chunk, chunks, rows, heads }: Tile): string =>
 
 const kernels = new Map<string, Kernel>();
 
-function kernelFor(gpu: Gpu, tile: Tile): Kernel {
+function kernelFor(gpu: Workspace, tile: Tile): Kernel {
   const { chunk, chunks, keys } = tile;
   const rowsFrom = gpu.tier !== "baseline" && 2 * chunk * chunks <= LARGEST_SHARED_HEAD ? shared : own;
   const constants = `${tileConstants(tile)} const KEYS = ${keys}u;`;

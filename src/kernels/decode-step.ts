@@ -7,7 +7,7 @@ import rotation from "../../shaders/lib/rotate.wgsl" with { type: "text" };
 import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import square from "../../shaders/lib/square.wgsl" with { type: "text" };
 import source from "../../shaders/decode-step.wgsl" with { type: "text" };
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -50,7 +50,7 @@ function keptPairs({ hiddenSize, intermediateSize, numHeads, numKvHeads, headDim
  * Whether decodeStep may take the place of the separate kernels: on software adapters, where it was measured to pay, if what 16
  * rows keep fits the workgroup's memory, as a small model's does. Sums over subgroups in f32 are the only ones it has.
  */
-export function hasDecodeStep({ tier, info, limits }: Gpu, shape: DecoderShape): boolean {
+export function hasDecodeStep({ tier, info, limits }: Workspace, shape: DecoderShape): boolean {
   const fits = 8 * keptPairs(shape) <= limits.maxComputeWorkgroupStorageSize;
   return tier === "subgroups" && info.isFallbackAdapter && fits && shape.headDim % 4 === 0;
 }

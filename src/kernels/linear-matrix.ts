@@ -6,7 +6,7 @@ import shared from "../../shaders/lib/linear.wgsl" with { type: "text" };
 import scale from "../../shaders/lib/matrix-scale.wgsl" with { type: "text" };
 import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import source from "../../shaders/linear-matrix.wgsl" with { type: "text" };
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -116,11 +116,11 @@ function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel 
   return defineKernel({ name: "linear-matrix", source, includes });
 }
 
-const tiles = new WeakMap<Gpu, Tile[]>();
+const tiles = new WeakMap<GPUSupportedLimits, Tile[]>();
 
 /** The adapter's tiles, which gpu.tuning numbers. */
-export function tilesOf(gpu: Gpu, matrices: Matrices): Tile[] {
-  let known = tiles.get(gpu);
+export function tilesOf(gpu: Workspace, matrices: Matrices): Tile[] {
+  let known = tiles.get(gpu.limits);
   if (!known) {
     const { subgroupMinSize, subgroupMaxSize } = gpu.info;
     const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
@@ -130,13 +130,13 @@ export function tilesOf(gpu: Gpu, matrices: Matrices): Tile[] {
       maxComputeInvocationsPerWorkgroup,
       maxComputeWorkgroupStorageSize,
     });
-    tiles.set(gpu, known);
+    tiles.set(gpu.limits, known);
   }
   return known;
 }
 
 /** The largest tile, by index, that is not mostly beyond the last row and makes enough workgroups of a result. */
-export function tileByRule(gpu: Gpu, matrices: Matrices, rows: number, columns: number): number {
+export function tileByRule(gpu: Workspace, matrices: Matrices, rows: number, columns: number): number {
   const all = tilesOf(gpu, matrices);
   const first = all.findIndex((tile) => {
     const [across, down] = groups(matrices, tile, rows, columns);
@@ -146,7 +146,7 @@ export function tileByRule(gpu: Gpu, matrices: Matrices, rows: number, columns: 
 }
 
 /** The tile that was measured to be the fastest for such a result, otherwise that of the rule. */
-function tileOf(gpu: Gpu, matrices: Matrices, entryPoint: string, rows: number, columns: number): Tile {
+function tileOf(gpu: Workspace, matrices: Matrices, entryPoint: string, rows: number, columns: number): Tile {
   const tuned = gpu.tuning?.get(tuningShape(entryPoint, rows, columns));
   return tilesOf(gpu, matrices)[tuned ?? tileByRule(gpu, matrices, rows, columns)]!;
 }

@@ -4,7 +4,7 @@ import tile from "../../shaders/lib/linear-tile.wgsl" with { type: "text" };
 import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import subgroupSource from "../../shaders/linear-subgroup.wgsl" with { type: "text" };
 import source from "../../shaders/linear.wgsl" with { type: "text" };
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
@@ -28,7 +28,7 @@ const baseline = defineKernel({ name: "linear", source, includes });
 const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes: [...includes, tile] });
 
 /** For products in f32: rounding operands to f16, as matrices want them, would not do for a model in float32. */
-function variant({ tier, info }: Gpu): Variant {
+function variant({ tier, info }: Workspace): Variant {
   if (tier === "baseline") return { kernel: baseline, rows: 32, columns: 64 };
   const lanes = info.subgroupMinSize;
   return { kernel: subgroup, rows: 16, columns: 4 * lanes, constants: { LANES: lanes } };

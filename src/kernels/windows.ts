@@ -1,4 +1,4 @@
-import type { Gpu } from "../gpu/gpu.ts";
+import type { Workspace } from "../gpu/workspace.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
 /** Rows of a window of a matrix come in multiples of this, so that it begins where a binding may: at a multiple of 256 bytes. */
@@ -26,13 +26,13 @@ const most = (maxBindingSize: number, bytes: number, step: number): number =>
   maxBindingSize === Infinity ? Infinity : Math.max(1, Math.floor(maxBindingSize / bytes / step)) * step;
 
 /** The rows of a matrix in pieces that a kernel can be given at once: one piece, itself, where the adapter can bind it whole. */
-export function rowWindows({ maxBindingSize }: Gpu, matrix: Tensor): Generator<Window> {
+export function rowWindows({ maxBindingSize }: Workspace, matrix: Tensor): Generator<Window> {
   const [rows = 1] = matrix.shape;
   const whole = matrix.byteLength <= maxBindingSize;
   return pieces(matrix, whole ? rows : most(maxBindingSize, matrix.byteLength / rows, ROWS));
 }
 
 /** The elements of a tensor, in the same pieces for all tensors of its size, whatever their dtype. */
-export function elementWindows({ maxBindingSize }: Gpu, tensor: Tensor): Generator<Window> {
+export function elementWindows({ maxBindingSize }: Workspace, tensor: Tensor): Generator<Window> {
   return pieces(tensor.view([tensor.size]), most(maxBindingSize, LARGEST_ELEMENT_BYTES, ELEMENTS));
 }

@@ -1,5 +1,4 @@
 import { OutOfMemoryError } from "../errors.ts";
-import type { Gpu } from "../gpu/gpu.ts";
 import type { Storage } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { STORAGE, type Model } from "../model/model.ts";
@@ -9,7 +8,7 @@ import { kernelCases } from "./kernels/all.ts";
 import { MODELS, randomModel } from "./models.ts";
 import { describeAdapter, type BenchResult, type Line, type Skipped } from "./result.ts";
 import { roofSeconds, type Roof } from "./roof.ts";
-import type { Stopwatch, Timing } from "./stopwatch.ts";
+import { Stopwatch, type Timing } from "./stopwatch.ts";
 import type { BenchOptions } from "./workload.ts";
 import { refusal, workloads } from "./workloads.ts";
 
@@ -38,7 +37,7 @@ export async function runBench(
     if (options.parts.includes("kernels")) await runKernels(watch, roof, model, config, options, add);
     await runWorkloads(watch, roof, model, config, options, add);
   }
-  return { date: new Date().toISOString(), adapter: describeAdapter(watch.gpu), roof, lines, skipped };
+  return { date: new Date().toISOString(), adapter: describeAdapter(watch.device), roof, lines, skipped };
 }
 
 async function runKernels(
@@ -55,9 +54,9 @@ async function runKernels(
     const reason = tooLong(roof, kernel.storage, kernel, maxSeconds);
     if (reason) skip(reason);
     else {
-      await attempt(watch.gpu, skip, async () => {
-        const tensors = allocate(watch.gpu, kernel);
-        const timing = await watch.recorded((rec) => kernel.record(rec, tensors), maxSeconds);
+      await attempt(watch, skip, async (job) => {
+        const tensors = allocate(job.gpu, kernel);
+        const timing = await job.recorded((rec) => kernel.record(rec, tensors), maxSeconds);
         add(rated(roof, kernel, { ...id, storage: kernel.storage }, timing));
       });
     }
@@ -93,8 +92,8 @@ async function runWorkloads(
       skip(error.message);
       continue;
     }
-    await attempt(gpu, skip, async () => {
-      for (const { timing, cost, tokens, memory, ...measured } of await workload.run(watch, model!, maxSeconds)) {
+    await attempt(watch, skip, async (job) => {
+      for (const { timing, cost, tokens, memory, ...measured } of await workload.run(job, model!, maxSeconds)) {
         const line = rated(roof, cost, { part, model: name, name: measured.name, shape, storage }, timing);
         const rate = tokens === undefined ? {} : { tokens_per_second: tokens / (timing.ms.median / 1000) };
         add({ ...line, ...rate, ...(memory && { memory }) });
@@ -102,23 +101,26 @@ async function runWorkloads(
     });
   }
   model?.dispose();
-  gpu.pool.trim();
+  await gpu.trim();
 }
 
 const longestSequence = ({ rows, context }: BenchOptions): number => Math.max(2048, ...rows, 2 * context);
 
-/** Runs `measure` and frees what it left; an adapter out of memory is a reason to skip. */
-async function attempt(gpu: Gpu, skip: (reason: string) => void, measure: () => Promise<void>): Promise<void> {
-  const before = gpu.pool.inUse();
+/** Runs `measure` as a job of its own; an adapter out of memory is a reason to skip. */
+async function attempt(
+  { device }: Stopwatch,
+  skip: (reason: string) => void,
+  measure: (watch: Stopwatch) => Promise<void>,
+): Promise<void> {
+  const job = device.scope();
   try {
-    await measure();
+    await measure(new Stopwatch(device, job));
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
     skip(error.message);
   } finally {
-    gpu.pool.releaseAllBut(before);
-    gpu.recorder().submit();
-    gpu.pool.trim();
+    job.close();
+    await device.trim();
   }
 }
 

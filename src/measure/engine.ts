@@ -38,13 +38,16 @@ export function prefill(config: ModelConfig, storage: Storage, length: number): 
       const prompt = { promptId: 0, tokenIds: tokenIds(config, length), sharedBlocks: [], holders: 0 };
       const sequence = new Sequence(prompt, 0, length + 1);
       sequence.blocks = Array.from({ length: numBlocks }, (_, block) => block);
-      const once = () => {
-        runner.prefill([{ sequence, start: 0, end: length }]);
-        return model.gpu.idle();
+      const once = async () => {
+        await runner.prefill([{ sequence, start: 0, end: length }]);
+        await model.gpu.idle();
       };
-      const timing = await watch.waited({ warmUp: once, work: once }, maxSeconds);
-      runner.dispose();
-      return [{ name: "prefill", timing, cost, tokens: length }];
+      try {
+        const timing = await watch.waited({ warmUp: once, work: once }, maxSeconds);
+        return [{ name: "prefill", timing, cost, tokens: length }];
+      } finally {
+        runner.dispose();
+      }
     },
   };
 }
@@ -76,8 +79,11 @@ export function decode(config: ModelConfig, storage: Storage, batch: number, wan
         last = now;
       };
       const request = { promptId: 0, promptTokenIds: tokenIds(config, context) };
-      await llm.generate([request], { ...SAMPLING, n: batch, maxTokens: DECODED }, { onTokens });
-      llm.dispose();
+      try {
+        await llm.generate([request], { ...SAMPLING, n: batch, maxTokens: DECODED }, { onTokens });
+      } finally {
+        llm.dispose();
+      }
       const ms = summarize(steps.slice(WARM_UP_SUBMITS));
       return [{ name: "decode", timing: { ms, clock: "host" }, cost, tokens: batch }];
     },
@@ -171,10 +177,13 @@ export function rollout(config: ModelConfig, storage: Storage): Workload {
         sampled = responses.map((response) => response.logprobs.length);
       };
       const warmUp = async () => void (await sampleResponses(llm, { mean: 8, longest: 16 }));
-      const timing = await watch.waited({ warmUp, work }, maxSeconds);
-      llm.dispose();
-      const tokens = sampled.reduce((a, b) => a + b, 0);
-      return [{ name: "rollout", timing, cost: rolloutCost(config, storage, sampled), tokens }];
+      try {
+        const timing = await watch.waited({ warmUp, work }, maxSeconds);
+        const tokens = sampled.reduce((a, b) => a + b, 0);
+        return [{ name: "rollout", timing, cost: rolloutCost(config, storage, sampled), tokens }];
+      } finally {
+        llm.dispose();
+      }
     },
   };
 }

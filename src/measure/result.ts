@@ -1,4 +1,4 @@
-import type { Gpu } from "../gpu/gpu.ts";
+import type { DeviceGpu } from "../gpu/device-gpu.ts";
 import type { Roof } from "./roof.ts";
 import type { Timing } from "./stopwatch.ts";
 
@@ -51,7 +51,7 @@ export interface BenchResult {
   skipped: Skipped[];
 }
 
-export const describeAdapter = ({ name, info, tier, features }: Gpu): AdapterInfo => ({
+export const describeAdapter = ({ name, info, tier, features }: DeviceGpu): AdapterInfo => ({
   name,
   vendor: info.vendor,
   architecture: info.architecture,

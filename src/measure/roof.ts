@@ -63,7 +63,7 @@ async function largestCopy(watch: Stopwatch): Promise<number> {
     last = (2 * bytes) / (ms.median / 1000);
     if (ms.median > ENOUGH_MS) break;
   }
-  gpu.pool.trim();
+  await gpu.trim();
   return last;
 }
 

@@ -1,3 +1,4 @@
+import type { DeviceGpu } from "../gpu/device-gpu.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { Timer } from "../gpu/timer.ts";
@@ -18,12 +19,15 @@ const MIN_SAMPLES = 3;
 
 /** Takes times on one device. */
 export class Stopwatch {
+  readonly device: DeviceGpu;
+  /** The job whose work is timed. */
   readonly gpu: Gpu;
   readonly #timer: Timer | null;
 
-  constructor(gpu: Gpu) {
-    this.gpu = gpu;
-    this.#timer = gpu.features.has("timestamp-query") ? new Timer(gpu.device) : null;
+  constructor(device: DeviceGpu, job: Gpu = device) {
+    this.device = device;
+    this.gpu = job;
+    this.#timer = device.features.has("timestamp-query") ? new Timer(device.device) : null;
   }
 
   /**

@@ -1,4 +1,3 @@
-import { packBf16 } from "../gpu/bf16.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { normalAt } from "../model/init.ts";
@@ -14,15 +13,15 @@ let normal: Float32Array | null = null;
  */
 export function fillRandom(gpu: Gpu, tensor: Tensor, scale: number): void {
   normal ??= Float32Array.from({ length: PERIOD + 1 }, (_, i) => normalAt(1, 0, i));
-  gpu.recorder().submit(); // what is recorded may still use the buffer
+  const { size, dtype } = tensor;
   // Pieces start at whole words: an even count of bf16 elements.
-  const step = PERIOD - 1;
-  const piece = normal.map((v) => scale * v);
-  const bytes = tensor.dtype === "bf16" ? packBf16(piece) : piece;
-  const size = tensor.size + (tensor.dtype === "bf16" ? tensor.size % 2 : 0);
-  const width = tensor.dtype === "bf16" ? 2 : 4;
-  for (let first = 0; first < size; first += step) {
-    const count = Math.min(step, size - first);
-    gpu.device.queue.writeBuffer(tensor.buffer, first * width, bytes, 0, count);
-  }
+  const count = Math.min(PERIOD - 1, size);
+  const piece = gpu.upload(
+    normal.subarray(0, count).map((v) => scale * v),
+    [count],
+    dtype,
+  );
+  for (let first = 0; first < size; first += count)
+    gpu.recorder().copy(piece.rows(0, Math.min(count, size - first)), tensor, first);
+  gpu.release(piece);
 }

@@ -57,14 +57,17 @@ export function trainStep(config: ModelConfig, storage: Storage, tokens: number)
       const items = lengths.map((n) => [tokenIds(config, n)]);
       const options = { ...LOSS, recompute: recomputes(model) };
       const work = async () => {
-        await microBatches.step(optimizer, items, LEARNING_RATE, (packed) =>
-          policyGradient(model, optimizer.gradients, packed, targets(packed), options),
+        await microBatches.step(optimizer, items, LEARNING_RATE, (packed, _items, gpu) =>
+          policyGradient(model, optimizer.gradients, packed, targets(packed), options, gpu),
         );
         await gpu.idle();
       };
-      const timing = await watch.waited({ warmUp: work, work }, maxSeconds);
-      optimizer.dispose();
-      return [{ name: "training step", timing, cost, tokens: lengths.length * length }];
+      try {
+        const timing = await watch.waited({ warmUp: work, work }, maxSeconds);
+        return [{ name: "training step", timing, cost, tokens: lengths.length * length }];
+      } finally {
+        optimizer.dispose();
+      }
     },
   };
 }
@@ -114,43 +117,47 @@ export function iteration(config: ModelConfig, storage: Storage, dtype: ModelDTy
       const options = rlOptions(config, storage, lengths, recomputes(model));
       const plan = await planMemory(config, dtype, options, ADAMW);
       gpu.pool.peakBytes = gpu.pool.usedBytes;
-      const reference = model.clone();
-      const optimizer = await AdamW.create(model, ADAMW);
-      const llm = rolloutEngine(model, lengths);
-      const microBatches = new MicroBatches(MICRO_BATCH_TOKENS);
-      await sampleResponses(llm, { mean: 8, longest: 16 }); // compiles
+      const reference = await model.clone();
+      const used: { dispose(): void }[] = [reference];
+      try {
+        const optimizer = await AdamW.create(model, ADAMW);
+        used.push(optimizer);
+        const llm = rolloutEngine(model, lengths);
+        used.push(llm);
+        const microBatches = new MicroBatches(MICRO_BATCH_TOKENS);
+        await sampleResponses(llm, { mean: 8, longest: 16 }); // compiles
 
-      const phases: Record<string, Timing> = {};
-      const phase = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-        const start = performance.now();
-        const result = await work();
-        await gpu.idle();
-        phases[name] = { ms: summarize([performance.now() - start]), clock: "host" };
-        return result;
-      };
-      const rollouts = await phase("rollout", () => sampleResponses(llm, lengths));
-      const items = rollouts.map((rollout) => [rollout.tokenIds]);
-      const { temperature } = LOSS;
-      await phase("reference log-probabilities", () => itemLogprobs(microBatches, reference, items, { temperature }));
-      await phase("gradient", () =>
-        microBatches.run(model, items, (packed) =>
-          policyGradient(model, optimizer.gradients, packed, targets(packed), options),
-        ),
-      );
-      await phase("optimizer step", () => optimizer.update(LEARNING_RATE));
-      const memory = { planned: plan.total, peak: gpu.pool.peakBytes };
-      llm.dispose();
-      optimizer.dispose();
-      reference.dispose();
+        const phases: Record<string, Timing> = {};
+        const phase = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+          const start = performance.now();
+          const result = await work();
+          await gpu.idle();
+          phases[name] = { ms: summarize([performance.now() - start]), clock: "host" };
+          return result;
+        };
+        const rollouts = await phase("rollout", () => sampleResponses(llm, lengths));
+        const items = rollouts.map((rollout) => [rollout.tokenIds]);
+        const { temperature } = LOSS;
+        await phase("reference log-probabilities", () => itemLogprobs(microBatches, reference, items, { temperature }));
+        await phase("gradient", () =>
+          microBatches.run(model, items, (packed, _items, job) =>
+            policyGradient(model, optimizer.gradients, packed, targets(packed), options, job),
+          ),
+        );
+        await phase("optimizer step", () => optimizer.update(LEARNING_RATE));
+        const memory = { planned: plan.total, peak: gpu.pool.peakBytes };
 
-      const sampled = rollouts.map(({ logprobs }) => logprobs.length);
-      const whole = rollouts.map((rollout) => rollout.tokenIds.length);
-      const tokens = whole.reduce((a, b) => a + b, 0);
-      const cost = costs(sampled, whole);
-      const total = Object.values(phases).reduce((sum, { ms }) => sum + ms.median, 0);
-      const lines = Object.entries(cost).map(([name, of]) => ({ name, timing: phases[name]!, cost: of, tokens }));
-      const all = { ms: summarize([total]), clock: "host" as const };
-      return [...lines, { name: "iteration", timing: all, cost: addCosts(...Object.values(cost)), tokens, memory }];
+        const sampled = rollouts.map(({ logprobs }) => logprobs.length);
+        const whole = rollouts.map((rollout) => rollout.tokenIds.length);
+        const tokens = whole.reduce((a, b) => a + b, 0);
+        const cost = costs(sampled, whole);
+        const total = Object.values(phases).reduce((sum, { ms }) => sum + ms.median, 0);
+        const lines = Object.entries(cost).map(([name, of]) => ({ name, timing: phases[name]!, cost: of, tokens }));
+        const all = { ms: summarize([total]), clock: "host" as const };
+        return [...lines, { name: "iteration", timing: all, cost: addCosts(...Object.values(cost)), tokens, memory }];
+      } finally {
+        for (const part of used) part.dispose();
+      }
     },
   };
 }

@@ -50,19 +50,21 @@ export class Model {
     requireFit(gpu, config, dtype, dir);
     const weights = await openWeights(files, dir);
     const parameters = new Map<string, Tensor>();
+    const own = gpu.scope();
     try {
       for (const [name, shape] of parameterShapes(config)) {
         const found = weights.shape(name);
         if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
           throw new FormatError(`${dir}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
         }
-        parameters.set(name, gpu.upload(await weights.readWeights(name), shape, STORAGE[dtype]));
+        parameters.set(name, own.upload(await weights.readWeights(name), shape, STORAGE[dtype]));
       }
+      await own.idle();
     } catch (error) {
-      gpu.release(...parameters.values());
+      own.close();
       throw error;
     }
-    return new Model(gpu, config, dtype, parameters);
+    return new Model(own, config, dtype, parameters);
   }
 
   /**
@@ -108,25 +110,54 @@ export class Model {
     return this.config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   }
 
+  /**
+   * Makes the rotary table for so many positions, which `rope` then has.
+   *
+   * @throws OutOfMemoryError where there is no memory for it; the model is then as before
+   */
+  async reserve(positions: number): Promise<void> {
+    if (this.#rope && this.#rope.shape[0]! >= positions) return;
+    try {
+      this.rope(positions);
+      await this.gpu.idle();
+    } catch (error) {
+      this.gpu.release(this.#rope);
+      this.#rope = null;
+      throw error;
+    }
+  }
+
   /** Cosines and sines, f32 [at least `positions`, D], made on the host in float64. */
   rope(positions: number): Tensor {
     if (!this.#rope || this.#rope.shape[0]! < positions) {
       this.gpu.release(this.#rope);
+      this.#rope = null;
       const rows = Math.max(256, 2 ** Math.ceil(Math.log2(positions)));
       this.#rope = this.gpu.upload(ropeTable(this.config, rows), [rows, this.config.headDim], "f32");
     }
     return this.#rope;
   }
 
-  /** A second model with the same weights, for a reference policy that stays as it is. */
-  clone(): Model {
+  /**
+   * A second model with the same weights, for a reference policy that stays as it is.
+   *
+   * @throws OutOfMemoryError
+   */
+  async clone(): Promise<Model> {
     const parameters = new Map<string, Tensor>();
-    for (const [name, source] of this.parameters) {
-      const target = this.gpu.empty(source.shape, source.dtype);
-      this.gpu.recorder().copy(source, target);
-      parameters.set(name, target);
+    const own = this.gpu.scope();
+    try {
+      for (const [name, source] of this.parameters) {
+        const target = own.empty(source.shape, source.dtype);
+        own.recorder().copy(source, target);
+        parameters.set(name, target);
+      }
+      await own.idle();
+    } catch (error) {
+      own.close();
+      throw error;
     }
-    return new Model(this.gpu, this.config, this.dtype, parameters);
+    return new Model(own, this.config, this.dtype, parameters);
   }
 
   /** Writes a Hugging Face folder. Tokenizer and generation settings are copied from `source` as they are. */

@@ -1,6 +1,6 @@
 import { create, globals } from "webgpu";
 import { GpuUnavailableError } from "../errors.ts";
-import { Gpu } from "../gpu/gpu.ts";
+import { DeviceGpu } from "../gpu/device-gpu.ts";
 import { diskTuning } from "./tuning-disk.ts";
 import { loadTuning } from "./tuning.ts";
 
@@ -22,7 +22,11 @@ const instances: GPU[] = [];
 /**
  * Opens the adapter whose name contains `name`, the first one without. `note` hears of a table of tiles that cannot be used.
  */
-export async function openGpu(name?: string, tier?: string, note: (line: string) => void = () => {}): Promise<Gpu> {
+export async function openGpu(
+  name?: string,
+  tier?: string,
+  note: (line: string) => void = () => {},
+): Promise<DeviceGpu> {
   const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
   instances.push(instance);
   let adapter: GPUAdapter | null;
@@ -35,7 +39,7 @@ export async function openGpu(name?: string, tier?: string, note: (line: string)
       { cause: error },
     );
   }
-  const gpu = await Gpu.open(adapter, { tier, rest: napping });
+  const gpu = await DeviceGpu.open(adapter, { tier, rest: napping });
   await loadTuning(gpu, diskTuning, note);
   return gpu;
 }

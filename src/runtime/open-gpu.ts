@@ -1,5 +1,5 @@
 import process from "node:process";
-import type { Gpu } from "../gpu/gpu.ts";
+import type { DeviceGpu } from "../gpu/device-gpu.ts";
 
 /**
  * Opens an adapter on a command line's host: with Deno's own WebGPU there, with Dawn in Node. `name` (default: PITH_ADAPTER)
@@ -9,7 +9,7 @@ export async function openGpu(
   name = process.env["PITH_ADAPTER"],
   tier = process.env["PITH_TIER"],
   note?: (line: string) => void,
-): Promise<Gpu> {
+): Promise<DeviceGpu> {
   // Imported here: Node's module loads a native driver, which Deno has no use for.
   const host = "Deno" in globalThis ? await import("./web.ts") : await import("./node.ts");
   return host.openGpu(name, tier, note);

@@ -1,5 +1,5 @@
 import { GpuUnavailableError } from "../errors.ts";
-import { Gpu } from "../gpu/gpu.ts";
+import { DeviceGpu } from "../gpu/device-gpu.ts";
 import { opfsTuning } from "./tuning-opfs.ts";
 import { loadTuning } from "./tuning.ts";
 
@@ -7,7 +7,11 @@ import { loadTuning } from "./tuning.ts";
  * Opens the adapter that a browser or Deno chooses; `name`, if given, must be part of its name. `note` hears of a table of tiles
  * that cannot be used.
  */
-export async function openGpu(name?: string, tier?: string, note: (line: string) => void = () => {}): Promise<Gpu> {
+export async function openGpu(
+  name?: string,
+  tier?: string,
+  note: (line: string) => void = () => {},
+): Promise<DeviceGpu> {
   if (!navigator.gpu) {
     throw new GpuUnavailableError(
       "expected WebGPU (navigator.gpu), got none; use Deno 2.9 or newer, or a browser that has it, over https or localhost",
@@ -19,7 +23,7 @@ export async function openGpu(name?: string, tier?: string, note: (line: string)
       `expected an adapter whose name contains "${name}", got ${adapter.info.description || adapter.info.vendor}`,
     );
   }
-  const gpu = await Gpu.open(adapter, { tier });
+  const gpu = await DeviceGpu.open(adapter, { tier });
   await loadTuning(gpu, opfsTuning, note);
   return gpu;
 }

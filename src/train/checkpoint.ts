@@ -2,6 +2,7 @@ import { FormatError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model, type ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
+import type { Budgets, BudgetState } from "./budget.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 
 /**
@@ -13,6 +14,8 @@ export interface TrainerState {
   step: number;
   /** Tokens trained on so far, prompts included. */
   num_tokens: number;
+  /** What went to the device at once, where memory had run out. */
+  budgets?: Budgets["state"];
 }
 
 const OPTIMIZER = "optimizer.safetensors";
@@ -95,14 +98,18 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
   } catch {
     // reported below, with what was found
   }
-  const { step, num_tokens } = state ?? {};
-  if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens)) {
+  const { step, num_tokens, budgets } = state ?? {};
+  const areBudgets = Object.values(budgets ?? {}).every((budget) => budget === null || isBudget(budget));
+  if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens) || !areBudgets) {
     throw new FormatError(
       `${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`,
     );
   }
-  return { step: step!, num_tokens: num_tokens! };
+  return { step: step!, num_tokens: num_tokens!, ...(budgets && { budgets }) };
 }
+
+const isBudget = ({ size, patience, left }: BudgetState): boolean =>
+  [size, patience, left].every((n) => Number.isSafeInteger(n) && n > 0);
 
 async function removeUnfinished(files: Files, dir: string): Promise<void> {
   for (const name of await files.list(dir)) if (name.startsWith(UNFINISHED)) await files.remove(`${dir}/${name}`);

@@ -2,7 +2,7 @@ import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
 import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import { itemLogprobs } from "./logprobs.ts";
-import { MicroBatches, type OnWarning } from "./micro-batches.ts";
+import { MicroBatches, type PassHost } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { preferenceGradient } from "./policy.ts";
 import { passes } from "./sft.ts";
@@ -59,11 +59,11 @@ export async function* trainDpo(
   optimizer: AdamW,
   pairs: readonly PreferencePair[],
   options: DpoOptions,
-  { onWarning }: { onWarning?: OnWarning } = {},
+  host: PassHost = {},
 ): AsyncGenerator<DpoMetrics> {
   const { beta, maxSteps, pairsPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } =
     options;
-  const microBatches = new MicroBatches(tokensPerMicroBatch, onWarning);
+  const microBatches = new MicroBatches(tokensPerMicroBatch, host);
   const order = passes(await prepare(reference, pairs, microBatches, pairsPerBatch), seed);
   const nextBatch = () => Array.from({ length: pairsPerBatch }, () => order.next().value);
   for (let step = 0; step < optimizer.step; step++) nextBatch(); // done before this run was interrupted
@@ -73,7 +73,7 @@ export async function* trainDpo(
     const pairWeight = 1 / batch.length;
     const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
     const sequences = batch.map((pair) => pair.sequences);
-    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items) => {
+    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items, gpu) => {
       const responses = items.flatMap((i) => batch[i]!.refLogprobs);
       const targets = {
         weights: layResponses(
@@ -82,7 +82,7 @@ export async function* trainDpo(
         ),
         refLogprobs: layResponses(packed, responses),
       };
-      return preferenceGradient(model, optimizer.gradients, packed, targets, { beta, pairWeight, recompute });
+      return preferenceGradient(model, optimizer.gradients, packed, targets, { beta, pairWeight, recompute }, gpu);
     });
     const total = { loss: 0, preferred: 0, margin: 0 };
     for (const { loss, margins } of results) {

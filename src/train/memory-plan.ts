@@ -1,8 +1,9 @@
 import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
-import { planningGpu, type KernelTraits } from "../gpu/planning-gpu.ts";
+import { planningGpu } from "../gpu/planning-gpu.ts";
 import { MAX_IDLE_BYTES, sizeClass } from "../gpu/pool.ts";
 import { byteLength } from "../gpu/tensor.ts";
+import type { KernelTraits } from "../gpu/workspace.ts";
 import { VOCAB_CHUNK } from "../kernels/logprob.ts";
 import { packSequences, type PackedBatch } from "../model/batch.ts";
 import { parameterShapes, type ModelConfig } from "../model/config.ts";
@@ -93,8 +94,8 @@ export async function planMemory(
     model = new Model(gpu, config, dtype, new Map(Array.from(shapes, ([n, s]) => [n, gpu.empty(s, STORAGE[dtype])])));
   });
   let frozen: Model | null = null;
-  const reference = await bytesOf(() => {
-    if (options.beta > 0) frozen = model.clone();
+  const reference = await bytesOf(async () => {
+    if (options.beta > 0) frozen = await model.clone();
   });
   let optimizer!: AdamW;
   const forOptimizer = await bytesOf(async () => {

@@ -1,44 +1,61 @@
 import { microBatches } from "../core/batches.ts";
-import { DeviceLostError, OutOfMemoryError } from "../errors.ts";
+import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import type { Allocation } from "../gpu/pool.ts";
 import { packSequences, type PackedBatch } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
+import { Budget } from "./budget.ts";
 import type { AdamW } from "./optimizer.ts";
 import { joinRecorded, readRecorded, type Recorded } from "./recorded.ts";
 
 /** Sequences that go through the model together: one response, or the two of a pair. */
 export type Item = readonly (readonly number[])[];
 
-/** Records the work of one micro-batch: the sequences of the items with these indices, packed in this order. */
-export type RecordMicroBatch<R> = (packed: PackedBatch, items: readonly number[]) => Recorded<R>;
+/** Records the work of one micro-batch, part of the job `gpu`: the sequences of the items with these indices, packed in this order. */
+export type RecordMicroBatch<R> = (packed: PackedBatch, items: readonly number[], gpu: Gpu) => Recorded<R>;
 
 /** Hears, a line each, of trouble that a trainer got over. */
 export type OnWarning = (message: string) => void;
 
+/** Hears how many of the items of a pass are done. */
+export type OnItems = (done: number, total: number) => void;
+
+/** Who a trainer's passes are for. */
+export interface PassHost {
+  /** What memory allows: of the run that this goes on from. */
+  budget?: Budget | undefined;
+  onWarning?: OnWarning | undefined;
+  /** Within each pass over a batch. */
+  onProgress?: OnItems | undefined;
+}
+
 /** What belongs to a pass over micro-batches besides them. */
 interface PassEnds<E> {
   /** Recorded after the last. */
-  finish: () => Recorded<E>;
-  /** Takes back what they added to, before the pass begins anew. */
+  finish: (gpu: Gpu) => Recorded<E>;
+  /** Takes back what they added to, where the pass fails. */
   undo: () => void;
 }
 
 const NO_ENDS: PassEnds<null> = { finish: () => ({ tensors: [], result: () => null }), undo: () => {} };
 
 /**
- * How a trainer's batches go through the model: in micro-batches that are sent one after the other, with one wait at the end
- * of all. Where memory runs out, the batch begins anew with half the tokens a micro-batch, and the later ones keep to that: the
- * results have the bits of a run that had the smaller budget from this batch on.
+ * How a trainer's batches go through the model: in micro-batches that are sent one after the other. Where much is under way, the
+ * next waits; results are read once, after all. Where memory runs out, idle memory is given back and the batch begins anew; where it
+ * runs out again, with half the tokens a micro-batch, as `budget` then has it: the results have the bits of a run that had the
+ * smaller budget from this batch on.
  */
 export class MicroBatches {
-  #tokens: number;
+  readonly #tokens: number;
+  readonly #budget: Budget;
   readonly #onWarning: OnWarning;
+  readonly #onProgress: OnItems;
 
   /** `tokens`: of a micro-batch at most; an item longer than that goes alone. */
-  constructor(tokens: number, onWarning: OnWarning = () => {}) {
+  constructor(tokens: number, { budget = new Budget(), onWarning = () => {}, onProgress = () => {} }: PassHost = {}) {
     this.#tokens = tokens;
+    this.#budget = budget;
     this.#onWarning = onWarning;
+    this.#onProgress = onProgress;
   }
 
   /**
@@ -64,10 +81,11 @@ export class MicroBatches {
     record: RecordMicroBatch<R>,
   ): Promise<{ results: R[]; norm: number }> {
     const [results, norm] = await this.#pass(optimizer.model, items, record, {
-      finish: () => optimizer.recordNorm(),
+      finish: (gpu) => optimizer.recordNorm(gpu),
       undo: () => optimizer.clearGradients(),
     });
-    optimizer.apply(norm, learningRate);
+    await optimizer.apply(norm, learningRate);
+    this.#budget.pass(this.#tokens);
     return { results, norm };
   }
 
@@ -75,50 +93,66 @@ export class MicroBatches {
     model: Model,
     items: readonly Item[],
     record: RecordMicroBatch<R>,
-    { finish, undo }: PassEnds<E>,
+    ends: PassEnds<E>,
   ): Promise<[results: R[], end: E]> {
-    const { gpu } = model;
     const lengths = items.map((sequences) => sequences.reduce((sum, { length }) => sum + length, 0));
     const split = (tokens: number) => microBatches([...items.keys()], lengths, tokens);
-    model.rope(Math.max(0, ...items.flatMap((sequences) => sequences.map(({ length }) => length)))); // outlives the pass
-    for (;;) {
-      const batches = split(this.#tokens);
-      const before = gpu.pool.inUse();
-      let current: number[] | null = null;
+    for (let tries = 0; ; tries++) {
+      const tokens = this.#budget.size(this.#tokens);
+      const batches = split(tokens);
+      let recording: readonly number[] | null = null;
       try {
-        const recorded: Recorded<R>[] = [];
-        for (current of batches) recorded.push(record(packSequences(current.flatMap((i) => items[i]!)), current));
-        current = null; // what fails from here on may be any of them
-        return await readRecorded(gpu, joinRecorded<[R[], E]>([joinRecorded<R[]>(recorded), finish()]));
+        return await this.#attempt(model, items, batches, ends, (packed, indices, gpu) => {
+          recording = indices;
+          const recorded = record(packed, indices, gpu);
+          recording = null; // what fails from here on may be any of them
+          return recorded;
+        });
       } catch (error) {
+        ends.undo();
         if (!(error instanceof OutOfMemoryError)) throw error;
-        await takeBack(gpu, before);
-        undo();
-        if (current?.length === 1 || batches.length === items.length) {
-          const tokens = current?.length === 1 ? lengths[current[0]!]! : Math.max(...lengths);
+        await model.gpu.trim();
+        if (tries === 0) continue;
+        const alone = (recording as readonly number[] | null)?.length === 1 ? lengths[recording![0]!]! : null;
+        if (alone !== null || batches.length === items.length) {
           throw new OutOfMemoryError(
-            `expected memory for ${tokens} tokens, which cannot be split, got none: ${error.message}; recompute activations, or use shorter responses or a smaller model`,
+            `expected memory for ${alone ?? Math.max(...lengths)} tokens, which cannot be split, got none: ${error.message}; recompute activations, or use shorter responses or a smaller model`,
             { cause: error },
           );
         }
-        const tried = this.#tokens;
-        while (split(this.#tokens).length <= batches.length) this.#tokens = Math.floor(this.#tokens / 2);
+        let fewer = tokens;
+        while (split(fewer).length <= batches.length) fewer = Math.floor(fewer / 2);
+        this.#budget.shrink(fewer);
         this.#onWarning(
-          `out of memory with micro-batches of ${tried} tokens; goes on with ${this.#tokens} (${error.message})`,
+          `out of memory with micro-batches of ${tokens} tokens; goes on with ${fewer} (${error.message})`,
         );
       }
     }
   }
-}
 
-/** Frees what came into use since `before`, once the device has done what was sent to it. */
-export async function takeBack(gpu: Gpu, before: ReadonlySet<Allocation>): Promise<void> {
-  gpu.pool.releaseAllBut(before);
-  try {
-    await gpu.idle();
-  } catch (error) {
-    // Commands on a buffer that the device had no memory for are errors too, and say nothing new.
-    if (error instanceof DeviceLostError) throw error;
+  /** One pass as a job of its own: nothing of it is left, whatever happens. */
+  async #attempt<R, E>(
+    model: Model,
+    items: readonly Item[],
+    batches: readonly number[][],
+    { finish }: PassEnds<E>,
+    record: RecordMicroBatch<R>,
+  ): Promise<[results: R[], end: E]> {
+    await model.reserve(Math.max(0, ...items.flatMap((sequences) => sequences.map(({ length }) => length))));
+    const gpu = model.gpu.scope();
+    try {
+      const recorded: Recorded<R>[] = [];
+      let done = 0;
+      for (const indices of batches) {
+        if (await gpu.throttle()) this.#onProgress(done, items.length);
+        recorded.push(record(packSequences(indices.flatMap((i) => items[i]!)), indices, gpu));
+        done += indices.length;
+      }
+      const results = await readRecorded(gpu, joinRecorded<[R[], E]>([joinRecorded<R[]>(recorded), finish(gpu)]));
+      this.#onProgress(done, items.length);
+      return results;
+    } finally {
+      gpu.close();
+    }
   }
-  gpu.pool.trim();
 }

@@ -1,4 +1,5 @@
 import { FormatError, PithError } from "../errors.ts";
+import type { Gpu, Scope } from "../gpu/gpu.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
 import { openSafetensors, writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
@@ -39,6 +40,7 @@ interface State {
 export class AdamW {
   readonly model: Model;
   readonly gradients: Gradients;
+  readonly #gpu: Scope;
   readonly #options: AdamWOptions;
   readonly #states: ReadonlyMap<string, State>;
   readonly #partials: Tensor;
@@ -46,38 +48,47 @@ export class AdamW {
   /** Steps done. */
   step = 0;
 
-  private constructor(model: Model, options: AdamWOptions, states: ReadonlyMap<string, State>) {
+  private constructor(model: Model, gpu: Scope, options: AdamWOptions, states: ReadonlyMap<string, State>) {
     this.model = model;
+    this.#gpu = gpu;
     this.#options = options;
     this.#states = states;
     this.gradients = new Map(Array.from(states, ([name, { grad }]) => [name, grad]));
-    this.#partials = model.gpu.empty([partialSums(Array.from(states.values(), ({ grad }) => grad.size))], "f32");
-    this.#clip = model.gpu.empty([2], "f32");
+    this.#partials = gpu.empty([partialSums(Array.from(states.values(), ({ grad }) => grad.size))], "f32");
+    this.#clip = gpu.empty([2], "f32");
   }
 
+  /** @throws OutOfMemoryError */
   static async create(model: Model, options: AdamWOptions): Promise<AdamW> {
-    const { gpu } = model;
-    const states = new Map<string, State>();
-    const moments = options.stochasticRounding ? "bf16" : "f32";
-    for (const [name, param] of model.parameters) {
-      const zeros = (dtype: DType) => gpu.zeros(param.shape, dtype);
-      const hasMaster = param.dtype === "bf16" && !options.stochasticRounding;
-      const master = hasMaster ? gpu.upload(await gpu.readF32(param), param.shape, "f32") : undefined;
-      states.set(name, { param, master, m: zeros(moments), v: zeros(moments), grad: zeros("f32") });
+    const gpu = model.gpu.scope();
+    try {
+      const states = new Map<string, State>();
+      const moments = options.stochasticRounding ? "bf16" : "f32";
+      for (const [name, param] of model.parameters) {
+        const zeros = (dtype: DType) => gpu.zeros(param.shape, dtype);
+        const hasMaster = param.dtype === "bf16" && !options.stochasticRounding;
+        const master = hasMaster ? gpu.upload(await gpu.readF32(param), param.shape, "f32") : undefined;
+        states.set(name, { param, master, m: zeros(moments), v: zeros(moments), grad: zeros("f32") });
+      }
+      const optimizer = new AdamW(model, gpu, options, states);
+      await gpu.idle();
+      return optimizer;
+    } catch (error) {
+      gpu.close();
+      throw error;
     }
-    return new AdamW(model, options, states);
   }
 
   /** Steps every parameter by its gradient, clears the gradients, and returns their norm before clipping. */
   async update(learningRate: number): Promise<number> {
-    const norm = await readRecorded(this.model.gpu, this.recordNorm());
-    this.apply(norm, learningRate);
+    const norm = await readRecorded(this.#gpu, this.recordNorm(this.#gpu));
+    await this.apply(norm, learningRate);
     return norm;
   }
 
   /** The norm over all gradients as they are, which `apply` clips by. */
-  recordNorm(): Recorded<number> {
-    globalNorm(this.model.gpu.recorder(), {
+  recordNorm(gpu: Gpu): Recorded<number> {
+    globalNorm(gpu.recorder(), {
       grads: [...this.gradients.values()],
       partials: this.#partials,
       out: this.#clip,
@@ -87,11 +98,12 @@ export class AdamW {
   }
 
   /**
-   * Steps every parameter by its gradient, clipped by the `norm` that was recorded, and clears the gradients.
+   * Steps every parameter by its gradient, clipped by the `norm` that was recorded, and clears the gradients. Resolves when
+   * the device has done it.
    *
    * @throws PithError, and changes nothing, where the norm is not finite
    */
-  apply(norm: number, learningRate: number): void {
+  async apply(norm: number, learningRate: number): Promise<void> {
     if (!Number.isFinite(norm)) {
       throw new PithError(
         `expected a finite gradient, got norm ${norm} at optimizer step ${this.step + 1}; lower the learning rate and resume from the last checkpoint`,
@@ -102,7 +114,7 @@ export class AdamW {
     let stream = 0;
     for (const state of this.#states.values()) {
       const rounding = stochasticRounding && { ...stochasticRounding, stream: stream++ };
-      adamwStep(this.model.gpu.recorder(), {
+      adamwStep(this.#gpu.recorder(), {
         ...state,
         ...options,
         clip: this.#clip,
@@ -112,15 +124,16 @@ export class AdamW {
       });
     }
     this.clearGradients();
+    await this.#gpu.idle();
   }
 
   clearGradients(): void {
-    for (const gradient of this.gradients.values()) this.model.gpu.recorder().clear(gradient);
+    for (const gradient of this.gradients.values()) this.#gpu.recorder().clear(gradient);
   }
 
   /** Writes masters and moments as they are stored. */
   async save(files: Files, path: string): Promise<void> {
-    const { gpu } = this.model;
+    const gpu = this.#gpu;
     const tensors: TensorSource[] = [];
     for (const [name, { master, m, v }] of this.#states) {
       for (const [kind, tensor] of Object.entries({ master, m, v })) {
@@ -152,7 +165,7 @@ export class AdamW {
           throw new FormatError(
             `${path}: expected ${key} as ${expected}, got ${got}; resume with the dtype of the optimizer's state that the run began with`,
           );
-        this.model.gpu.write(tensor, values);
+        this.#gpu.write(tensor, values);
       }
     }
     this.step = step;
@@ -169,8 +182,6 @@ export class AdamW {
   }
 
   dispose(): void {
-    const { gpu } = this.model;
-    for (const { master, m, v, grad } of this.#states.values()) gpu.release(master, m, v, grad);
-    gpu.release(this.#partials, this.#clip);
+    this.#gpu.close();
   }
 }

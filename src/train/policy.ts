@@ -55,13 +55,15 @@ export async function tokenLogprobs(
   return readRecorded(model.gpu, recordLogprobs(model, packed, { temperature }));
 }
 
-/** The same, not waited for. */
+// What follows is recorded and not waited for, as part of the job `gpu`.
+
+/** The same as tokenLogprobs. */
 export function recordLogprobs(
   model: Model,
   packed: PackedBatch,
   { temperature }: { temperature: number },
+  gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs> {
-  const { gpu } = model;
   const batch = uploadBatch(gpu, packed);
   const hidden = forward(gpu.recorder(), model, batch);
   const { logprob: logprobs, entropy, lse } = headLogprobs(gpu, model, hidden, batch.targets, temperature);
@@ -77,8 +79,8 @@ export function policyGradient(
   packed: PackedBatch,
   targets: PolicyTargets,
   { epsilon, beta, klEstimator, temperature, recompute }: PolicyLossOptions,
+  gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }> {
-  const { gpu } = model;
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
   const inputs = {
     weights: rows(targets.weights),
@@ -87,7 +89,7 @@ export function policyGradient(
     refLogprobs: rows(targets.refLogprobs ?? targets.oldLogprobs),
   };
   const ratio = gpu.empty([packed.tokenIds.length], "f32");
-  const results = headGradient(model, grads, packed, temperature, recompute, (shared) =>
+  const results = headGradient(gpu, model, grads, packed, temperature, recompute, (shared) =>
     policyGradientKernel(gpu.recorder(), { ...shared, ...inputs, ratio, epsilon, beta, klEstimator }),
   );
   gpu.release(...Object.values(inputs));
@@ -101,10 +103,10 @@ export function supervisedGradient(
   packed: PackedBatch,
   weights: Float32Array,
   { recompute }: { recompute: boolean },
+  gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs & { loss: Float32Array }> {
-  const { gpu } = model;
   const rowWeights = gpu.upload(toRows(weights, packed.cuSeqlens), [weights.length], "f32");
-  const results = headGradient(model, grads, packed, 1, recompute, (shared) =>
+  const results = headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
     crossEntropyGradient(gpu.recorder(), { ...shared, weights: rowWeights }),
   );
   gpu.release(rowWeights);
@@ -122,13 +124,13 @@ export function preferenceGradient(
   packed: PackedBatch,
   { weights, refLogprobs }: { weights: Float32Array; refLogprobs: Float32Array },
   { beta, pairWeight, recompute }: { beta: number; pairWeight: number; recompute: boolean },
+  gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs & { loss: Float32Array; margins: Float32Array }> {
-  const { gpu } = model;
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
   const inputs = { weights: rows(weights), refLogprobs: rows(refLogprobs) };
   const bounds = gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32");
   const margin = gpu.empty([(packed.cuSeqlens.length - 1) / 2], "f32");
-  const results = headGradient(model, grads, packed, 1, recompute, (shared) =>
+  const results = headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
     preferenceGradientKernel(gpu.recorder(), { ...shared, ...inputs, bounds, margin, beta, pairWeight }),
   );
   gpu.release(...Object.values(inputs), bounds);
@@ -144,6 +146,7 @@ export function preferenceGradient(
 
 /** Forward, `loss` at the head, backward: what all the losses have in common. Leaves f32 [T] tensors, a row each. */
 function headGradient(
+  gpu: Gpu,
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
@@ -151,7 +154,6 @@ function headGradient(
   recompute: boolean,
   recordLoss: (shared: Omit<HeadTensors, "weights">) => void,
 ): Record<keyof TokenLogprobs | "loss", Tensor> {
-  const { gpu } = model;
   const rec = gpu.recorder();
   const count = packed.tokenIds.length;
   const batch = uploadBatch(gpu, packed);

@@ -47,7 +47,7 @@ export async function selectedResponses(
   const { rl, rejection, model: modelConfig, train } = folder.config;
   const problems = task.train.slice(0, rejection.num_prompts);
   const model = await Model.load(gpu, files, modelDir, { dtype: modelConfig.dtype });
-  const sampler = new Sampler(model, engineOptions(folder.config), note);
+  const sampler = new Sampler(model, engineOptions(folder.config), { onWarning: note });
   const sampling = {
     temperature: rl.temperature,
     topK: rl.top_k,

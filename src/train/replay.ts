@@ -1,5 +1,6 @@
 import type { Completion } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { linearLogits } from "../kernels/linear.ts";
 import { logNormalizers, sampleTokens } from "../kernels/sample.ts";
@@ -50,9 +51,9 @@ export async function replay(
   options: ReplayOptions,
 ): Promise<Difference[]> {
   const items = claims.map(({ promptTokenIds, tokenIds }) => [[...promptTokenIds, ...tokenIds]]);
-  const batches = await microBatches.run(model, items, (packed, indices) => {
+  const batches = await microBatches.run(model, items, (packed, indices, gpu) => {
     const batch = indices.map((i) => claims[i]!);
-    return mapRecorded(recordDraws(model, packed, batch, options), (draws) =>
+    return mapRecorded(recordDraws(gpu, model, packed, batch, options), (draws) =>
       draws.map((drawn, s) => firstDifference(batch[s]!, indices[s]!, drawn, options)),
     );
   });
@@ -69,13 +70,13 @@ interface Draws {
 }
 
 function recordDraws(
+  gpu: Gpu,
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
   options: ReplayOptions,
 ): Recorded<Draws[]> {
-  const { gpu } = model;
-  const { tokens, logprobs } = drawRows(model, packed, claims, options);
+  const { tokens, logprobs } = drawRows(gpu, model, packed, claims, options);
   return {
     // The tokens' bits are read as they lie there, with the log-probabilities.
     tensors: [new Tensor(tokens.allocation, tokens.shape, "f32", tokens.offset), logprobs],
@@ -93,12 +94,12 @@ function recordDraws(
 
 /** The token drawn after each row, u32 [T], and its log-probability, f32 [T]. */
 function drawRows(
+  gpu: Gpu,
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
   { temperature, topK, topP, seed }: ReplayOptions,
 ): { tokens: Tensor; logprobs: Tensor } {
-  const { gpu } = model;
   const rec = gpu.recorder();
   const { vocabSize } = model.config;
   const count = packed.tokenIds.length;

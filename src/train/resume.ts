@@ -2,6 +2,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
+import { Budgets } from "./budget.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "./checkpoint.ts";
 import { AdamW } from "./optimizer.ts";
 import { adamwOptions } from "./options.ts";
@@ -11,6 +12,7 @@ export interface Progress {
   model: Model;
   optimizer: AdamW;
   state: TrainerState;
+  budgets: Budgets;
   /** Whether there was a checkpoint. */
   resumed: boolean;
   /** Writes a checkpoint of the state as it is; its path. */
@@ -29,13 +31,19 @@ export async function resume(
   const path = await latestCheckpoint(files, folder.checkpoints);
   const fresh = async () => {
     const model = await begin();
-    return { model, optimizer: await AdamW.create(model, options), state: { step: 0, num_tokens: 0 } };
+    return { model, optimizer: await AdamW.create(model, options), state: { step: 0, num_tokens: 0 } as TrainerState };
   };
   const { model, optimizer, state } = path
     ? await loadCheckpoint(gpu, files, path, { dtype: folder.config.model.dtype, optimizer: options })
     : await fresh();
   await folder.cutBack(state.step);
+  const budgets = new Budgets(state.budgets);
   const save = () =>
-    saveCheckpoint(files, folder.checkpoints, { model, optimizer, state: { ...state }, source: modelDir });
-  return { model, optimizer, state, resumed: path !== null, save };
+    saveCheckpoint(files, folder.checkpoints, {
+      model,
+      optimizer,
+      state: { ...state, budgets: budgets.state },
+      source: modelDir,
+    });
+  return { model, optimizer, state, budgets, resumed: path !== null, save };
 }

@@ -13,8 +13,9 @@ import type { KlEstimator } from "../kernels/policy-gradient.ts";
 import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Problem, Task } from "../tasks/task.ts";
+import { Budgets } from "./budget.ts";
 import { itemLogprobs } from "./logprobs.ts";
-import { MicroBatches, type OnWarning } from "./micro-batches.ts";
+import { MicroBatches, type OnItems, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { policyGradient } from "./policy.ts";
 import { mapRecorded } from "./recorded.ts";
@@ -119,18 +120,28 @@ export async function* trainRl(
     history = [],
     signal,
     onProgress,
+    onUpdateProgress,
     onWarning,
+    budgets = new Budgets(),
   }: {
     history?: readonly Measured[];
     signal?: AbortSignal;
     onProgress?: RolloutHost["onProgress"];
+    /** Of each pass over the responses: the reference's, and an optimizer step's. */
+    onUpdateProgress?: OnItems;
     onWarning?: OnWarning;
+    /** Of the run that this goes on from. */
+    budgets?: Budgets;
   } = {},
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0)
     throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
-  const sampler = new Sampler(setup.model, options.engine, onWarning);
-  const microBatches = new MicroBatches(options.tokensPerMicroBatch, onWarning);
+  const sampler = new Sampler(setup.model, options.engine, { budget: budgets.rollouts, onWarning });
+  const microBatches = new MicroBatches(options.tokensPerMicroBatch, {
+    budget: budgets.microBatch,
+    onWarning,
+    onProgress: onUpdateProgress,
+  });
   const measured = [...history];
   try {
     for (let iteration = history.length; iteration < options.maxIterations; iteration++) {
@@ -252,17 +263,22 @@ async function updatePolicy(
     });
     total.learningRate = options.learningRate * factor;
     const sequences = batch.map((i) => [sequenceOf(rollouts[i]!)]);
-    const { results, norm } = await microBatches.step(optimizer, sequences, total.learningRate, (packed, items) => {
-      const responses = (values: (i: number) => ArrayLike<number>) => layResponses(packed, items.map(values));
-      const laid = {
-        weights: responses((i) => new Float32Array(lengths[i]!).fill(weightOf[i]!)),
-        advantages: responses((i) => targets.advantages[batch[i]!]!),
-        oldLogprobs: responses((i) => rollouts[batch[i]!]!.logprobs),
-        refLogprobs: responses((i) => targets.refLogprobs[batch[i]!]!),
-      };
-      const recorded = policyGradient(model, optimizer.gradients, packed, laid, lossOptions);
-      return mapRecorded(recorded, (result) => ({ ...result, laid }));
-    });
+    const { results, norm } = await microBatches.step(
+      optimizer,
+      sequences,
+      total.learningRate,
+      (packed, items, gpu) => {
+        const responses = (values: (i: number) => ArrayLike<number>) => layResponses(packed, items.map(values));
+        const laid = {
+          weights: responses((i) => new Float32Array(lengths[i]!).fill(weightOf[i]!)),
+          advantages: responses((i) => targets.advantages[batch[i]!]!),
+          oldLogprobs: responses((i) => rollouts[batch[i]!]!.logprobs),
+          refLogprobs: responses((i) => targets.refLogprobs[batch[i]!]!),
+        };
+        const recorded = policyGradient(model, optimizer.gradients, packed, laid, lossOptions, gpu);
+        return mapRecorded(recorded, (result) => ({ ...result, laid }));
+      },
+    );
     total.gradNorm += norm / steps.length;
     for (const { laid, logprobs, entropy, ratio, loss } of results) {
       laid.weights.forEach((weight, t) => {

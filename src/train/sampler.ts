@@ -1,55 +1,67 @@
-import { engineSize, halfEngine, type EngineOptions } from "../engine/engine-size.ts";
+import { engineSize, shareOfEngine, type EngineOptions } from "../engine/engine-size.ts";
 import { LLM, type GenerateRequest } from "../engine/llm.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
-import { takeBack, type OnWarning } from "./micro-batches.ts";
+import { Budget } from "./budget.ts";
+import type { OnWarning } from "./micro-batches.ts";
 
 /**
- * An engine that gets by with the memory there is. Where it runs out, what was asked for is sampled anew with half the sequences
- * at once and half the KV cache, and so is all that is asked for later: the tokens are the same, for none depends on what runs
- * beside it.
+ * An engine that gets by with the memory there is. Where it runs out, idle memory is given back and what was asked for is sampled
+ * anew; where it runs out again, with half the sequences at once and their share of the KV cache, and so is all that is asked for
+ * later, as `budget` then has it: the tokens are the same, for none depends on what runs beside it.
  */
 export class Sampler implements Pick<LLM, "generate"> {
   readonly #model: Model;
+  readonly #options: EngineOptions;
+  readonly #budget: Budget;
   readonly #onWarning: OnWarning;
-  #options: EngineOptions;
   #llm: LLM | null = null;
 
-  constructor(model: Model, options: EngineOptions, onWarning: OnWarning = () => {}) {
+  constructor(
+    model: Model,
+    options: EngineOptions,
+    {
+      budget = new Budget(),
+      onWarning = () => {},
+    }: { budget?: Budget | undefined; onWarning?: OnWarning | undefined } = {},
+  ) {
     this.#model = model;
     this.#options = options;
+    this.#budget = budget;
     this.#onWarning = onWarning;
   }
 
   /**
-   * As LLM.generate. What is sampled anew is reported to `onTokens` once more.
+   * As LLM.generate, a call at a time. What is sampled anew is reported to `onTokens` once more.
    *
    * @throws OutOfMemoryError where one sequence does not fit alone
    */
   readonly generate: LLM["generate"] = async (requests, params, host) => {
-    const { gpu } = this.#model;
-    for (;;) {
-      const size = engineSize(this.#model, this.#options);
-      this.#model.rope(longest(requests, params.maxTokens, size.maxModelLen)); // outlives the engine
-      const before = gpu.pool.inUse();
+    const full = engineSize(this.#model, this.#options);
+    for (let tries = 0; ; tries++) {
+      const maxNumSeqs = this.#budget.size(full.maxNumSeqs);
       try {
-        this.#llm ??= new LLM(this.#model, this.#options);
-        return await this.#llm.generate(requests, params, host);
+        await this.#model.reserve(longest(requests, params.maxTokens, full.maxModelLen));
+        if (this.#llm && this.#llm.maxNumSeqs !== maxNumSeqs) this.dispose();
+        this.#llm ??= new LLM(this.#model, shareOfEngine(this.#model, full, maxNumSeqs));
+        const outputs = await this.#llm.generate(requests, params, host);
+        this.#budget.pass(full.maxNumSeqs);
+        return outputs;
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error;
         this.dispose();
-        await takeBack(gpu, before);
-        const tried = Math.min(size.maxNumSeqs, requests.length * params.n);
+        await this.#model.gpu.trim();
+        if (tries === 0) continue;
+        const tried = Math.min(maxNumSeqs, requests.length * params.n);
         if (tried === 1) {
           throw new OutOfMemoryError(
-            `expected memory to sample one sequence of ${size.maxModelLen} tokens, got none: ${error.message}; lower engine.max_model_len, or use a smaller model`,
+            `expected memory to sample one sequence of ${full.maxModelLen} tokens, got none: ${error.message}; lower engine.max_model_len, or use a smaller model`,
             { cause: error },
           );
         }
-        this.#options = halfEngine(this.#model, { ...size, maxNumSeqs: tried });
-        this.#onWarning(
-          `out of memory with ${tried} sequences at once; samples on with ${this.#options.maxNumSeqs} (${error.message})`,
-        );
+        const fewer = Math.floor(tried / 2);
+        this.#budget.shrink(fewer);
+        this.#onWarning(`out of memory with ${tried} sequences at once; samples on with ${fewer} (${error.message})`);
       }
     }
   };

@@ -6,7 +6,7 @@ import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Task } from "../tasks/task.ts";
 import { ConfigError } from "../errors.ts";
-import { MicroBatches, type OnWarning } from "./micro-batches.ts";
+import { MicroBatches, type PassHost } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { supervisedGradient } from "./policy.ts";
 import { mapRecorded } from "./recorded.ts";
@@ -82,10 +82,10 @@ export async function* trainSft(
   optimizer: AdamW,
   examples: Generator<Example, never>,
   options: SftOptions,
-  { onWarning }: { onWarning?: OnWarning } = {},
+  host: PassHost = {},
 ): AsyncGenerator<SftMetrics> {
   const { maxSteps, tokensPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, recompute } = options;
-  const microBatches = new MicroBatches(tokensPerMicroBatch, onWarning);
+  const microBatches = new MicroBatches(tokensPerMicroBatch, host);
   let next = examples.next().value;
   const nextBatch = (): Example[] => {
     const batch: Example[] = [];
@@ -104,12 +104,12 @@ export async function* trainSft(
     const weightOf = tokenWeights(completionLengths, "token");
     const sequences = batch.map((example) => [[...example.promptTokenIds, ...example.completionTokenIds]]);
     const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
-    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items) => {
+    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items, gpu) => {
       const weights = layResponses(
         packed,
         items.map((i) => new Float32Array(completionLengths[i]!).fill(weightOf[i]!)),
       );
-      const recorded = supervisedGradient(model, optimizer.gradients, packed, weights, { recompute });
+      const recorded = supervisedGradient(model, optimizer.gradients, packed, weights, { recompute }, gpu);
       return mapRecorded(recorded, (result) => ({ ...result, weights }));
     });
     let loss = 0;

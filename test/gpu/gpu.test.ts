@@ -173,23 +173,25 @@ test("idle buffers given back leave work that was sent, and work on new ones, as
 });
 
 describe("Pool", () => {
-  const limits = { maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 2 ** 40 };
+  const limits = { maxBufferSize: 2 ** 40 };
+  const me = {};
+  const buffer = { destroy() {} } as GPUBuffer;
 
   test("counts what is in use, its peak, and what exists", () => {
-    const pool = new Pool(limits, () => ({ destroy() {} }) as GPUBuffer);
-    const [a, b] = [pool.acquire(1024), pool.acquire(2048)];
-    pool.release(a);
-    pool.release(b);
-    const again = pool.acquire(1000);
+    const pool = new Pool(limits, () => ({ buffer, verdict: null }));
+    const [a, b] = [pool.acquire(me, 1024), pool.acquire(me, 2048)];
+    pool.release(me, a);
+    pool.release(me, b);
+    const again = pool.acquire(me, 1000);
     expect(again).toBe(a);
     expect([pool.usedBytes, pool.peakBytes, pool.allocatedBytes]).toEqual([1024, 3072, 3072]);
   });
 
   test("shorter micro-batches use the buffers of a longer one, unless that would waste more than half", () => {
-    const pool = new Pool(limits, () => ({ destroy() {} }) as GPUBuffer);
+    const pool = new Pool(limits, () => ({ buffer, verdict: null }));
     const microBatch = (rows: number) => {
-      const tensors = [1, 4, 2, 1].map((width) => pool.acquire(rows * width * 1e6));
-      for (const tensor of tensors) pool.release(tensor);
+      const tensors = [1, 4, 2, 1].map((width) => pool.acquire(me, rows * width * 1e6));
+      for (const tensor of tensors) pool.release(me, tensor);
     };
     microBatch(100);
     const before = pool.allocatedBytes;
@@ -206,13 +208,13 @@ describe("Pool", () => {
     let exists = 0;
     const pool = new Pool(limits, (size) => {
       exists += size;
-      return { destroy: () => (exists -= size) } as unknown as GPUBuffer;
+      return { buffer: { destroy: () => (exists -= size) } as unknown as GPUBuffer, verdict: null };
     });
     for (let step = 0; step < 200; step++) {
       const bytes = 1e8 + ((step * 7919) % 97) * 1e7;
       // As Gpu.empty does it.
-      if (pool.hoards(bytes)) pool.trim();
-      pool.release(pool.acquire(bytes));
+      if (pool.hoards(me, bytes)) pool.trim();
+      pool.release(me, pool.acquire(me, bytes));
       expect(exists).toBe(pool.allocatedBytes);
       expect(exists).toBeLessThanOrEqual(pool.peakBytes + MAX_IDLE_BYTES);
     }

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { Stopwatch } from "../../src/measure/stopwatch.ts";
-import { Gpu } from "../../src/gpu/gpu.ts";
+import { DeviceGpu } from "../../src/gpu/device-gpu.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
 import { defineKernel } from "../../src/gpu/kernel.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
 import { Timer } from "../../src/gpu/timer.ts";
@@ -77,7 +78,7 @@ describe.skipIf(!hasTimestamps)("with timestamps (skipped where the adapter has 
 
 describe("without timestamps", () => {
   const instances: (GPU | undefined)[] = []; // Dawn's must outlive their devices
-  let device: Gpu | null = null;
+  let device: DeviceGpu | null = null;
   afterAll(() => device?.dispose());
 
   test("kernels are timed by the host's clock", async () => {
@@ -86,7 +87,7 @@ describe("without timestamps", () => {
     const { limits, info } = adapter;
     const features = new Set([...adapter.features].filter((feature) => feature !== "timestamp-query"));
     const requestDevice = (descriptor: GPUDeviceDescriptor) => adapter.requestDevice(descriptor);
-    device = await Gpu.open({ limits, info, features, requestDevice } as unknown as GPUAdapter);
+    device = await DeviceGpu.open({ limits, info, features, requestDevice } as unknown as GPUAdapter);
     expect(device.features.has("timestamp-query")).toBe(false);
     const y = device.zeros([1], "f32");
     const { clock, ms } = await new Stopwatch(device).recorded(() => dispatch(device!, y, "one", 1), 0.01);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LLM } from "../../src/engine/llm.ts";
 import { OutOfMemoryError } from "../../src/errors.ts";
+import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { linearForward } from "../../src/kernels/linear.ts";
 import { elementWindows, rowWindows } from "../../src/kernels/windows.ts";
@@ -15,7 +16,7 @@ import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
 import { policyGradient, tokenLogprobs } from "../../src/train/policy.ts";
 import { readRecorded } from "../../src/train/recorded.ts";
-import { randn, testGpu } from "../helpers/gpu.ts";
+import { narrow, randn, testGpu } from "../helpers/gpu.ts";
 import { openGpu } from "../helpers/host.ts";
 import { tinyConfig } from "../helpers/models.ts";
 import { ADAMW, ADAMW_BF16, weightDigest } from "../helpers/toy.ts";
@@ -30,7 +31,11 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 /** A device whose kernels take LIMIT bytes at once. */
-const narrowGpu = async (): Promise<Gpu> => Object.assign(await openGpu(), { maxBindingSize: LIMIT });
+async function narrowGpu(): Promise<DeviceGpu> {
+  const gpu = await openGpu();
+  narrow(gpu, LIMIT);
+  return gpu;
+}
 
 /** Of each of a folder's files. */
 async function digests(dir: string): Promise<string[]> {

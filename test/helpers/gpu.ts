@@ -1,16 +1,17 @@
 import { afterAll } from "vitest";
 import { expect } from "vitest";
 import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
+import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { Tensor, type DType, type Storage } from "../../src/gpu/tensor.ts";
 import { TIERS, type Tier } from "../../src/gpu/tier.ts";
 import { openGpu } from "./host.ts";
 
-const devices = new Map<Tier | undefined, Promise<Gpu>>();
+const devices = new Map<Tier | undefined, Promise<DeviceGpu>>();
 
 /** The devices of this test file, one for each tier asked for (default: the best), closed after its last test. */
-export function testGpu(tier?: Tier): Promise<Gpu> {
+export function testGpu(tier?: Tier): Promise<DeviceGpu> {
   let device = devices.get(tier);
   if (!device) devices.set(tier, (device = openGpu(undefined, tier)));
   return device;
@@ -20,6 +21,10 @@ afterAll(async () => {
   for (const device of devices.values()) (await device).dispose();
   devices.clear();
 });
+
+/** Makes the device one that can bind no more at once. */
+export const narrow = (gpu: DeviceGpu, maxBindingSize: number): void =>
+  void Object.assign(Reflect.get(gpu, "shared") as object, { maxBindingSize });
 
 /** The kernel tiers that this adapter has, those included that it takes only when asked. */
 export async function tiersHere(): Promise<Tier[]> {

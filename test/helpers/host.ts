@@ -1,9 +1,9 @@
-import type { Gpu } from "../../src/gpu/gpu.ts";
+import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Files } from "../../src/runtime/types.ts";
 
 /** What differs between the hosts that a test may run on. */
 interface Host {
-  openGpu(name?: string, tier?: string): Promise<Gpu>;
+  openGpu(name?: string, tier?: string): Promise<DeviceGpu>;
   /** The checkout's files; in a tab copies of those under test/fixtures and models. */
   files: Files;
   /** A folder of the test file's own. */

@@ -1,5 +1,6 @@
 import type { Gpu } from "../../src/gpu/gpu.ts";
-import { planningGpu, type KernelTraits } from "../../src/gpu/planning-gpu.ts";
+import { planningGpu } from "../../src/gpu/planning-gpu.ts";
+import type { KernelTraits } from "../../src/gpu/workspace.ts";
 
 /** What takes the dispatches of a GPU with subgroup matrices, here where there is none, and computes nothing. */
 export const plannedMatrices = (info: object = {}): Gpu =>

@@ -68,7 +68,14 @@ export async function toyModel(dtype: ModelDType, gpu?: Gpu): Promise<Model> {
 export async function toySetup(dtype: ModelDType, gpu?: Gpu, adamw = ADAMW): Promise<RlSetup> {
   const model = await toyModel(dtype, gpu);
   const optimizer = await AdamW.create(model, adamw);
-  return { model, reference: model.clone(), optimizer, tokenizer: toyTokenizer(), task: toyTask(), stopTokenIds: [0] };
+  return {
+    model,
+    reference: await model.clone(),
+    optimizer,
+    tokenizer: toyTokenizer(),
+    task: toyTask(),
+    stopTokenIds: [0],
+  };
 }
 
 export const TOY_RL: RlOptions = {

@@ -13,7 +13,7 @@ import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../../src/train/policy.ts";
 import { joinRecorded, readRecorded, type Recorded } from "../../src/train/recorded.ts";
 import { trainRl, type RlOptions } from "../../src/train/rl.ts";
-import { testGpu } from "../helpers/gpu.ts";
+import { narrow, testGpu } from "../helpers/gpu.ts";
 import { openGpu } from "../helpers/host.ts";
 import { tinyConfig } from "../helpers/models.ts";
 import { ADAMW, ADAMW_BF16, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
@@ -66,7 +66,7 @@ describe("the plan is what a real model takes", () => {
     const weights = await measured(gpu, () => (model = Model.random(gpu, config, { dtype, seed: 1 })));
     expect(weights.kept).toBe(held.weights);
     let reference!: Model;
-    expect((await measured(gpu, () => (reference = model.clone()))).kept).toBe(held.reference);
+    expect((await measured(gpu, async () => (reference = await model.clone()))).kept).toBe(held.reference);
     let optimizer!: AdamW;
     const states = await measured(gpu, async () => (optimizer = await AdamW.create(model, adamw)));
     expect(states.kept).toBe(held.masters + held.moments + held.gradients);
@@ -116,7 +116,7 @@ describe("the plan is what a real model takes", () => {
     { limit: "the logits that the adapter can bind", maxNumSeqs: 256, maxBindingSize: 8 * 4 * 30_000 },
   ])("of rollouts in turns, where $limit lets 8 of 24 run at once", async ({ maxNumSeqs, maxBindingSize }) => {
     const gpu = await openGpu();
-    if (maxBindingSize < gpu.maxBindingSize) Object.assign(gpu, { maxBindingSize });
+    if (maxBindingSize < gpu.maxBindingSize) narrow(gpu, maxBindingSize);
     const config = tinyConfig({ vocab_size: 30_000 });
     const options: RlOptions = { ...TOY_RL, engine: { maxModelLen: 128, maxNumSeqs } };
     const { held, phases } = await planMemory(config, "bfloat16", options, ADAMW, gpu);
@@ -140,7 +140,7 @@ describe("the plan is what a real model takes", () => {
     const { peak } = await measured(gpu, async () => {
       const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 5 });
       const optimizer = await AdamW.create(model, ADAMW);
-      const setup = { model, reference: model.clone(), optimizer, tokenizer, task: toyTask(), stopTokenIds: [0] };
+      const setup = { model, reference: await model.clone(), optimizer, tokenizer, task: toyTask(), stopTokenIds: [0] };
       for await (const { metrics } of trainRl(setup, options)) expect(metrics.num_tokens).toBeGreaterThan(0);
       setup.reference.dispose();
       optimizer.dispose();

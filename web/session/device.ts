@@ -1,4 +1,4 @@
-import type { Gpu } from "../../src/gpu/gpu.ts";
+import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import { stopTokenIds } from "../../src/hf/generation-config.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/hf/tokenizer.ts";
 import { Model } from "../../src/model/model.ts";
@@ -9,7 +9,7 @@ import { DTYPE } from "./settings.ts";
 
 /** A device with the bundled model on it. What was made on a device goes when it goes. */
 export interface Loaded {
-  gpu: Gpu;
+  gpu: DeviceGpu;
   base: Model;
   tokenizer: Tokenizer;
   stopTokenIds: number[];

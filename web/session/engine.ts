@@ -154,7 +154,9 @@ export class Engine {
     if (choice === "current" && !current) throw new PithError("expected a trained model, got none; train one first");
     // A copy: training may change the weights while this answers.
     const trained =
-      choice === "current" ? current!.clone() : await Model.load(gpu, files, runs.model(choice), { dtype: DTYPE });
+      choice === "current"
+        ? await current!.clone()
+        : await Model.load(gpu, files, runs.model(choice), { dtype: DTYPE });
     try {
       const [a, b] = await Promise.all([side("base", base), side("trained", trained)]);
       return { base: a, trained: b };

@@ -2,6 +2,7 @@ import { ConfigError, DeviceLostError, OutOfMemoryError, PithError } from "../..
 import { LLM } from "../../src/engine/llm.ts";
 import type { Model } from "../../src/model/model.ts";
 import type { Task } from "../../src/tasks/task.ts";
+import { Budgets } from "../../src/train/budget.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../../src/train/checkpoint.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { AdamW } from "../../src/train/optimizer.ts";
@@ -26,6 +27,7 @@ interface Live {
   model: Model;
   optimizer: AdamW;
   state: TrainerState;
+  budgets: Budgets;
 }
 
 /**
@@ -195,7 +197,7 @@ export class Training {
   async #iterate(signal: AbortSignal): Promise<void> {
     if (this.#live?.loaded.lost) this.#dispose();
     this.#live ??= await this.#load(this.#run!.id);
-    const { loaded, model, optimizer, state } = this.#live;
+    const { loaded, model, optimizer, state, budgets } = this.#live;
     signal.throwIfAborted();
     const run = this.#run!; // after loading: alpha may have been changed meanwhile
     this.#options = {
@@ -219,6 +221,7 @@ export class Training {
         history,
         signal,
         onProgress: this.#onProgress,
+        budgets,
         onWarning: (detail) => this.#emit({ type: "notice", kind: "out-of-memory", detail }),
       },
     );
@@ -241,12 +244,12 @@ export class Training {
   async #load(id: string): Promise<Live> {
     const loaded = await this.#device.load();
     const path = await latestCheckpoint(this.#runs.files, this.#runs.checkpoints(id));
-    let live: Live;
+    let live: Omit<Live, "budgets">;
     if (path !== null) {
       const options = { dtype: DTYPE, optimizer: ADAMW_OPTIONS } as const;
       live = { loaded, ...(await loadCheckpoint(loaded.gpu, this.#runs.files, path, options)) };
     } else {
-      const model = loaded.base.clone();
+      const model = await loaded.base.clone();
       live = {
         loaded,
         model,
@@ -256,7 +259,7 @@ export class Training {
     }
     this.#metrics = this.#metrics.slice(0, live.state.step);
     this.#run = { ...this.#run!, iteration: live.state.step };
-    return live;
+    return { ...live, budgets: new Budgets(live.state.budgets) };
   }
 
   async #save(): Promise<void> {
@@ -264,8 +267,9 @@ export class Training {
     const { files } = this.#runs;
     await this.#runs.saveProgress(run.id, this.#metrics, this.#completions);
     const dir = this.#runs.checkpoints(run.id);
-    const { model, optimizer, state } = this.#live!;
-    const path = await saveCheckpoint(files, dir, { model, optimizer, state: { ...state }, source: REASONER });
+    const { model, optimizer, budgets } = this.#live!;
+    const state = { ...this.#live!.state, budgets: budgets.state };
+    const path = await saveCheckpoint(files, dir, { model, optimizer, state, source: REASONER });
     await this.#runs.save(run);
     for (const name of await files.list(dir)) if (`${dir}/${name}` !== path) await files.remove(`${dir}/${name}`);
   }

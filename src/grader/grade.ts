@@ -1,9 +1,9 @@
-import { extractAnswer } from "./extract.ts";
+import { extractAnswer, goldAnswer } from "./qwen/extract.ts";
 import { markedAnswer } from "./marked-answer.ts";
-import { normalise } from "./normalise.ts";
-import { qwenEqual } from "./qwen-math.ts";
-import { extractStrict } from "./strict-extract.ts";
-import { strictEqual } from "./strict.ts";
+import { normalise } from "./qwen/normalise.ts";
+import { qwenEqual } from "./qwen/equal.ts";
+import { extractStrict } from "./strict/extract.ts";
+import { strictEqual } from "./strict/equal.ts";
 
 /** `qwen2.5-math` is the checker that the paper used, quirks included; `strict` asks for mathematical equality. */
 export const GRADERS = ["strict", "qwen2.5-math"] as const;
@@ -50,9 +50,8 @@ export function grade(
   gold: string,
   { grader = "strict", dataset = "math" }: GradeOptions = {},
 ): Grade {
-  const extract = (text: string) => (grader === "strict" ? extractStrict(text) : extractAnswer(text, dataset));
-  const extracted = extract(response);
-  const wanted = grader === "strict" ? goldOf(gold, extract) : extract(gold);
+  const extracted = grader === "strict" ? extractStrict(response) : extractAnswer(response, dataset);
+  const wanted = grader === "strict" ? strictGold(gold) : goldAnswer(gold, dataset);
   return { extracted, gold: wanted, ...compareAnswers(extracted, wanted, grader) };
 }
 
@@ -70,5 +69,4 @@ export function gradeMarked(response: string, gold: string, grader: Grader = "st
 }
 
 /** A short gold is the answer itself; a solution holds it. */
-const goldOf = (gold: string, extract: (text: string) => string): string =>
-  /\\boxed|####|answer|\$/.test(gold) ? extract(gold) || gold : gold;
+const strictGold = (gold: string): string => (/\\boxed|####|answer|\$/.test(gold) ? extractStrict(gold) || gold : gold);

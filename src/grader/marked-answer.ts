@@ -1,25 +1,18 @@
-const BOXED = "\\boxed";
+import { boxesFromEnd } from "./boxes.ts";
+
 const GSM8K = "####";
 
-/** The answer that a text marks as its own: what is in the last \boxed{}, or after the last "####"; "" if there is neither. */
+/**
+ * The answer that a text marks as its own: what is in the last \boxed{} that holds something, or after the last "####"; "" if
+ * there is neither, or if the last box is never closed.
+ */
 export function markedAnswer(text: string): string {
-  const boxed = text.lastIndexOf(BOXED);
-  if (boxed >= 0) return bracedAt(text, boxed + BOXED.length);
+  for (const box of boxesFromEnd(text)) return box?.content ?? "";
   const marked = text.lastIndexOf(GSM8K);
   if (marked < 0) return "";
-  const rest = text.slice(marked + GSM8K.length);
-  return rest.split("\n", 1)[0]!.trim();
+  const line = text.slice(marked + GSM8K.length).split("\n", 1)[0]!;
+  return withoutEmphasis(line);
 }
 
-/** The text in the braces that open at `start`, or the one token there: \boxed 5. An unclosed brace holds no answer. */
-function bracedAt(text: string, start: number): string {
-  let at = start;
-  while (text[at] === " ") at++;
-  if (text[at] !== "{") return /^[^\s$.,]+/.exec(text.slice(at, at + 100))?.[0] ?? "";
-  let depth = 0;
-  for (let i = at; i < text.length; i++) {
-    if (text[i] === "{") depth++;
-    else if (text[i] === "}" && --depth === 0) return text.slice(at + 1, i).trim();
-  }
-  return "";
-}
+/** Without the marks of Markdown around it. */
+export const withoutEmphasis = (text: string): string => text.replace(/^[\s*_`]+/, "").replace(/[\s*_`]+$/, "");

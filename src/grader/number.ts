@@ -1,3 +1,5 @@
+import { latexOf } from "./unicode.ts";
+
 const DECIMAL = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?`;
 const NUMBER = new RegExp(`^${DECIMAL}$`);
 const FRACTION = new RegExp(String.raw`^([+-]?)\\[dt]?frac\{?(\d+)\}?\{?(\d+)\}?$`);
@@ -12,7 +14,7 @@ const LONGEST = 200;
  */
 export function parseNumber(answer: string): number | null {
   if (answer.length > LONGEST) return null;
-  let text = answer
+  let text = latexOf(answer)
     .replaceAll(/\\(?:left|right|!|,|;| )/g, "")
     .replaceAll(/\\text\{[^{}]*\}|\\mathrm\{[^{}]*\}|\^\\circ|\^\{\\circ\}/g, "")
     .replaceAll(/\\?[$%]|\s/g, "")

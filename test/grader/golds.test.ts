@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { grade, GRADERS } from "../../src/grader/grade.ts";
 
-const shared = new URL("../../../shared/data", import.meta.url).pathname;
+const shared = fileURLToPath(new URL("../../../shared/data", import.meta.url));
 
 type Row = Record<"answer" | "solution", string>;
 const text = (path: string) => readFileSync(`${shared}/${path}`, "utf8").trim();

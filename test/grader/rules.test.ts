@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compareAnswers, grade } from "../../src/grader/grade.ts";
-import { spokenNumber, wordsToNumber } from "../../src/grader/number-words.ts";
+import { wordsToNumber } from "../../src/grader/qwen/word-numbers.ts";
 
 const equal = (grader: "strict" | "qwen2.5-math") => (pred: string, ref: string) =>
   compareAnswers(pred, ref, grader).verdict;
@@ -39,7 +39,8 @@ describe("what the paper's checker reads of a formula", () => {
     ["three apples", "3", null],
     ["thousand five", null, 1005],
   ])("%j is %j to the paper's checker, %j in English", (text, upstream, english) => {
-    expect([wordsToNumber(text), spokenNumber(text)]).toEqual([upstream, english]);
+    expect(wordsToNumber(text)).toBe(upstream);
+    expect(english === null || equal("strict")(text, String(english))).toBe(true);
   });
 });
 

@@ -1,3 +1,5 @@
+import { asciiDigits } from "../unicode.ts";
+
 /** What word2number reads: the English number words of a text, as one number. */
 
 const SMALL: Readonly<Record<string, number>> = {
@@ -94,39 +96,9 @@ function wholeNumber(words: readonly string[]): number {
   return greater.length > 0 ? total + segment(words.slice(greater.at(-1)! + 1)) : total;
 }
 
-/** The number that a text of number words alone states, in English as it is spoken; null for any other text. */
-export function spokenNumber(text: string): number | null {
-  const words = text
-    .toLowerCase()
-    .split(/[\s-]+/)
-    .filter((word) => word !== "and" && word !== "");
-  if (words.length === 0 || words.length > 40 || !words.every((word) => Object.hasOwn(VALUES, word))) return null;
-  let [total, group] = [0, 0];
-  for (const [i, word] of words.entries()) {
-    const value = VALUES[word]!;
-    if (value >= 1000) {
-      total += (i === 0 ? 1 : group) * value;
-      group = 0;
-    } else group = value === 100 ? Math.max(1, group) * 100 : group + value;
-  }
-  return total + group;
-}
-
 /** Digits of any script as an integer without leading zeros. */
 function integerOf(text: string): string | null {
   if (!/^\p{Nd}+$/u.test(text)) return null;
   const ascii = asciiDigits(text);
   return ascii.replace(/^0+(?=\d)/, "");
-}
-
-/** Decimal digits of any script as 0 to 9. */
-export function asciiDigits(text: string): string {
-  return text.replaceAll(/\p{Nd}/gu, (digit) => {
-    const code = digit.codePointAt(0)!;
-    // Unicode keeps each script's ten in a row; five rows of mathematical ones follow each other.
-    if (code >= 0x1d7ce && code <= 0x1d7ff) return String((code - 0x1d7ce) % 10);
-    let zero = code;
-    while (code - zero < 9 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero--;
-    return String(code - zero);
-  });
 }

@@ -1,13 +1,11 @@
 import { choiceOf } from "./choice.ts";
-import { number, type Expression } from "./expression.ts";
-import { LatexError, parseLatex, type LatexStyle } from "./latex.ts";
+import { number, type Expression } from "../formula/expression.ts";
+import { LatexError, type Style } from "./latex-tokens.ts";
+import { parseLatex } from "./latex.ts";
 import { LONGEST_ANSWER } from "./normalise.ts";
-import { asciiDigits } from "./number-words.ts";
+import { asciiDigits } from "../unicode.ts";
 import { isTruth, settled } from "./relation.ts";
 import { bothInfinite, sameDifference, sameValue } from "./symbolic.ts";
-
-/** Letters are symbols, multiplied, and applied before a bracket: sympy's LaTeX parser, and with it the paper's checker. */
-const STYLE: LatexStyle = { sympy: "strict", applyLetters: true, mixedNumbers: false, words: false };
 
 const NUMERIC_TOLERANCE = 1e-4;
 /** Comparisons within comparisons: parts of tuples of tuples. */
@@ -133,15 +131,15 @@ function equationsEqual(pred: string, ref: string, depth: number): string | null
 /** What sympy's reader of LaTeX makes of a text: a line break within a formula is tried as a single backslash first. */
 function readLatex(text: string): Expression | null {
   for (const spelled of new Set([text.replaceAll("\\\\", "\\"), text])) {
-    const expression = tryLatex(spelled, STYLE);
+    const expression = tryLatex(spelled, "strict");
     if (expression) return settled(expression);
   }
   return null;
 }
 
-function tryLatex(text: string, style: LatexStyle): Expression | null {
+function tryLatex(text: string, style: Style): Expression | null {
   try {
-    return parseLatex(text, style).expression;
+    return parseLatex(text, style);
   } catch (error) {
     if (error instanceof LatexError) return null;
     throw error;
@@ -152,7 +150,7 @@ function tryLatex(text: string, style: LatexStyle): Expression | null {
 function readOther(text: string): Expression | null {
   const value = pythonNumber(text);
   if (value !== null) return number(value);
-  return text.startsWith("\\begin") ? null : tryLatex(text, { ...STYLE, sympy: "lenient" });
+  return text.startsWith("\\begin") ? null : tryLatex(text, "lenient");
 }
 
 /** Matrices that the step before does not take: in other environments. */
@@ -162,7 +160,7 @@ const MATRIX = /^\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}$/s;
 function setMembers(text: string): Expression[] | null {
   const parts = /^\{([\w.,+\-*/() ]+)\}$/.exec(text)?.[1]?.split(",");
   if (!parts || parts.length < 2 || parts.length > MOST_PARTS) return null;
-  const members = parts.map((part) => (/\d[a-z]|[a-z]{2}|[)\w]\s*\(/i.test(part) ? null : tryLatex(part, STYLE)));
+  const members = parts.map((part) => (/\d[a-z]|[a-z]{2}|[)\w]\s*\(/i.test(part) ? null : tryLatex(part, "strict")));
   return members.every((member) => member !== null) ? members : null;
 }
 

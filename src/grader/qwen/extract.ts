@@ -25,6 +25,18 @@ export function extractAnswer(response: string, dataset = "math"): string {
   return normalise(answer, { keepUnits: WITH_UNITS.includes(dataset) });
 }
 
+/** What makes a gold text a whole solution, from which the answer is taken: a mark of it, or more words than an answer has. */
+const MARKS = /boxed|####|he answer is|final answer is|答案是|\n/;
+const MOST_WORDS = 3;
+
+/** The gold answer, normalised: of a solution its answer, by the rules for responses; of an answer as it stands itself. */
+export function goldAnswer(gold: string, dataset = "math"): string {
+  const words = gold.replaceAll(/\\(?:text|mathrm|mbox)\s*\{[^{}]*\}|\\[a-zA-Z]+/g, " ").match(/[a-zA-Z]{3,}/g) ?? [];
+  return CHOICES.includes(dataset) || MARKS.test(gold) || words.length > MOST_WORDS
+    ? extractAnswer(gold, dataset)
+    : normalise(gold, { keepUnits: WITH_UNITS.includes(dataset) });
+}
+
 const after = (text: string, trigger: string): string => text.slice(text.lastIndexOf(trigger) + trigger.length);
 
 function rawAnswer(text: string): string {

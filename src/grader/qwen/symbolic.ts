@@ -1,7 +1,8 @@
-import { rationalOf } from "./exact.ts";
-import { size, type Complex } from "./complex.ts";
-import { Budget, BudgetError, evaluate, type Constants } from "./evaluate.ts";
-import { isConstant, negate, subtract, type Expression } from "./expression.ts";
+import { Budget, BudgetError } from "../formula/budget.ts";
+import { rationalOf } from "../formula/exact.ts";
+import { rounded, size, type Complex } from "../formula/complex.ts";
+import { evaluate } from "../formula/evaluate.ts";
+import { isConstant, negate, subtract, type Expression } from "../formula/expression.ts";
 
 const SAMPLES = 4;
 /** Relative difference of two evaluations that are the same formula: rounding, and nothing else. */
@@ -16,18 +17,17 @@ function exactly(x: Expression): Complex | null {
   const rational = isConstant(x) ? rationalOf(x) : null;
   if (!rational) return null;
   const [over, under] = [Number(rational.over), Number(rational.under)];
-  return Number.isFinite(over) && Number.isFinite(under) ? [over / under, 0] : null;
+  return Number.isFinite(over) && Number.isFinite(under) ? rounded(over / under) : null;
 }
 
-function compare(a: Expression, b: Expression, tolerance: number, constants: Constants, samples: number): boolean {
+function compare(a: Expression, b: Expression, tolerance: number, samples: number): boolean {
   const budget = new Budget(STEPS);
   let seen = 0;
   for (let sample = 0; sample < samples; sample++) {
-    const x = exactly(a) ?? evaluate(a, sample, constants, budget);
-    const y = exactly(b) ?? evaluate(b, sample, constants, budget);
-    if (![...x, ...y].every(Number.isFinite)) continue;
-    const difference: Complex = [x[0] - y[0], x[1] - y[1]];
-    if (size(difference) > tolerance * Math.max(size(x), size(y), 1e-300)) {
+    const x = exactly(a) ?? evaluate(a, sample, {}, budget);
+    const y = exactly(b) ?? evaluate(b, sample, {}, budget);
+    if (![x[0], x[1], y[0], y[1]].every(Number.isFinite)) continue;
+    if (Math.hypot(x[0] - y[0], x[1] - y[1]) > tolerance * Math.max(size(x), size(y), 1e-300)) {
       // Both zero but for the rounding of what cancelled.
       if (Math.max(size(x), size(y)) > 1e-12) return false;
     }
@@ -37,10 +37,10 @@ function compare(a: Expression, b: Expression, tolerance: number, constants: Con
 }
 
 /** Whether two formulas agree at random values of their symbols; constants also within 1e-4. False where that takes too long. */
-export function sameValue(a: Expression, b: Expression, constants: Constants = {}, close = CLOSE): boolean {
+export function sameValue(a: Expression, b: Expression): boolean {
   try {
-    if (isConstant(a, constants) && isConstant(b, constants)) return compare(a, b, close, constants, 1);
-    return compare(a, b, SAME, constants, SAMPLES);
+    if (isConstant(a) && isConstant(b)) return compare(a, b, CLOSE, 1);
+    return compare(a, b, SAME, SAMPLES);
   } catch (error) {
     if (error instanceof BudgetError || error instanceof RangeError) return false;
     throw error;

@@ -1,28 +1,12 @@
-import { FUNCTIONS, log, over, plus, power, real, times, type Complex } from "./complex.ts";
+import type { Budget } from "./budget.ts";
+import { FUNCTIONS, log, over, plus, power, real, rounded, times, type Complex } from "./complex.ts";
 import type { Expression } from "./expression.ts";
-
-/** Terms and factors that an evaluation may take in all: a bound on time that does not depend on the machine. */
-export class Budget {
-  #left: number;
-
-  constructor(steps: number) {
-    this.#left = steps;
-  }
-
-  /** Throws BudgetError once the steps are used up. */
-  spend(steps = 1): void {
-    this.#left -= steps;
-    if (this.#left < 0) throw new BudgetError();
-  }
-}
-
-export class BudgetError extends Error {}
 
 /** Values of symbols that have one, such as pi; all others get a number that depends on name and sample alone. */
 export type Constants = Readonly<Record<string, Complex>>;
 
 /** FNV-1a with a last mixing, to [0, 1). */
-function hash(text: string): number {
+export function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
@@ -34,6 +18,7 @@ function hash(text: string): number {
 const arbitrary = (name: string): Complex => [
   (hash(`side ${name}`) < 0.5 ? -1 : 1) * (0.4 + 1.3 * hash(`re ${name}`)),
   (hash(`sign ${name}`) < 0.5 ? -1 : 1) * (0.2 + 0.8 * hash(`im ${name}`)),
+  0,
 ];
 
 const digits = ([a, b]: Complex): string => `${a.toPrecision(7)},${b.toPrecision(7)}`;
@@ -46,13 +31,13 @@ export function evaluate(x: Expression, sample: number, constants: Constants, bu
   const value = (part: Expression) => evaluate(part, sample, constants, budget);
   switch (x.kind) {
     case "number":
-      return real(x.value);
+      return Number.isSafeInteger(x.value) ? real(x.value) : rounded(x.value);
     case "symbol":
       return constants[x.name] ?? arbitrary(`${sample} ${x.name}`);
     case "add":
-      return x.terms.reduce<Complex>((sum, term) => plus(sum, value(term)), [0, 0]);
+      return x.terms.reduce<Complex>((sum, term) => plus(sum, value(term)), real(0));
     case "multiply":
-      return x.terms.reduce<Complex>((product, term) => times(product, value(term)), [1, 0]);
+      return x.terms.reduce<Complex>((product, term) => times(product, value(term)), real(1));
     case "power":
       return power(value(x.base), value(x.exponent));
     case "relation":
@@ -82,12 +67,12 @@ function evaluateCall(
   if (values.length === 1 && Object.hasOwn(FUNCTIONS, name)) return FUNCTIONS[name]!(first);
   const whole = values.every(([a, b]) => Math.abs(b) < 1e-12 && Number.isFinite(a));
   if (name === "log" && values.length === 2) return over(log(first), log(second));
-  if (name === "root") return power(first, over([1, 0], second));
+  if (name === "root") return power(first, over(real(1), second));
   if (name === "floor" && whole) return real(Math.floor(first[0] + 1e-9));
   if (name === "ceil" && whole) return real(Math.ceil(first[0] - 1e-9));
-  if (name === "factorial" && whole && Number.isInteger(first[0]) && first[0] >= 0) return real(factorial(first[0]));
+  if (name === "factorial" && whole && Number.isInteger(first[0]) && first[0] >= 0) return rounded(factorial(first[0]));
   if (name === "binomial" && whole && values.every(([a]) => Number.isInteger(a)) && Math.abs(first[0]) < 1e6)
-    return real(binomial(first[0], second[0], budget));
+    return rounded(binomial(first[0], second[0], budget));
   return arbitrary(`${sample} ${name} ${values.map(digits).join(" ")}`);
 }
 
@@ -118,7 +103,7 @@ function evaluateSeries(
   const [first, last] = bounds.map(([a]) => a) as [number, number];
   const fine = bounds.every(([a, b]) => b === 0 && Number.isInteger(a));
   if (!fine || last - first > MOST_TERMS) return null;
-  let result: Complex = name === "sum" ? [0, 0] : [1, 0];
+  let result = real(name === "sum" ? 0 : 1);
   for (let i = first; i <= last; i++) {
     const at = evaluate(term, sample, { ...constants, [index.name]: real(i) }, budget);
     result = name === "sum" ? plus(result, at) : times(result, at);
@@ -135,6 +120,8 @@ const GAUSS = [
   [0.953089922969332, 0.11846344252809454],
 ] as const;
 const PIECES = 40;
+/** Relative error that the rule is trusted to keep to. */
+const QUADRATURE = 1e-10;
 
 /** A definite integral over a finite real interval: args are the integrand, its variable, from and to. Null for other bounds. */
 function evaluateIntegral(
@@ -148,12 +135,12 @@ function evaluateIntegral(
   const [a, b] = [from, to].map((bound) => evaluate(bound, sample, constants, budget)) as [Complex, Complex];
   if (a[1] !== 0 || b[1] !== 0 || !Number.isFinite(a[0]) || !Number.isFinite(b[0])) return null;
   const width = (b[0] - a[0]) / PIECES;
-  let total: Complex = [0, 0];
+  let total = real(0);
   for (let piece = 0; piece < PIECES; piece++) {
     for (const [node, weight] of GAUSS) {
       const at = { ...constants, [variable.name]: real(a[0] + (piece + node) * width) };
       total = plus(total, times(evaluate(integrand, sample, at, budget), real(weight * width)));
     }
   }
-  return total;
+  return [total[0], total[1], total[2] + QUADRATURE * Math.hypot(total[0], total[1])];
 }

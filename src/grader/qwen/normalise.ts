@@ -1,4 +1,4 @@
-import { wordsToNumber } from "./number-words.ts";
+import { wordsToNumber } from "./word-numbers.ts";
 import { strip } from "./python-text.ts";
 import { removeUnits } from "./units.ts";
 

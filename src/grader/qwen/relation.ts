@@ -1,5 +1,6 @@
-import { evaluate, Budget, BudgetError } from "./evaluate.ts";
-import { isConstant, symbol, type Expression } from "./expression.ts";
+import { Budget, BudgetError } from "../formula/budget.ts";
+import { evaluate } from "../formula/evaluate.ts";
+import { isConstant, symbol, type Expression } from "../formula/expression.ts";
 
 const TRUTH = { true: symbol("\\true"), false: symbol("\\false") };
 

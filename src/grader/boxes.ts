@@ -1,0 +1,45 @@
+/** A box of a text: where it begins and ends, and what is in it. */
+export interface Box {
+  start: number;
+  end: number;
+  content: string;
+}
+
+const COMMAND = "\\boxed";
+const FRAMED = "\\fbox{";
+/** What may follow the command without braces; anything else is prose about boxes. */
+const BARE = /^(?:[-+]?(?:\d+(?:[.,/:]\d+)*|\.\d+)%?|\\(?:frac|dfrac|sqrt|pi)(?![a-zA-Z])[^\s$.,]*)/;
+
+/** The boxes of a text that hold something, the last first; a box that is never closed is the last to come, as null. */
+export function* boxesFromEnd(text: string): Generator<Box | null> {
+  let before = text.length;
+  while (before > 0) {
+    const start = Math.max(text.lastIndexOf(COMMAND, before - 1), text.lastIndexOf(FRAMED, before - 1));
+    if (start < 0) return;
+    before = start;
+    let at = text.startsWith(COMMAND, start) ? start + COMMAND.length : start + FRAMED.length - 1;
+    while (text[at] === " ") at++;
+    if (text[at] === "{") {
+      const end = closing(text, at);
+      if (end < 0) {
+        yield null;
+        return;
+      }
+      const content = text.slice(at + 1, end).trim();
+      if (content !== "") yield { start, end: end + 1, content };
+    } else {
+      const bare = BARE.exec(text.slice(at, at + 100))?.[0];
+      if (bare !== undefined) yield { start, end: at + bare.length, content: bare };
+    }
+  }
+}
+
+/** Where the brace that opens at `start` is closed, -1 if it never is. */
+function closing(text: string, start: number): number {
+  let depth = 0;
+  for (let i = start; i < text.length; i++) {
+    if (text[i] === "{") depth++;
+    else if (text[i] === "}" && --depth === 0) return i;
+  }
+  return -1;
+}

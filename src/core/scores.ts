@@ -35,8 +35,11 @@ const BOOTSTRAP_SEED = 0x626f6f74;
 const mean = (values: readonly number[]): number =>
   values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
 
+/** Whether two answers, as extracted, are one: as texts, or as what they say. */
+export type SameAnswer = (a: string, b: string) => boolean;
+
 /** Scores the samples of each problem, all of the same number. */
-export function scoreSamples(groups: readonly (readonly ScoredSample[])[]): Scores {
+export function scoreSamples(groups: readonly (readonly ScoredSample[])[], same: SameAnswer): Scores {
   const samples = groups.flat();
   const numSamples = groups[0]?.length ?? 0;
   const accuracies = groups.map((group) => mean(group.map(({ correct }) => Number(correct))));
@@ -52,7 +55,7 @@ export function scoreSamples(groups: readonly (readonly ScoredSample[])[]): Scor
         mean(groups.map((group) => passAtK(numSamples, group.filter(({ correct }) => correct).length, k))),
       ]),
     ),
-    majority: mean(groups.map((group) => Number(majorityIsCorrect(group)))),
+    majority: mean(groups.map((group) => Number(majorityIsCorrect(group, same)))),
     mean_length: mean(lengths),
     mean_length_interval: bootstrapInterval(lengths),
     clipped_ratio: mean(samples.map(({ finish_reason }) => Number(finish_reason === "length"))),
@@ -72,14 +75,19 @@ export function passAtK(n: number, c: number, k: number): number {
   return 1 - allWrong;
 }
 
-/** Whether the most frequent answer of those that ended is correct; of equally frequent ones the first drawn counts. */
-export function majorityIsCorrect(group: readonly ScoredSample[]): boolean {
-  const votes = Map.groupBy(
-    group.filter(({ finish_reason, extracted }) => finish_reason === "stop" && extracted !== ""),
-    ({ extracted }) => extracted,
-  );
+/** Whether the most frequent answer of those that ended is correct, however it is written; of equally frequent ones the first drawn counts. */
+export function majorityIsCorrect(group: readonly ScoredSample[], same: SameAnswer): boolean {
+  const votes: ScoredSample[][] = [];
+  for (const sample of group) {
+    if (sample.finish_reason !== "stop" || sample.extracted === "") continue;
+    const isSame = ([first]: readonly ScoredSample[]) =>
+      first!.extracted === sample.extracted || same(first!.extracted, sample.extracted);
+    const answers = votes.find(isSame);
+    if (answers) answers.push(sample);
+    else votes.push([sample]);
+  }
   let winner: readonly ScoredSample[] = [];
-  for (const answers of votes.values()) if (answers.length > winner.length) winner = answers;
+  for (const answers of votes) if (answers.length > winner.length) winner = answers;
   return winner[0]?.correct ?? false;
 }
 

@@ -1,4 +1,5 @@
 import { scoreSamples, type Scores } from "../core/scores.ts";
+import { compareAnswers } from "../grader/grade.ts";
 import type { LLM } from "../engine/llm.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { Problem, Task } from "../tasks/task.ts";
@@ -34,15 +35,18 @@ export async function evaluate(
   return summarise(groups.map((group) => group.map(rolloutRow)));
 }
 
+/** Votes for one answer in several forms are votes for one answer. */
+const sameAnswer = (a: string, b: string): boolean => compareAnswers(a, b).verdict;
+
 /** The scores of judged responses, the same number to each problem. */
 export function summarise(groups: readonly RolloutRow[][]): Evaluation {
   const byDifficulty = Map.groupBy(groups, ([first]) => first!.difficulty);
   const collator = new Intl.Collator("en", { numeric: true });
   const difficulties = [...byDifficulty.keys()].sort((a, b) => collator.compare(String(a), String(b)));
   return {
-    ...scoreSamples(groups),
+    ...scoreSamples(groups, sameAnswer),
     by_difficulty: Object.fromEntries(
-      difficulties.map((difficulty) => [difficulty, scoreSamples(byDifficulty.get(difficulty)!)]),
+      difficulties.map((difficulty) => [difficulty, scoreSamples(byDifficulty.get(difficulty)!, sameAnswer)]),
     ),
     completions: groups.flat(),
   };

@@ -6,6 +6,7 @@ import {
   scoreSamples,
   type ScoredSample,
 } from "../../src/core/scores.ts";
+import { compareAnswers } from "../../src/grader/grade.ts";
 import { scoreAtCutoff } from "../../src/core/cutoff.ts";
 import { randomAt } from "../../src/core/rng.ts";
 import { meanInterval, paretoFront, runningMean } from "../../src/core/statistics.ts";
@@ -34,16 +35,24 @@ describe("pass@k", () => {
   });
 });
 
+const sameText = (a: string, b: string) => a === b;
+
 describe("majority", () => {
   test("takes the most frequent answer, the first drawn among equals", () => {
-    expect(majorityIsCorrect([sample("7", false), sample("8", true), sample("8", true)])).toBe(true);
-    expect(majorityIsCorrect([sample("7", false), sample("8", true)])).toBe(false);
+    expect(majorityIsCorrect([sample("7", false), sample("8", true), sample("8", true)], sameText)).toBe(true);
+    expect(majorityIsCorrect([sample("7", false), sample("8", true)], sameText)).toBe(false);
+  });
+
+  test("counts answers by what they say, where told how", () => {
+    const group = ["1/2", "0.5", "3", "3", "\\frac{1}{2}"].map((text) => sample(text, text !== "3"));
+    expect(majorityIsCorrect(group, sameText)).toBe(false);
+    expect(majorityIsCorrect(group, (a, b) => compareAnswers(a, b).verdict)).toBe(true);
   });
 
   test("leaves out responses that were cut off or have no answer", () => {
     const cut = sample("8", false, 10, "length");
-    expect(majorityIsCorrect([cut, cut, sample("", false), sample("", false), sample("7", true)])).toBe(true);
-    expect(majorityIsCorrect([cut, cut])).toBe(false);
+    expect(majorityIsCorrect([cut, cut, sample("", false), sample("", false), sample("7", true)], sameText)).toBe(true);
+    expect(majorityIsCorrect([cut, cut], sameText)).toBe(false);
   });
 });
 
@@ -52,7 +61,7 @@ test("scores are means over problems and samples", () => {
     [sample("1", true, 4), sample("1", true, 6), sample("2", false, 8)],
     [sample("3", false, 10), sample("4", true, 20), sample("3", false, 30, "length")],
   ];
-  expect(scoreSamples(groups)).toMatchObject({
+  expect(scoreSamples(groups, sameText)).toMatchObject({
     num_problems: 2,
     num_samples: 3,
     accuracy: expect.closeTo(0.5, 12),

@@ -17,7 +17,8 @@
 // of z tells which of them the threshold has, another over the next 8 bits of the tokens that share those, and so on.
 // Probabilities are summed as multiples of 2^-31, so that the order in which the lanes add them changes nothing.
 //
-// out_logprobs = z[token] - lse: of the token under the full distribution, without top-k and top-p, as the trainer's.
+// out_logprobs = z[token] - lse: of the token under the full distribution, without top-k and top-p, as the trainer's. A row
+// with a z that is not finite has no distribution: its token is 0, and its log-probability NaN.
 //
 // Parallelisation: threshold, a workgroup of 128 lanes a row; chunk, one of 64 lanes for CHUNK tokens of a row, a lane 4
 // tokens at a time; pick and advance, an invocation a row.
@@ -142,9 +143,12 @@ fn sample_threshold(
 const CHUNK = 2048u; // VOCAB_CHUNK in src/kernels/logprob.ts
 const LANES = 64u;
 const NONE = 0xffffffffu;
+const NOT_FINITE = 0xfffffffeu; // in a candidate's token: wins against all others
+const EXPONENT = 0x7f800000u;
 var<workgroup> lane_candidates: array<Candidate, LANES>;
 
 fn better(a: Candidate, b: Candidate) -> Candidate {
+  if (a.token == NOT_FINITE || b.token == NOT_FINITE) { return Candidate(0.0, NOT_FINITE); }
   let second = b.token != NONE && (a.token == NONE || b.score > a.score || (b.score == a.score && b.token < a.token));
   return Candidate(select(a.score, b.score, second), select(a.token, b.token, second));
 }
@@ -164,6 +168,7 @@ fn sample_chunk(
   let threshold = select(0u, thresholds[row], params.filtered != 0u);
 
   var best = Candidate(0.0, NONE);
+  var finite = true;
   for (var first = chunk * CHUNK + 4u * lane; first < end; first += 4u * LANES) {
     var noise = vec4(0.0);
     if (params.greedy == 0u) {
@@ -172,9 +177,12 @@ fn sample_chunk(
     }
     for (var j = 0u; j < min(4u, end - first); j++) {
       let z = logits[row * params.vocabulary + first + j];
+      // By its bits: a compiler may take for granted that there is no NaN.
+      finite = finite && (bitcast<u32>(z) & EXPONENT) != EXPONENT;
       if (ordered_bits(z) >= threshold) { best = better(best, Candidate(z + noise[j], first + j)); }
     }
   }
+  if (!finite) { best.token = NOT_FINITE; }
   lane_candidates[lane] = best;
   workgroupBarrier();
   if (lane > 0u) { return; }
@@ -190,6 +198,11 @@ fn sample_pick(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(num_workg
   var best = candidates[row * chunks];
   for (var i = 1u; i < chunks; i++) { best = better(best, candidates[row * chunks + i]); }
   let at = params.step * params.rows + row;
+  if (best.token == NOT_FINITE) {
+    out_tokens[at] = 0u;
+    out_logprobs[at] = bitcast<f32>(best.token); // all bits but the last: a NaN
+    return;
+  }
   out_tokens[at] = best.token;
   out_logprobs[at] = logits[row * params.vocabulary + best.token] - lse[row];
 }

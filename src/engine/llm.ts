@@ -1,4 +1,4 @@
-import { ConfigError } from "../errors.ts";
+import { ConfigError, PithError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import { BlockManager } from "./block-manager.ts";
 import { engineSize, type EngineOptions } from "./engine-size.ts";
@@ -83,7 +83,10 @@ export class LLM {
 
   /**
    * n completions for each request, in the order of the requests. A completion ends with a stop token ("stop") or at
-   * `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason.
+   * `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason. Several calls may be
+   * under way on one engine, or on several engines of one model: they share nothing that a call changes.
+   *
+   * @throws PithError where the logits are not finite, OutOfMemoryError, DeviceLostError: these end all that is under way here
    */
   async generate(
     requests: readonly GenerateRequest[],
@@ -128,7 +131,11 @@ export class LLM {
     });
   }
 
-  /** @throws Error while a request is under way: its buffers are in use */
+  /**
+   * To end requests that are under way, abort them and await that each has settled.
+   *
+   * @throws Error while a request is under way: its buffers are in use
+   */
   dispose(): void {
     if (this.#working) throw new Error("expected no request under way; abort them and await their end first");
     this.#runner.dispose();
@@ -171,6 +178,7 @@ export class LLM {
       const before = sequence.tokenIds.length;
       for (let step = 0; step < STEPS_PER_SUBMIT && !sequence.finishReason; step++) {
         const at = step * sequences.length + row;
+        if (!Number.isFinite(logprobs[at])) throw notFinite(job, sequence);
         sequence.append(tokenIds[at]!, logprobs[at]!, job.stops);
       }
       const finished = sequence.finishReason !== null;
@@ -224,6 +232,11 @@ export class LLM {
     return Array.from({ length: n }, (_, sample) => new Sequence(prompt, sample, maxLength));
   }
 }
+
+const notFinite = ({ promptId }: Job, { sample, length }: Sequence): PithError =>
+  new PithError(
+    `expected finite logits, got NaN or infinity at position ${length} of prompt ${promptId}, sample ${sample}; the model's weights are damaged or have diverged: use an earlier checkpoint`,
+  );
 
 /** Equal for parameters that one decode step can serve. */
 const drawnAlike = ({ temperature, topK, topP, seed, stopTokenIds }: SamplingParams): string =>

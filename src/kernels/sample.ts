@@ -64,7 +64,7 @@ export function sampleThresholds(
  * temperature is already in the logits. The draw depends on keys, the row's position and its logits alone.
  *
  * Overwrites row `step` of outTokens u32 [steps, R] and of outLogprobs f32 [steps, R], the token's log-probability before
- * top-k and top-p. In the rows that are not done: tokens u32 [R] becomes the token, positions u32 [R] grows by one, and
+ * top-k and top-p; NaN, and token 0, where a logit of the row is not finite. In the rows that are not done: tokens u32 [R] becomes the token, positions u32 [R] grows by one, and
  * done u32 [R] is set if the token is one of stops or the new position has reached the row's limit. A row that is done
  * keeps its token and position, and what it draws means nothing.
  */

@@ -162,6 +162,32 @@ describe("LLM", () => {
     m.dispose();
   });
 
+  test.each([
+    { dtype: "float32", value: 3.4e38, name: "model.layers.0.mlp.up_proj.weight" },
+    { dtype: "float32", value: Infinity, name: "lm_head.weight" },
+    { dtype: "bfloat16", value: 3.4e38, name: "model.embed_tokens.weight" },
+    { dtype: "bfloat16", value: NaN, name: "model.norm.weight" },
+  ] as const)("logits that are not finite are an error, $dtype, $value in $name", async ({ dtype, value, name }) => {
+    const m = await model(dtype);
+    const weight = m.parameter(name === "lm_head.weight" ? m.headName : name);
+    const values = await m.gpu.readF32(weight);
+    const [first] = values;
+    values[0] = value;
+    m.gpu.write(weight, values);
+    const llm = new LLM(m, { maxModelLen: 128 });
+    for (const temperature of [0, 1]) {
+      const generated = llm.generate(requests, { ...params, temperature });
+      await expect(generated).rejects.toThrow(
+        /^expected finite logits, got NaN or infinity at position \d+ of prompt 1/,
+      );
+    }
+    values[0] = first!;
+    m.gpu.write(weight, values);
+    expect(await llm.generate(requests, params)).toEqual(await generate(m, {}));
+    llm.dispose();
+    m.dispose();
+  });
+
   test("a request that is refused leaves nothing behind", async () => {
     const m = await model("float32");
     const llm = new LLM(m, { maxModelLen: 128 });

@@ -83,6 +83,30 @@ describe("draws", () => {
   });
 });
 
+describe("a row with a logit that is not finite has a NaN for its log-probability, and no other row", () => {
+  test.each([
+    { value: NaN, options: PLAIN },
+    { value: Infinity, options: PLAIN },
+    { value: -Infinity, options: PLAIN },
+    { value: NaN, options: { temperature: 0, topK: 0, topP: 1 } },
+    { value: -Infinity, options: { temperature: 1, topK: 3, topP: 0.5 } },
+  ])("$value, $options", async ({ value, options }) => {
+    const gpu = await testGpu();
+    const vocabulary = 2 * VOCAB_CHUNK + 3;
+    const places = [0, 3, 255, 256, VOCAB_CHUNK, 2 * VOCAB_CHUNK + 2];
+    const rows = places.length + 1;
+    const keys = keysOf(rows);
+    const positions = new Uint32Array(rows).fill(5);
+    const z = randn(3, rows * vocabulary, 2);
+    const sound = await draw(gpu, z, { keys, positions, ...options });
+    places.forEach((place, row) => (z[row * vocabulary + place] = value));
+    const { tokens, logprobs } = await draw(gpu, z, { keys, positions, ...options });
+    expect(Array.from(logprobs, Number.isNaN)).toEqual([...places.map(() => true), false]);
+    expect(Array.from(tokens)).toEqual([...places.map(() => 0), sound.tokens[rows - 1]]);
+    expect(logprobs[rows - 1]).toBe(sound.logprobs[rows - 1]);
+  });
+});
+
 describe("top-k and top-p", () => {
   const orderedBits = (value: number) => {
     const bits = new Uint32Array(Float32Array.of(value).buffer)[0]!;

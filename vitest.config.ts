@@ -17,7 +17,13 @@ const all: TestProjectInlineConfiguration = {
 
 /** The engine's tests once more, in a tab. They are the last, because their adapter is on the same cores. */
 const engine: TestProjectInlineConfiguration["test"] = {
-  include: ["test/kernels/*.test.ts", "test/model/*.test.ts", "test/train/rl.test.ts", "test/verify/*.test.ts"],
+  include: [
+    "test/kernels/*.test.ts",
+    "test/model/*.test.ts",
+    "test/train/rl.test.ts",
+    "test/train/two-jobs.test.ts",
+    "test/verify/*.test.ts",
+  ],
   sequence: { groupOrder: 1 },
   maxWorkers: 1,
 };

@@ -204,6 +204,22 @@ describe("Pool", () => {
     expect(pool.allocatedBytes).toBe(0);
   });
 
+  test("what buffers waste on smaller tensors is no reason to trim where nothing is idle, and is bounded", () => {
+    const pool = new Pool(limits, () => ({ buffer, verdict: null }));
+    const large = Array.from({ length: 8 }, () => pool.acquire(me, 2 ** 30));
+    for (const allocation of large) pool.release(me, allocation);
+    expect(pool.idleBytes).toBe(8 * 2 ** 30);
+    const small = large.map(() => pool.acquire(me, 2 ** 29));
+    expect(pool.usedBytes).toBe(8 * 2 ** 29);
+    // Four are halves of the large ones, which waste no more than the bound; the rest is new.
+    expect(small.filter(({ capacity }) => capacity === 2 ** 30)).toHaveLength(4);
+    expect(pool.hoards(me, 2 ** 20)).toBe(true);
+    pool.trim();
+    expect(pool.idleBytes).toBe(0);
+    expect(pool.allocatedBytes).toBe(pool.usedBytes + MAX_IDLE_BYTES);
+    expect(pool.hoards(me, 2 ** 20)).toBe(false);
+  });
+
   test("whatever the sizes, no more than the bound lies idle beside the most that was in use", () => {
     let exists = 0;
     const pool = new Pool(limits, (size) => {

@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
+import type { Scope } from "../../src/gpu/gpu.ts";
 import { openGpu } from "./host.ts";
 
 /** A device on which memory runs out where the test says. */
@@ -46,4 +47,38 @@ export async function lacksMemory({ device }: DeviceGpu): Promise<boolean> {
   device.pushErrorScope("out-of-memory");
   device.createBuffer({ size: device.limits.maxBufferSize, usage: GPUBufferUsage.STORAGE }).destroy();
   return (await device.popErrorScope()) !== null;
+}
+
+/** How an allocation fails: refused by the pool at once, or made by a device that says later that it has no memory for it. */
+export type Failure = "refused" | "not there";
+
+/** One job on a device, whose allocations can be made to fail. */
+export interface FailingJob {
+  gpu: Scope;
+  /** Its allocations still to succeed before one fails, in this way; Infinity for none to fail. */
+  left: number;
+  failure: Failure;
+}
+
+export function failingJob(device: DeviceGpu): FailingJob {
+  const owners = new Set<object>();
+  const follow = (scope: Scope): Scope => {
+    owners.add(scope);
+    const open = scope.scope.bind(scope);
+    return Object.assign(scope, { scope: () => follow(open()) });
+  };
+  const job: FailingJob = { gpu: follow(device.scope()), left: Infinity, failure: "refused" };
+  const { pool } = device;
+  const acquire = pool.acquire.bind(pool);
+  const createBuffer = device.device.createBuffer.bind(device.device);
+  pool.acquire = (owner, bytes, options) => {
+    if (!owners.has(owner) || job.left-- !== 0) return acquire(owner, bytes, options);
+    if (job.failure === "refused") throw new OutOfMemoryError(`expected a buffer of 0 bytes, got ${bytes}`);
+    device.device.createBuffer = (descriptor) => createBuffer({ ...descriptor, size: device.limits.maxBufferSize });
+    // A size that no idle buffer has, so that one is made.
+    const allocation = acquire(owner, pool.allocatedBytes + bytes, options);
+    device.device.createBuffer = createBuffer;
+    return allocation;
+  };
+  return job;
 }

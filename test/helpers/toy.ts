@@ -59,8 +59,8 @@ export const ADAMW: AdamWOptions = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightD
 /** The same with its state in bf16. */
 export const ADAMW_BF16: AdamWOptions = { ...ADAMW, stochasticRounding: { seed: 11 } };
 
-export async function toyModel(dtype: ModelDType, gpu?: Gpu): Promise<Model> {
-  const config = tinyConfig({ vocab_size: WORDS.length, num_hidden_layers: 2, max_position_embeddings: 32 });
+export async function toyModel(dtype: ModelDType, gpu?: Gpu, numLayers = 2): Promise<Model> {
+  const config = tinyConfig({ vocab_size: WORDS.length, num_hidden_layers: numLayers, max_position_embeddings: 32 });
   return Model.random(gpu ?? (await testGpu()), config, { dtype, seed: 5 });
 }
 

@@ -2,13 +2,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { engineSize, shareOfEngine } from "../../src/engine/engine-size.ts";
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import { Budgets } from "../../src/train/budget.ts";
+import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { sampleRollouts } from "../../src/train/rollouts.ts";
 import { trainDpo, type DpoOptions, type PreferencePair } from "../../src/train/dpo.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { Sampler } from "../../src/train/sampler.ts";
 import { trainSft, type Example, type SftMetrics, type SftOptions } from "../../src/train/sft.ts";
+import { files, temporaryFolder } from "../helpers/host.ts";
 import { lacksMemory, makePlenty, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
-import { TOY_RL, toyModel, toySetup, weightDigest } from "../helpers/toy.ts";
+import { ADAMW, TOY_RL, toyModel, toySetup, weightDigest } from "../helpers/toy.ts";
 
 /** Keeps a warning. A device that fails from some buffer on has memory again when a trainer goes on with less. */
 function heard(warnings: string[], message: string): void {
@@ -159,6 +162,35 @@ describe("a step that runs out of memory twice goes on with half the tokens, as 
       ["32", "16"],
     ]);
   });
+});
+
+test("a run resumed after memory ran out goes on to the bits of the one that was not interrupted", async () => {
+  const options: SftOptions = { ...SFT, maxSteps: 4 };
+  const dir = temporaryFolder();
+  const { model, optimizer } = await toySetup("float32", scarce.gpu);
+  const budgets = new Budgets();
+  const whole: SftMetrics[] = [];
+  let checkpoint = "";
+  for await (const metrics of trainSft(model, optimizer, examples(PACKED), options, { budget: budgets.microBatch })) {
+    whole.push(metrics);
+    if (metrics.step === 1) Object.assign(scarce, { grants: 60, refusals: 2 });
+    if (metrics.step === 2) {
+      const state = { step: 2, num_tokens: 102, budgets: budgets.state };
+      checkpoint = await saveCheckpoint(files, dir, { model, optimizer, state });
+    }
+  }
+  expect(budgets.state.micro_batch).toEqual({ size: 16, patience: 16, left: 13 });
+
+  const goOn = async (useBudgets: boolean) => {
+    const loaded = await loadCheckpoint(scarce.gpu, files, checkpoint, { dtype: "float32", optimizer: ADAMW });
+    const { microBatch } = new Budgets(useBudgets ? loaded.state.budgets : {});
+    const steps = trainSft(loaded.model, loaded.optimizer, examples(PACKED), options, { budget: microBatch });
+    const metrics = timeless(await Array.fromAsync(steps));
+    return { metrics, weights: await weightDigest(loaded.model) };
+  };
+  const uninterrupted = { metrics: timeless(whole).slice(2), weights: await weightDigest(model) };
+  expect(await goOn(true)).toEqual(uninterrupted);
+  expect(await goOn(false)).not.toEqual(uninterrupted);
 });
 
 test("the reference's log-probabilities and the update of an RL iteration share the smaller budget", async () => {

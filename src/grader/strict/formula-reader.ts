@@ -11,7 +11,6 @@ import {
   symbol,
   type Expression,
 } from "../formula/expression.ts";
-import { readCommand } from "./commands.ts";
 import { Cursor } from "./cursor.ts";
 import { CLOSING, isSeparator, RELATIONS, SET_OPERATIONS } from "./marks.ts";
 import { ReadError, type Token } from "./tokens.ts";
@@ -43,6 +42,8 @@ export abstract class FormulaReader extends Cursor {
   protected abstract list(): Expression;
   /** The rows of an environment whose beginning is read already. */
   abstract rows(environment: string): Expression[][];
+  /** What a command, read already, and its arguments mean. */
+  protected abstract command(name: string): Expression;
   /** Whether what is next ends a value wherever it stands. */
   protected abstract ends(): boolean;
 
@@ -223,7 +224,7 @@ export abstract class FormulaReader extends Cursor {
       this.expect(text);
       return call(text === "|" ? "abs" : "norm", inner);
     }
-    if (kind === "command") return readCommand(this, this.next().text);
+    if (kind === "command") return this.command(this.next().text);
     throw new ReadError(`unexpected ${text}`);
   }
 

@@ -1,4 +1,5 @@
 import { call, number, symbol, type Expression } from "../formula/expression.ts";
+import { readCommand } from "./commands.ts";
 import { FormulaReader } from "./formula-reader.ts";
 import { CLOSING, ENDS, isSeparator, MODULI, RELATIONS, SET_OPERATIONS } from "./marks.ts";
 import { ReadError } from "./tokens.ts";
@@ -11,6 +12,10 @@ export class Reader extends FormulaReader {
     const answer = this.list();
     if (!this.atEnd) throw new ReadError(`unexpected ${this.peek()}`);
     return answer;
+  }
+
+  protected override command(name: string): Expression {
+    return readCommand(this, name);
   }
 
   /** Answers between separators; groups between semicolons are tuples where commas are in them. */

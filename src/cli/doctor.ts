@@ -1,5 +1,5 @@
 import process from "node:process";
-import { selfTest } from "../doctor/self-test.ts";
+import { selfTest } from "../verify/self-test/self-test.ts";
 import { openGpu, print } from "./host.ts";
 
 /** The limits that decide what fits. */
@@ -29,11 +29,11 @@ export async function doctorCommand({ adapter }: { adapter?: string }): Promise<
   print(`memory    the adapter does not say how much is free`);
   let failed = 0;
   let total = 0;
-  for await (const { kernel, error, limit, pass } of selfTest(gpu)) {
+  for await (const { name, error, limit, pass } of selfTest(gpu)) {
     total++;
     if (!pass) failed++;
     print(
-      `${pass ? "pass" : "FAIL"}      ${kernel.padEnd(24)} error ${error.toExponential(1)}, limit ${limit.toExponential(1)}`,
+      `${pass ? "pass" : "FAIL"}      ${name.padEnd(44)} error ${error.toExponential(1)}, limit ${limit.toExponential(1)}`,
     );
   }
   print(`${total - failed} passed, ${failed} failed`);

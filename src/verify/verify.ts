@@ -3,8 +3,8 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import type { Check } from "./check.ts";
-import { verifyAdamw, verifyAttention } from "./kernel-cases.ts";
-import { verifyModel } from "./model-case.ts";
+import { verifyAdamw, verifyAttention } from "./pytorch/kernels.ts";
+import { verifyModel } from "./pytorch/model.ts";
 
 /**
  * Compares this engine on this adapter with reference computations. A path is a model case (a Hugging Face folder with

@@ -6,7 +6,7 @@ import { attentionDecode } from "../../src/kernels/attention-decode.ts";
 import { attentionBackward, attentionForward, attentionPaged } from "../../src/kernels/attention.ts";
 import { kvCacheWrite } from "../../src/kernels/kv-cache.ts";
 import * as twin from "../../src/reference/attention.ts";
-import { verifyAttention } from "../../src/verify/kernel-cases.ts";
+import { verifyAttention } from "../../src/verify/pytorch/kernels.ts";
 import { expectClose, f64, guarded, randn, stored, STORAGES, testGpu, tiersHere } from "../helpers/gpu.ts";
 import { files } from "../helpers/host.ts";
 

@@ -1,10 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
+import { aggregationWeights } from "../../src/verify/pytorch/model.ts";
 import { runVerify } from "../../src/verify/verify.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { files } from "../helpers/host.ts";
 
 const fixtures = new URL("../fixtures/transformers", import.meta.url).pathname;
+
+test("a response without tokens has no part in the loss's mean over sequences, which counts it", () => {
+  const mask = Float32Array.of(0, 1, 1, 0, 0, 0, 1, 1, 1, 1);
+  const weights = aggregationWeights(mask, Uint32Array.of(0, 3, 5, 5, 10), "sequence");
+  expect(Array.from(weights)).toEqual([0, 1 / 8, 1 / 8, 0, 0, 0, 1 / 16, 1 / 16, 1 / 16, 1 / 16]);
+});
 
 describe("agreement with PyTorch and transformers on the committed fixtures", () => {
   test.each(["float32", "bfloat16"] as const)("%s", async (dtype) => {

@@ -7,7 +7,7 @@ import { opfsTuning } from "../../src/runtime/tuning-opfs.ts";
 import { saveTuning } from "../../src/runtime/tuning.ts";
 import type { Measured, Operation } from "../matrices.ts";
 import { BlobFiles, OpfsFiles, type Store } from "../storage.ts";
-import type { KernelResult } from "../../src/doctor/self-test.ts";
+import type { Check } from "../../src/verify/check.ts";
 import { goldOf, streamAnswer } from "./answers.ts";
 import { Device } from "./device.ts";
 import { downloadModel } from "./hub.ts";
@@ -204,8 +204,8 @@ export class Engine {
   }
 
   /** Every kernel against its float64 twin. */
-  async selfTest(onResult: (result: KernelResult) => void): Promise<void> {
-    const { selfTest } = await import("../../src/doctor/self-test.ts");
+  async selfTest(onResult: (result: Check) => void): Promise<void> {
+    const { selfTest } = await import("../../src/verify/self-test/self-test.ts");
     for await (const result of selfTest((await this.#the.device.load()).gpu)) onResult(result);
   }
 

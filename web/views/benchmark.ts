@@ -96,11 +96,11 @@ export function benchmarkView(client: Client): HTMLElement {
     const count = { passed: 0, failed: 0 };
     await client.attempt(() =>
       engine.selfTest(
-        proxy(({ kernel, error, limit, pass }) => {
+        proxy(({ name, error, limit, pass }) => {
           count[pass ? "passed" : "failed"]++;
           checked.textContent = t.selfTestDone(count.passed, count.failed);
           const cells = [error.toExponential(1), limit.toExponential(1), pass ? t.pass : t.fail];
-          checks.append(h("tr", {}, h("th", { scope: "row" }, kernel), ...cells.map((cell) => h("td", {}, cell))));
+          checks.append(h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell))));
         }),
       ),
     );

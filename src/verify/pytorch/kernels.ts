@@ -1,11 +1,11 @@
-import type { Gpu } from "../gpu/gpu.ts";
-import { openSafetensors } from "../hf/safetensors.ts";
-import { adamwStep } from "../kernels/adamw.ts";
-import { attentionBackward, attentionForward } from "../kernels/attention.ts";
-import { sequenceBounds } from "../model/batch.ts";
-import type { ModelDType } from "../model/model.ts";
-import type { Files } from "../runtime/types.ts";
-import { check, relativeL2, type Check } from "./check.ts";
+import type { Gpu } from "../../gpu/gpu.ts";
+import { openSafetensors } from "../../hf/safetensors.ts";
+import { adamwStep } from "../../kernels/adamw.ts";
+import { attentionBackward, attentionForward } from "../../kernels/attention.ts";
+import { sequenceBounds } from "../../model/batch.ts";
+import type { ModelDType } from "../../model/model.ts";
+import type { Files } from "../../runtime/types.ts";
+import { check, relativeL2, type Check } from "../check.ts";
 
 /** Steps of torch.optim.AdamW: parameters (the f32 masters in bfloat16) and both moments. */
 export async function* verifyAdamw(gpu: Gpu, files: Files, path: string, dtype: ModelDType): AsyncGenerator<Check> {

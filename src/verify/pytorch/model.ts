@@ -1,17 +1,17 @@
-import { FormatError } from "../errors.ts";
-import { LLM } from "../engine/llm.ts";
-import type { Gpu } from "../gpu/gpu.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { openSafetensors, type SafetensorsFile } from "../hf/safetensors.ts";
-import { linearLogits } from "../kernels/linear.ts";
-import type { KlEstimator } from "../kernels/policy-gradient.ts";
-import { releaseBatch, uploadBatch, type PackedBatch } from "../model/batch.ts";
-import { Model, type ModelDType } from "../model/model.ts";
-import { forward } from "../model/transformer.ts";
-import type { Files } from "../runtime/types.ts";
-import { policyGradient, tokenLogprobs } from "../train/policy.ts";
-import { readRecorded } from "../train/recorded.ts";
-import { check, cosine, maxAbs, meanAbs, relativeL2, type Check } from "./check.ts";
+import { FormatError } from "../../errors.ts";
+import { LLM } from "../../engine/llm.ts";
+import type { Gpu } from "../../gpu/gpu.ts";
+import type { Tensor } from "../../gpu/tensor.ts";
+import { openSafetensors, type SafetensorsFile } from "../../hf/safetensors.ts";
+import { linearLogits } from "../../kernels/linear.ts";
+import type { KlEstimator } from "../../kernels/policy-gradient.ts";
+import { releaseBatch, uploadBatch, type PackedBatch } from "../../model/batch.ts";
+import { Model, type ModelDType } from "../../model/model.ts";
+import { forward } from "../../model/transformer.ts";
+import type { Files } from "../../runtime/types.ts";
+import { policyGradient, tokenLogprobs } from "../../train/policy.ts";
+import { readRecorded } from "../../train/recorded.ts";
+import { check, cosine, maxAbs, meanAbs, relativeL2, type Check } from "../check.ts";
 
 /** A folder with a model and what PyTorch computes with it (case.safetensors, ppo_*.safetensors). */
 export async function* verifyModel(
@@ -139,7 +139,7 @@ async function* verifyLoss(
 }
 
 /** "token": the mean over all masked tokens. "sequence": over a sequence's masked tokens, then over sequences. */
-function aggregationWeights(mask: Float32Array, cuSeqlens: Uint32Array, aggregate: string): Float32Array {
+export function aggregationWeights(mask: Float32Array, cuSeqlens: Uint32Array, aggregate: string): Float32Array {
   const total = mask.reduce((sum, m) => sum + m, 0);
   if (aggregate === "token") return mask.map((m) => m / total);
   if (aggregate !== "sequence")
@@ -149,6 +149,7 @@ function aggregationWeights(mask: Float32Array, cuSeqlens: Uint32Array, aggregat
   for (let s = 0; s < sequences; s++) {
     const [start, end] = [cuSeqlens[s]!, cuSeqlens[s + 1]!];
     const count = mask.subarray(start, end).reduce((sum, m) => sum + m, 0);
+    if (count === 0) continue; // an empty response has no part in the mean, and is counted in it
     for (let t = start; t < end; t++) weights[t] = mask[t]! / (count * sequences);
   }
   return weights;

@@ -6,7 +6,7 @@ import { ReadError } from "./tokens.ts";
 const FUNCTIONS = new Set("sin cos tan csc sec cot arcsin arccos arctan sinh cosh tanh exp".split(" "));
 const INVERTIBLE = new Set(["sin", "cos", "tan"]);
 /** Signs over a name, which make it another. */
-const ACCENTS = new Set("\\vec \\hat \\tilde \\bar \\overrightarrow \\dot \\ddot \\underline".split(" "));
+const ACCENTS = new Set("\\vec \\hat \\tilde \\bar \\overrightarrow \\dot \\ddot".split(" "));
 const ENVIRONMENTS = new Set([
   "cases",
   "matrix",

@@ -78,7 +78,7 @@ function plain(text: string): string {
     .replaceAll(/\\left(?![a-z])|\\right(?![a-z])/g, "");
   const squeezed = bare
     .replaceAll(/(\\[a-zA-Z]+)\s+(?![a-zA-Z])/g, "$1")
-    .replaceAll(/(?<!\w)\s+|\s+(?!\w)/g, "")
+    .replaceAll(/(?<![\w.])\s+|\s+(?![\w.])/g, "")
     .replaceAll(/\s+/g, " ");
   return /^[a-zA-Z .,'-]+$/.test(squeezed) ? squeezed.toLowerCase() : squeezed;
 }
@@ -105,21 +105,21 @@ export class Comparison {
   #compare(a: Expression, b: Expression): string | null {
     if (hasPlusMinus(a) || hasPlusMinus(b)) return this.equal(plusMinus(a), plusMinus(b));
     if (isCall(a, "measured") || isCall(b, "measured")) return sameMeasured(a, b, (x, y) => this.equal(x, y));
-    const [single, other] = [alone(a), alone(b)];
-    if (single !== a || other !== b) return this.equal(single, other);
     if (speaksOfSets(a) || speaksOfSets(b)) {
       const [x, y] = [realSet(a, this.#budget), realSet(b, this.#budget)];
       const names = new Set([variable(a), variable(b)].filter((name) => name !== ""));
       if (x && y) return names.size < 2 && sameSet(x, y, this.#budget) ? "the same set of numbers" : null;
     }
+    const [single, other] = [alone(a), alone(b)];
+    if (single !== a || other !== b) return this.equal(single, other);
     return this.#relations(a, b) ?? (isStructure(a) || isStructure(b) ? this.#structures(a, b) : this.#scalars(a, b));
   }
 
   #relations(a: Expression, b: Expression): string | null {
     const [p, r] = [equation(a), equation(b)];
     if (p && r) return sameRelation(p, r, this.same, this.#budget);
-    if (p && !isList(b)) return this.#valueOf(p, b);
-    return r && !isList(a) ? this.#valueOf(r, a) : null;
+    if (p && (!isList(b) || p.operator === "in")) return this.#valueOf(p, b);
+    return r && (!isList(a) || r.operator === "in") ? this.#valueOf(r, a) : null;
   }
 
   /** A named value, or one that was calculated, beside a bare one. */
@@ -212,6 +212,7 @@ export class Comparison {
     const same = (x: Expression, y: Expression) => sameNumber(x, y, this.#budget);
     const [p, r] = [a, b].map((x) => (isCall(x, "percent") ? x.args[0]! : x)) as [Expression, Expression];
     if (same(p, r)) return "equal values";
+    if (lettersOf(a) !== null && lettersOf(a) === lettersOf(b)) return "equal text";
     if ((p === a) === (r === b)) return null;
     const share = (x: Expression, inner: Expression) =>
       x === inner ? x : multiply(inner, power(number(100), number(-1)));
@@ -230,6 +231,14 @@ const STRUCTURES = new Set(
 );
 const isStructure = (x: Expression): boolean =>
   x.kind === "relation" || (x.kind === "call" && STRUCTURES.has(x.name) && x.name !== "percent");
+
+/** Letters in a row, read as a word or as a product of them. */
+function lettersOf(x: Expression): string | null {
+  if (x.kind === "symbol") return x.name.startsWith('"') ? x.name.slice(1, -1) : null;
+  if (x.kind !== "multiply") return null;
+  const letters = x.terms.map((term) => (term.kind === "symbol" && /^[a-zA-Z]$/.test(term.name) ? term.name : null));
+  return letters.every((letter) => letter !== null) ? letters.join("").toLowerCase() : null;
+}
 
 /** A set of one thing is that thing. */
 const alone = (x: Expression): Expression => (isCall(x, "set") && x.args.length === 1 ? x.args[0]! : x);

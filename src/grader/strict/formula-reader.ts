@@ -185,7 +185,7 @@ export abstract class FormulaReader extends Cursor {
   functionArgument(): Expression {
     return this.nested(
       () =>
-        this.peek() === "("
+        this.peek() === "(" || this.peek() === "{"
           ? this.#postfixOfGroup()
           : this.take("-")
             ? negate(this.#juxtaposed(false))

@@ -23,7 +23,7 @@ export function readTidied(text: string): Expression | null {
 /** Digits with a base: 1011_2. */
 function based(text: string): Expression | null {
   const [, digits, base] =
-    /^(?:\\(?:text|mathrm)\s*\{\s*)?([0-9A-Fa-f]+)\s*\}?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d{1,2}|two|three|eight|ten|sixteen)\s*\}*$/.exec(
+    /^\(?(?:\\(?:text|mathrm)\s*\{\s*)?([0-9A-Fa-f]+)\s*\}?\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d{1,2}|two|three|eight|ten|sixteen)\s*\}*$/.exec(
       text,
     ) ?? [];
   const radix = { two: 2, three: 3, eight: 8, ten: 10, sixteen: 16 }[base ?? ""] ?? Number(base);

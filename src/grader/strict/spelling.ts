@@ -30,6 +30,8 @@ const EMPTY =
   /^(?:there (?:is|are) )?(?:no (?:real )?(?:solutions?|roots?|values?)(?: exists?)?|(?:the )?(?:empty|null) set)$/i;
 const REALS =
   /^(?:x\s*(?:\\in|is in)?\s*)?(?:(?:the set of )?all (?:the )?real(?: number)?s|the reals|any real number)$/i;
+const EXCEPT =
+  /^(?:\\text\s*\{\s*)?all (?:real numbers|reals)(?: x)?,? (?:except|but|other than)(?: for)?\s*\}?\s*(?:[a-z]\s*=\s*)?([^a-zA-Z]{1,60})$/i;
 const LABEL =
   /^(?:so |thus |therefore,? |hence |then )?(?:the )?(?:(?:final |correct )?answer(?: is)?|result is|solution is|ans)\s*[:=]?\s+(?=\S)|^(?:final )?answer\s*:\s*/i;
 const ROUGHLY = /^(?:about|approximately|approx\.?|roughly|around|exactly|\\approx)(?![a-zA-Z])\s*/i;
@@ -47,10 +49,12 @@ export function tidy(answer: string): string {
     .replaceAll(/(\\\$)|\$|(?<!\\)\\[()[\]]/g, (_, money?: string) => (money ? MONEY : " "))
     .replaceAll(/[€£]|USD(?![a-zA-Z])/g, MONEY);
   s = s.replace(/^(?:\s|\*\*|__|`)+/, "").replace(/(?:\s|\*\*|__|`|(?<!\\)[,;]|(?<!\\|\.\.)\.)+$/, "");
+  s = s.replace(/\\+$/, "").trimEnd();
   s = s.replace(/^\\(?:mathbf|boldsymbol|bm)\s*\{([^{}]*)\}$/, "$1");
   s = s.replaceAll(/\\?\(\s*(?:approx(?:imately|\.)?)\s*\)/gi, " ").trim();
   for (let i = 0; i < 2; i++) s = s.replace(LABEL, "").replace(ROUGHLY, "");
   s = numerals(spelled(s)).trim();
+  s = s.replace(EXCEPT, "\\mathbb{R}\\setminus\\{$1\\}");
   const plain = s
     .replaceAll(/\\text\s*\{([^{}]*)\}/g, "$1")
     .replaceAll(/\s+/g, " ")
@@ -65,6 +69,7 @@ const spelled = (text: string): string =>
     .replaceAll(/\{\s*([^{}]{1,40}?)\s*\\over\s+([^{}]{1,40}?)\s*\}/g, "\\frac{$1}{$2}")
     .replaceAll(/\{\s*(\w{1,20})\s*\\choose\s*(\w{1,20})\s*\}/g, "\\binom{$1}{$2}")
     .replaceAll("**", "^")
+    .replaceAll(/\\(?:text)?color\s*\{[^{}]*\}|\\[hv]?phantom\s*\{[^{}]*\}/g, " ")
     .replaceAll(/\\q?quad/g, " ")
     .replaceAll(/(?<=[\d)}])(?:or|and)(?=[A-Z(\d\\-])/g, " $& ")
     .replaceAll(/(?<=[)\]])\s*U\s*(?=[([])/g, "\\cup ")

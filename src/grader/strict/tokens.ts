@@ -12,7 +12,7 @@ export class ReadError extends Error {}
 /** Commands that only space, size or set a style. */
 const INVISIBLE = new Set(
   (
-    "left right middle angle triangle measuredangle displaystyle textstyle limits nolimits big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr " +
+    "left right middle checkmark therefore underline angle triangle measuredangle displaystyle textstyle limits nolimits big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr " +
     "mathbf boldsymbol bm bf mathit mathcal mathsf mathtt mathfrak it rm"
   )
     .split(" ")

@@ -42,11 +42,17 @@ const ANY = new Set(["unit", "units"]);
 const CHANGES = new Set(
   (
     "more less fewer greater least most above below under over not no never except than or and nor to through but if when unless " +
-    "half third quarter dozen hundred thousand million billion trillion squared cubed times plus minus negative base modulo mod " +
-    "remainder infinity all none ones tens"
+    "half third quarter dozen hundred thousand million billion trillion squared cubed plus minus negative base modulo mod " +
+    "remainder infinity all none ones tens tenths hundredths thousandths tenth hundredth thousandth"
   ).split(" "),
 );
 
+/** Units that are written as one word and are several. */
+const TOGETHER: Readonly<Record<string, readonly string[]>> = {
+  mph: ["mi", "/", "h"],
+  kph: ["km", "/", "h"],
+  kmh: ["km", "/", "h"],
+};
 const SCALES: Readonly<Record<string, string>> = { C: "celsius", F: "fahrenheit" };
 
 /** What stands behind a number: words, and how often each counts: cm^2 is cm twice, km/h hours minus once. */
@@ -74,7 +80,11 @@ export function lettersMeasure(rest: readonly Token[]): boolean {
 }
 
 /** The measure that tokens spell, null where a word among them changes what the number before them says. */
-export function measureOf(tokens: readonly Token[]): Measure | null {
+export function measureOf(written: readonly Token[]): Measure | null {
+  const tokens = written.flatMap((token): readonly Token[] => {
+    const words = TOGETHER[token.text.toLowerCase()];
+    return words ? words.map((text) => ({ kind: text === "/" ? "mark" : "word", text, spaced: true })) : [token];
+  });
   const counts = new Map<string, number>();
   let [over, under, sign, next] = [1, 1, 1, 1];
   let last: string | null = null;

@@ -88,37 +88,21 @@ const fraction = (over: number, under: number): Token[] => [
   ...["{", String(over), "}", "{", String(under), "}"].map((text) => mark(text)),
 ];
 
+interface Replaced {
+  tokens: Token[];
+  /** Behind the words that were read. */
+  end: number;
+}
+
 /** Words that name numbers and what is done to them, as the numbers and marks that they stand for. */
 export function withoutNumberWords(tokens: readonly Token[]): Token[] {
   const result: Token[] = [];
   for (let at = 0; at < tokens.length;) {
     const token = tokens[at]!;
-    if (token.kind !== "word" && !(token.kind === "letter" && token.text === "a")) {
-      result.push(token);
-      at++;
-      continue;
-    }
-    const part = fractionWords(tokens, at, result);
-    const number = spoken(tokens, at);
-    const scale = MULTIPLES[singular(token.text.toLowerCase())];
-    // Five in is a length.
-    const marks = token.text === "in" && result.at(-1)?.kind === "number" ? null : marksAt(tokens, at);
-    if (part) {
-      result.push(...part.tokens);
-      at = part.end;
-    } else if (scale !== undefined && endsValue(result.at(-1))) {
-      result.push(mark("*"), numeral(scale, true));
-      at++;
-    } else if (number && !endsValue(result.at(-1))) {
-      result.push(numeral(number.value, token.spaced));
-      at = number.end;
-    } else if (marks) {
-      result.push(...marks.tokens);
-      at = marks.end;
-    } else {
-      result.push(token);
-      at++;
-    }
+    const isWord = token.kind === "word" || (token.kind === "letter" && token.text === "a");
+    const replaced = isWord ? (fractionWords(tokens, at, result) ?? countedWords(tokens, at, result)) : null;
+    result.push(...(replaced?.tokens ?? [token]));
+    at = replaced?.end ?? at + 1;
   }
   return result;
 }
@@ -126,29 +110,57 @@ export function withoutNumberWords(tokens: readonly Token[]): Token[] {
 const endsValue = (token: Token | undefined): boolean =>
   token !== undefined && (token.kind === "number" || token.text === "}" || token.text === ")");
 
-/** One half, two thirds, a quarter, two and a half. */
-function fractionWords(
-  tokens: readonly Token[],
-  at: number,
-  before: readonly Token[],
-): { tokens: Token[]; end: number } | null {
+/** Two thirds, a quarter, two and a half, half, 3 halves. */
+function fractionWords(tokens: readonly Token[], at: number, before: readonly Token[]): Replaced | null {
   const word = (i: number) => tokens[i]?.text.toLowerCase() ?? "";
   const under = (i: number) => (tokens[i]?.kind === "word" ? DENOMINATORS.get(word(i)) : undefined);
-  let start = at;
-  const joined = word(at) === "and" && endsValue(before.at(-1));
-  if (joined) start++;
+  const behindValue = endsValue(before.at(-1));
+  const start = word(at) === "and" && behindValue ? at + 1 : at;
   const over = word(start) === "a" ? 1 : VALUES.get(word(start));
   if (over !== undefined) {
     const next = word(start + 1) === "-" ? start + 2 : start + 1;
     const denominator = under(next);
-    if (denominator === undefined) return null;
-    return { tokens: [...(joined ? [mark("+")] : []), ...fraction(over, denominator)], end: next + 1 };
+    return denominator === undefined ? null : { tokens: fraction(over, denominator), end: next + 1 };
   }
-  if (joined || word(at) !== "half") return null;
-  return endsValue(before.at(-1)) ? null : { tokens: fraction(1, 2), end: at + 1 };
+  const denominator = start === at ? under(at) : undefined;
+  if (denominator !== undefined && before.at(-1)?.kind === "number")
+    return { tokens: [mark("*"), ...fraction(1, denominator)], end: at + 1 };
+  return word(at) === "half" && !behindValue ? { tokens: fraction(1, 2), end: at + 1 } : null;
 }
 
-function marksAt(tokens: readonly Token[], at: number): { tokens: Token[]; end: number } | null {
+/** Five million, two point five, minus seven, five squared. */
+function countedWords(tokens: readonly Token[], at: number, before: readonly Token[]): Replaced | null {
+  const token = tokens[at]!;
+  const last = before.at(-1);
+  const scale = MULTIPLES[singular(token.text.toLowerCase())];
+  if (scale !== undefined && endsValue(last)) return { tokens: [mark("*"), numeral(scale, true)], end: at + 1 };
+  const number = endsValue(last) ? null : spoken(tokens, at);
+  if (number) {
+    const decimals = digitsBehindPoint(tokens, number.end);
+    const text = `${number.value}${decimals === "" ? "" : `.${decimals}`}`;
+    return {
+      tokens: [{ kind: "number", text, spaced: token.spaced }],
+      end: number.end + (decimals === "" ? 0 : 1 + decimals.length),
+    };
+  }
+  // Five in is a length, and five times how often.
+  if (token.text === "in" && last?.kind === "number") return null;
+  return token.text === "times" && at + 1 === tokens.length ? null : marksAt(tokens, at);
+}
+
+/** Digits spelled out after "point", "" where there are none. */
+function digitsBehindPoint(tokens: readonly Token[], at: number): string {
+  if (tokens[at]?.text.toLowerCase() !== "point") return "";
+  let digits = "";
+  for (let i = at + 1; i < tokens.length; i++) {
+    const value = tokens[i]!.kind === "word" ? VALUES.get(tokens[i]!.text.toLowerCase()) : undefined;
+    if (value === undefined || value > 9) break;
+    digits += String(value);
+  }
+  return digits;
+}
+
+function marksAt(tokens: readonly Token[], at: number): Replaced | null {
   for (const [words, marks] of MARKS) {
     const list = words.split(" ");
     if (list.every((word, i) => tokens[at + i]?.text.toLowerCase() === word && tokens[at + i]!.kind === "word"))

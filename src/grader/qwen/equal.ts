@@ -20,7 +20,7 @@ const isClose = (a: number, b: number): boolean =>
     Math.abs(a - b) <= NUMERIC_TOLERANCE * Math.max(Math.abs(a), Math.abs(b)));
 
 /** What Python's float() takes once commas are deleted, or a percentage; null for anything else. */
-export function pythonNumber(text: string): number | null {
+function pythonNumber(text: string): number | null {
   const plain = asciiDigits(text.replaceAll(",", ""));
   const value = pythonFloat(plain);
   if (value !== null) return value;

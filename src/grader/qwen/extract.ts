@@ -52,7 +52,7 @@ function rawAnswer(text: string): string {
 }
 
 /** What follows "boxed": up to the brace that closes its own, to the end of the text if none does; without a brace, up to a $. */
-export function boxedAnswer(rest: string): string {
+function boxedAnswer(rest: string): string {
   if (!rest.startsWith("{")) return strip(rest.split("$")[0]!);
   let depth = 1;
   for (let i = 1; i < rest.length; i++) {

@@ -157,7 +157,7 @@ function environment(reader: FormulaReader): Expression {
 }
 
 /** By the first row. */
-export function determinant(rows: readonly (readonly Expression[])[]): Expression {
+function determinant(rows: readonly (readonly Expression[])[]): Expression {
   if (rows.length > LARGEST_DETERMINANT || rows.some((row) => row.length !== rows.length))
     throw new ReadError("no determinant of it");
   if (rows.length === 1) return rows[0]![0]!;

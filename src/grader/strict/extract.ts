@@ -24,8 +24,11 @@ const NUMBERS = new RegExp(NUMBER, "g");
 /** Numbers that one statement lists. */
 const LISTED = new RegExp(String.raw`${NUMBER}(?:(?:\s*,\s*|\s+)(?:and|or)\s+${NUMBER}|\s*,\s+${NUMBER})*`);
 /** A formula in plain text: what stands around a relation. */
-const PLAIN_RELATION = /[-+]?[\w.]+\s*(?:<=|>=|!=|<|>)\s*[-+]?[\w./]+/g;
+const PLAIN_RELATION =
+  /(?<![\w<>/.])[-+]?(?:\d[\d.]*[a-z]?|[a-zA-Z])[ ]*(?:<=|>=|!=|<|>)[ ]*[-+]?(?:\d[\d.]*(?:\/\d+)?|[a-zA-Z])(?![\w<>])/g;
 
+/** GSM8K's notes of its calculations. */
+const CALCULATION = /<<[^<>\n]{0,200}>>/g;
 /** What ends a reasoning model's thoughts: an answer behind it goes before those in them. */
 const THOUGHT = "</think>";
 /** What says that an answer follows. */
@@ -38,7 +41,7 @@ const STATEMENT_END = /\b(?:because|since|as|which|where|not)\b|\n|[!?。]|\.(?=
  * the last "####", what "answer is" or "answer:" is followed by, the last formula, the last number.
  */
 export function extractStrict(response: string): string {
-  const text = response.slice(-LONGEST);
+  const text = response.slice(-LONGEST).replaceAll(CALCULATION, "");
   const thought = text.lastIndexOf(THOUGHT);
   const said = thought < 0 ? "" : answerIn(text.slice(thought + THOUGHT.length));
   if (said !== "") return said;

@@ -3,7 +3,7 @@ import { letterMeasure } from "./units.ts";
 
 interface Measured {
   value: Expression;
-  /** Its unit, null where it has none, "" where any does. */
+  /** Its unit, null where it has none. */
   unit: string | null;
   over: Expression | null;
   under: Expression | null;
@@ -24,6 +24,9 @@ function letterParted(x: Expression): Measured {
     : parted(x);
 }
 
+/** Units of which it is not said what they count. */
+const isAny = (unit: string): boolean => /^unit\^\d$/.test(unit);
+
 /** A time of day is no ratio. */
 const clock = (x: Expression): Expression => (x.kind === "call" && x.name === "ratio" ? { ...x, name: "clock" } : x);
 
@@ -38,7 +41,8 @@ export function sameMeasured(
   if (r.unit === null) r = letterParted(b);
   if ([p, r].some(({ unit }) => unit !== null && /^[ap]m\^1$/.test(unit)))
     [p.value, r.value] = [clock(p.value), clock(r.value)];
-  if (!p.unit || !r.unit) return equal(p.value, r.value);
+  const free = !p.unit || !r.unit || (p.unit !== r.unit && isAny(p.unit) !== isAny(r.unit));
+  if (free) return equal(p.value, r.value);
   if (p.unit !== r.unit) return null;
   const scaled = ({ value, over, under }: Measured) =>
     multiply(value, over!, power(under!, { kind: "number", value: -1 }));

@@ -23,11 +23,13 @@ export function readTidied(text: string): Expression | null {
 /** Digits with a base: 1011_2. */
 function based(text: string): Expression | null {
   const [, digits, base] =
-    /^\(?(?:\\(?:text|mathrm)\s*\{\s*)?([0-9A-Fa-f]+)\s*\}?\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d{1,2}|two|three|eight|ten|sixteen)\s*\}*$/.exec(
+    /^\(?(?:\\(?:text|mathrm)\s*\{\s*)?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\s*\}?\)?\s*_\s*\{?\s*(?:\\text\s*\{)?\s*(\d{1,2}|two|three|eight|ten|sixteen)\s*\}*$/.exec(
       text,
     ) ?? [];
   const radix = { two: 2, three: 3, eight: 8, ten: 10, sixteen: 16 }[base ?? ""] ?? Number(base);
   if (digits === undefined || !/\d|../.test(digits) || radix < 2) return null;
-  const fits = Array.from(digits, (digit) => Number.parseInt(digit, 16)).every((digit) => digit < radix);
+  const fits = Array.from(digits.replaceAll(/[-.]/g, ""), (digit) => Number.parseInt(digit, 16)).every(
+    (digit) => digit < radix,
+  );
   return fits ? call("based", symbol(digits.toUpperCase().replace(/^0+(?=.)/, "")), number(radix)) : null;
 }

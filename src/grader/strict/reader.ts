@@ -86,8 +86,7 @@ export class Reader extends FormulaReader {
     const measure = measureOf(tokens);
     if (measure === null || (value.kind === "symbol" && value.name !== "\\pi" && !measure.known))
       throw new ReadError("words that are no unit");
-    const { any, text, over, under } = measure;
-    return call("measured", value, symbol(any ? "" : text), number(over), number(under));
+    return call("measured", value, symbol(measure.text), number(measure.over), number(measure.under));
   }
 
   protected override ends(): boolean {

@@ -14,7 +14,7 @@ interface Piece {
   high: Bound;
 }
 /** Disjoint intervals and points in order, none touching the next. */
-export type RealSet = readonly Piece[];
+type RealSet = readonly Piece[];
 
 const MOST_PIECES = 100;
 const INFINITY = symbol("\\infty");

@@ -69,7 +69,7 @@ const spelled = (text: string): string =>
     .replaceAll(/\{\s*([^{}]{1,40}?)\s*\\over\s+([^{}]{1,40}?)\s*\}/g, "\\frac{$1}{$2}")
     .replaceAll(/\{\s*(\w{1,20})\s*\\choose\s*(\w{1,20})\s*\}/g, "\\binom{$1}{$2}")
     .replaceAll("**", "^")
-    .replaceAll(/\\(?:text)?color\s*\{[^{}]*\}|\\[hv]?phantom\s*\{[^{}]*\}/g, " ")
+    .replaceAll(/\\(?:text)?color\s*\{[^{}]*\}|\\[hv]?phantom\s*(?:\{[^{}]*\}|\S)/g, " ")
     .replaceAll(/\\q?quad/g, " ")
     .replaceAll(/(?<=[\d)}])(?:or|and)(?=[A-Z(\d\\-])/g, " $& ")
     .replaceAll(/(?<=[)\]])\s*U\s*(?=[([])/g, "\\cup ")

@@ -36,8 +36,6 @@ const LETTERS = new Set("m s g h L l N J W V A K".split(" "));
 
 /** Words that say nothing of what is counted. */
 const FILLERS = new Set("of the a an total altogether each about approximately approx exactly only about".split(" "));
-/** A unit of any kind: what it counts is not said. */
-const ANY = new Set(["unit", "units"]);
 /** Words behind a number that make another statement of it. */
 const CHANGES = new Set(
   (
@@ -57,15 +55,13 @@ const SCALES: Readonly<Record<string, string>> = { C: "celsius", F: "fahrenheit"
 
 /** What stands behind a number: words, and how often each counts: cm^2 is cm twice, km/h hours minus once. */
 export interface Measure {
-  /** Sorted, in their canonical names. */
+  /** Sorted, in their canonical names; "" where none of the words says what is counted. */
   text: string;
   /** The number is multiplied by it to be in the first unit of its kind. */
   over: number;
   under: number;
   /** Whether all of its words are in the list of units. */
   known: boolean;
-  /** Whether it says no more than that something is counted. */
-  any: boolean;
 }
 
 /** Whether tokens up to the end of a text are units of letters alone, such as m/s^2. */
@@ -121,7 +117,7 @@ export function measureOf(written: readonly Token[]): Measure | null {
     } else return null;
     if (Math.max(over, under) > 1e15) return null;
   }
-  if (counts.size === 0) return { text: "", over: 1, under: 1, known: false, any: true };
+  if (counts.size === 0) return { text: "", over: 1, under: 1, known: false };
   if (counts.has("celsius") || counts.has("fahrenheit")) counts.delete(UNITS.get("degree")!.base);
   const names = [...counts].filter(([, times]) => times !== 0).sort(([a], [b]) => (a < b ? -1 : 1));
   return {
@@ -129,7 +125,6 @@ export function measureOf(written: readonly Token[]): Measure | null {
     over,
     under,
     known,
-    any: names.every(([name]) => ANY.has(name)),
   };
 }
 

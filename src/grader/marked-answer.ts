@@ -14,5 +14,12 @@ export function markedAnswer(text: string): string {
   return withoutEmphasis(line);
 }
 
-/** Without the marks of Markdown around it. */
-export const withoutEmphasis = (text: string): string => text.replace(/^[\s*_`]+/, "").replace(/[\s*_`]+$/, "");
+const isEmphasis = (character: string): boolean => "*_`".includes(character) || character.trim() === "";
+
+/** Without the marks of Markdown around it. In time by its length, whatever it is. */
+export function withoutEmphasis(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isEmphasis(text[start]!)) start++;
+  while (end > start && isEmphasis(text[end - 1]!)) end--;
+  return text.slice(start, end);
+}

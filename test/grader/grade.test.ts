@@ -76,5 +76,7 @@ describe("answers", () => {
       }),
     );
     expect(gradeMarked(`\\boxed{${"{".repeat(1e6)}`, "7").correct).toBe(false);
+    expect(gradeMarked(`####${" ".repeat(1e6)}x`, "7").correct).toBe(false);
+    expect(gradeMarked("\\boxed{}".repeat(1e5), "7").correct).toBe(false);
   });
 });

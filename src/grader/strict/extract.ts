@@ -47,7 +47,8 @@ export function extractStrict(response: string): string {
   if (said !== "") return said;
   const hoped = beforeHope(text);
   if (hoped) return lastFormula(hoped) || hoped.trim();
-  if (isBare(text)) return text.trim();
+  const bare = withoutEmphasis(text);
+  if (isBare(bare)) return bare;
   return answerIn(text);
 }
 
@@ -64,7 +65,7 @@ function answerIn(text: string): string {
 
 /** Short texts without words, labels and dollar signs are answers themselves. */
 function isBare(text: string): boolean {
-  const words = /[a-zA-Z\d]\s+[a-zA-Z]{2,}|\s[a-zA-Z]{3,}|[Aa]nswer|\$|\\[([]|boxed|fbox|####|\*\*/;
+  const words = /[a-zA-Z\d]\s+[a-zA-Z]{2,}|\s[a-zA-Z]{3,}|[Aa]nswer|\$|\\[([]|boxed|fbox|####|\*\*|[a-zA-Z]{3,}\s*:/;
   const foreign = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Cyrillic}]/u;
   return (
     text.length <= SHORT &&

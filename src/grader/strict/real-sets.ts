@@ -1,6 +1,6 @@
 import type { Budget } from "../formula/budget.ts";
 import { isConstant, negate, number, symbol, symbolsOf, type Expression } from "../formula/expression.ts";
-import { CONSTANTS, realValue, sameNumber } from "./same-value.ts";
+import { CONSTANTS, infinity, realValue, sameNumber } from "./same-value.ts";
 import { boundaries, holdsAt } from "./solve.ts";
 
 interface Bound {
@@ -185,6 +185,9 @@ function ofRelation(x: Expression & { kind: "relation" }, budget: Budget): RealS
     const set = x.left.kind === "symbol" ? read(x.right, budget) : null;
     return set && (x.operator === "in" ? set : complement(set));
   }
+  const [left, right] = [infinity(x.left), infinity(x.right)];
+  if (/^[<>]/.test(x.operator) && (left !== 0 || right !== 0))
+    return x.operator.startsWith("<") === (left < 0 || right > 0) ? ALL : [];
   const places = boundaries(x, name, budget)?.map((place) => point(place, budget));
   if (!places || !places.every((place) => place && Number.isFinite(place.at))) return null;
   const bounds = joined(places.map((place) => ({ low: place!, high: place! }))).map(({ low }) => low);

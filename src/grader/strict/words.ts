@@ -143,8 +143,8 @@ function countedWords(tokens: readonly Token[], at: number, before: readonly Tok
       end: number.end + (decimals === "" ? 0 : 1 + decimals.length),
     };
   }
-  // Five in is a length, and five times how often.
-  if (token.text === "in" && last?.kind === "number") return null;
+  // x in a set; five in is a length, and five times how often.
+  if (token.text === "in" && last?.kind !== "letter") return null;
   return token.text === "times" && at + 1 === tokens.length ? null : marksAt(tokens, at);
 }
 

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { create, globals } from "webgpu";
-import { LLM } from "../src/engine/llm.ts";
+import { ModelRunner } from "../src/engine/model-runner.ts";
+import { Sequence } from "../src/engine/sequence.ts";
 import { DeviceGpu } from "../src/gpu/device-gpu.ts";
 import { StreamRecorder } from "../src/gpu/stream-recorder.ts";
 import type { Tensor } from "../src/gpu/tensor.ts";
@@ -13,7 +14,9 @@ import { Model } from "../src/model/model.ts";
 
 const SHAPE = new URL("../configs/shapes/deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B.json", import.meta.url);
 const STEPS = 96;
+const STEPS_PER_SUBMIT = 8;
 const CONTEXT = 128;
+const BLOCK_SIZE = 16;
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
@@ -33,22 +36,29 @@ const parameters = new Map(
 );
 const model = new Model(gpu, config, "bfloat16", parameters);
 
+const { replay } = StreamRecorder.prototype;
+
 /** Steps of `rows` sequences: dispatches, and milliseconds to encode and submit. */
 async function decode(rows: number): Promise<{ perStep: number; ms: number }> {
-  const llm = new LLM(model, { maxNumSeqs: rows, maxModelLen: CONTEXT, kvCacheBytes: 2 ** 28 });
-  const requests = Array.from({ length: rows }, (_, promptId) => ({ promptId, promptTokenIds: [1] }));
+  const perSequence = CONTEXT / BLOCK_SIZE;
+  const runner = new ModelRunner(model, { numBlocks: rows * perSequence, blockSize: BLOCK_SIZE, maxLength: CONTEXT });
+  const sequences = Array.from({ length: rows }, (_, row) => {
+    const sequence = new Sequence({ promptId: row, tokenIds: [1], sharedBlocks: [], holders: 0 }, 0, CONTEXT);
+    sequence.blocks = Array.from({ length: perSequence }, (__, block) => row * perSequence + block);
+    return sequence;
+  });
   const params = { n: 1, temperature: 1, topK: 0, topP: 1, maxTokens: STEPS, seed: 0, stopTokenIds: [] };
-  const rec = gpu.recorder();
   const milliseconds: number[] = [];
   let perStep = 0;
-  rec.replay = (recording) => {
+  StreamRecorder.prototype.replay = function (recording) {
     const start = performance.now();
-    StreamRecorder.prototype.replay.call(rec, recording);
+    replay.call(this, recording);
     milliseconds.push((performance.now() - start) / recording.lists.length);
     perStep = recording.lists[0]!.commands.length;
   };
-  await llm.generate(requests, params);
-  llm.dispose();
+  await runner.begin();
+  for (let step = 0; step < STEPS; step += STEPS_PER_SUBMIT) await runner.decode(sequences, STEPS_PER_SUBMIT, params);
+  runner.dispose();
   return { perStep, ms: median(milliseconds) };
 }
 

@@ -21,7 +21,6 @@ interface Captured {
   lists: CommandList[];
   commands: Command[];
   params: Params;
-  bytes: number;
   used: Set<Allocation>;
 }
 
@@ -45,10 +44,9 @@ export class StreamRecorder implements Recorder {
     const bytes = Object.values(buffers).reduce((sum, tensor) => sum + tensor.byteLength, 0);
 
     const captured = this.#captured;
-    if (!captured) this.#stream.prepare(this.gpu.failures);
-    else if (captured.params.isFull || this.#stream.pace.isEnough(captured.bytes, captured.commands.length))
-      this.submit();
     const slots = captured?.params ?? this.#stream.params;
+    if (slots.isFull) this.submit();
+    if (!captured) this.#stream.prepare(this.gpu.failures);
     let offset: number | null = null;
     if (pipeline.paramsSize > 0) {
       offset = slots.next();
@@ -59,13 +57,12 @@ export class StreamRecorder implements Recorder {
     const command = { label, pipeline: pipeline.pipeline, bindGroup, groups, offset, bytes };
     if (!captured) return this.#stream.encode(command);
     captured.commands.push(command);
-    captured.bytes += bytes;
     for (const { allocation } of Object.values(buffers)) captured.used.add(allocation);
   }
 
   capture(work: () => void): Recording {
     this.#stream.submit();
-    const captured: Captured = { lists: [], commands: [], params: new Params(), bytes: 0, used: new Set() };
+    const captured: Captured = { lists: [], commands: [], params: new Params(), used: new Set() };
     this.#captured = captured;
     this.#stream.isCapturing = true;
     try {
@@ -79,11 +76,13 @@ export class StreamRecorder implements Recorder {
   }
 
   replay({ lists }: Recording): void {
+    const { failures } = this.gpu;
     for (const list of lists) {
       this.#stream.submit();
-      this.#stream.prepare(this.gpu.failures);
-      this.#stream.params.set(list);
-      for (const command of list.commands) this.#stream.encode(command);
+      for (const command of list.commands) {
+        if (this.#stream.prepare(failures)) this.#stream.params.set(list);
+        this.#stream.encode(command);
+      }
       this.#stream.submit();
     }
   }
@@ -111,7 +110,7 @@ export class StreamRecorder implements Recorder {
     if (!this.#captured) return this.#stream.submit();
     const { lists, commands, params } = this.#captured;
     if (commands.length > 0) lists.push({ commands, params: params.words.slice(0, params.bytes / 4) });
-    Object.assign(this.#captured, { commands: [], bytes: 0 });
+    this.#captured.commands = [];
     params.slots = 0;
   }
 

@@ -65,11 +65,12 @@ export class CommandStream {
     });
   }
 
-  /** Makes room for a dispatch of `owner` and of its parameters. */
-  prepare(owner: Failures): void {
-    const isFull = this.params.isFull || this.pace.isEnough(this.#bytes, this.#dispatches);
-    if (isFull || this.#owner !== owner) this.submit();
+  /** Sends what is another's, or long enough, before a command of `owner`. Whether that begins a submit. */
+  prepare(owner: Failures): boolean {
+    if (this.#owner !== owner || this.pace.isEnough(this.#bytes, this.#dispatches)) this.submit();
+    const begins = this.#owner === null;
     this.#owner = owner;
+    return begins;
   }
 
   encode({ label, pipeline, bindGroup, groups, offset, bytes }: Command): void {

@@ -1,7 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { defineKernel } from "../../src/gpu/kernel.ts";
 import type { Tensor } from "../../src/gpu/tensor.ts";
-import { testGpu } from "../helpers/gpu.ts";
+import { paceOf, testGpu } from "../helpers/gpu.ts";
 
 const scale = defineKernel({
   name: "scale",
@@ -53,6 +53,25 @@ describe("a recording", () => {
     rec.replay(recording);
     expect(await gpu.readF32(b)).toEqual(new Float32Array([5]));
     recording.dispose();
+  });
+
+  test("is the same in submits of one dispatch each, on a device that is slow", async () => {
+    const [a, b] = [scalar(1), scalar(0)];
+    const recording = rec.capture(() => {
+      for (let i = 1; i <= 9; i++) record(i % 2 ? a : b, i % 2 ? b : a, i);
+    });
+    expect(recording.lists).toHaveLength(1);
+    const submit = vi.spyOn(gpu.device.queue, "submit");
+    const isEnough = vi.spyOn(paceOf(gpu), "isEnough").mockImplementation((_bytes, dispatches) => dispatches > 0);
+    try {
+      rec.replay(recording);
+      expect(submit).toHaveBeenCalledTimes(9);
+      expect(await gpu.readF32(b)).toEqual(new Float32Array([362880]));
+    } finally {
+      submit.mockRestore();
+      isEnough.mockRestore();
+      recording.dispose();
+    }
   });
 
   test("keeps its own buffers from everybody else until it is disposed of", async () => {

@@ -1,9 +1,11 @@
 import { afterAll } from "vitest";
 import { expect } from "vitest";
 import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
+import type { Device } from "../../src/gpu/device.ts";
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { ConfigError } from "../../src/errors.ts";
+import type { Pace } from "../../src/gpu/pace.ts";
 import { Tensor, type DType, type Storage } from "../../src/gpu/tensor.ts";
 import { TIERS, type Tier } from "../../src/gpu/tier.ts";
 import { openGpu } from "./host.ts";
@@ -25,6 +27,9 @@ afterAll(async () => {
 /** Makes the device one that can bind no more at once. */
 export const narrow = (gpu: DeviceGpu, maxBindingSize: number): void =>
   void Object.assign(Reflect.get(gpu, "shared") as object, { maxBindingSize });
+
+/** What the device's submits and waits are measured by: a test may have it say what it likes. */
+export const paceOf = (gpu: DeviceGpu): Pace => (Reflect.get(gpu, "shared") as Device).stream.pace;
 
 /** The kernel tiers that this adapter has, those included that it takes only when asked. */
 export async function tiersHere(): Promise<Tier[]> {

@@ -9,6 +9,7 @@ import { trainDpo, type DpoOptions, type PreferencePair } from "../../src/train/
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { Sampler } from "../../src/train/sampler.ts";
 import { trainSft, type Example, type SftMetrics, type SftOptions } from "../../src/train/sft.ts";
+import { paceOf } from "../helpers/gpu.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
 import { lacksMemory, makePlenty, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
 import { ADAMW, TOY_RL, toyModel, toySetup, weightDigest } from "../helpers/toy.ts";
@@ -392,5 +393,26 @@ test("a step of short work is read once, however many micro-batches it has", asy
     expect(reads).toHaveLength(SFT.maxSteps);
   } finally {
     created.mockRestore();
+  }
+});
+
+test("a step of long work waits between micro-batches, reports how far it is, and has the same bits", async () => {
+  const run = async () => {
+    const { model, optimizer } = await toySetup("float32", scarce.gpu);
+    const progress: string[] = [];
+    const options = { ...SFT, maxSteps: 1, tokensPerMicroBatch: 16 };
+    const onProgress = (done: number, total: number) => void progress.push(`${done}/${total}`);
+    await Array.fromAsync(trainSft(model, optimizer, examples(LONG_FIRST), options, { onProgress }));
+    return { weights: await weightDigest(model), progress };
+  };
+  const short = await run();
+  expect(short.progress).toEqual(["4/4"]);
+  const isBusy = vi.spyOn(paceOf(scarce.gpu), "isBusy", "get").mockReturnValue(true);
+  try {
+    const long = await run();
+    expect(long.weights).toEqual(short.weights);
+    expect(long.progress).toEqual(["0/4", "1/4", "2/4", "3/4", "4/4"]);
+  } finally {
+    isBusy.mockRestore();
   }
 });

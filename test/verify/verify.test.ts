@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
-import { aggregationWeights } from "../../src/verify/pytorch/model.ts";
+import { aggregationWeights, pytorchError } from "../../src/verify/pytorch/model.ts";
 import { runVerify } from "../../src/verify/verify.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { files } from "../helpers/host.ts";
@@ -11,6 +11,13 @@ test("a response without tokens has no part in the loss's mean over sequences, w
   const mask = Float32Array.of(0, 1, 1, 0, 0, 0, 1, 1, 1, 1);
   const weights = aggregationWeights(mask, Uint32Array.of(0, 3, 5, 5, 10), "sequence");
   expect(Array.from(weights)).toEqual([0, 1 / 8, 1 / 8, 0, 0, 0, 1 / 16, 1 / 16, 1 / 16, 1 / 16]);
+});
+
+test("the limit in bfloat16 is PyTorch's own error, which the reference must tell", () => {
+  const metadata = { bf16_grad_error: "0.0442", bf16_logits_error: "0", bf16_grad_cosine: "small" };
+  expect(pytorchError({ metadata }, "bf16_grad_error")).toBe(0.0442);
+  for (const name of ["bf16_logits_error", "bf16_grad_cosine", "bf16_logprobs_error"])
+    expect(() => pytorchError({ metadata }, name)).toThrow(FormatError);
 });
 
 describe("agreement with PyTorch and transformers on the committed fixtures", () => {

@@ -12,7 +12,7 @@ export { LLM, type Completion, type GenerateRequest, type RequestOutput } from "
 export type { EngineOptions } from "./engine/engine-size.ts";
 export type { SamplingParams } from "./engine/sampling-params.ts";
 export { loadTokenizer, Tokenizer } from "./hf/tokenizer.ts";
-export { lengthRewards, lengthStatistics } from "./core/length-reward.ts";
+export { lengthRewards, lengthStatistics } from "./core/length-rewards/sigmoid.ts";
 export { groupNormalisedAdvantages, rlooAdvantages, whiten } from "./core/advantage.ts";
 export { k1, rewardToGo } from "./core/kl.ts";
 export type { Group, Outcome } from "./core/group.ts";

@@ -3,7 +3,7 @@ import { groupNormalisedAdvantages, rlooAdvantages, whiten, type ScaleRewards } 
 import { tokenWeights, type LossAggregation } from "../core/aggregation.ts";
 import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
-import { lengthRewards } from "../core/length-reward.ts";
+import { lengthRewards } from "../core/length-rewards/sigmoid.ts";
 import { shuffledIndices } from "../core/rng.ts";
 import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
 import type { EngineOptions } from "../engine/engine-size.ts";

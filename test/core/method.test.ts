@@ -6,7 +6,7 @@ import { tokenWeights } from "../../src/core/aggregation.ts";
 import { microBatches, miniBatches } from "../../src/core/batches.ts";
 import type { Outcome } from "../../src/core/group.ts";
 import { k1, rewardToGo } from "../../src/core/kl.ts";
-import { lengthRewards } from "../../src/core/length-reward.ts";
+import { lengthRewards } from "../../src/core/length-rewards/sigmoid.ts";
 import { philox, randomAt, shuffledIndices } from "../../src/core/rng.ts";
 import { learningRateFactor } from "../../src/core/schedule.ts";
 import { loadTokenizer } from "../../src/hf/tokenizer.ts";

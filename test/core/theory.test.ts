@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { groupNormalisedAdvantages, rlooAdvantages } from "../../src/core/advantage.ts";
 import type { Outcome } from "../../src/core/group.ts";
-import { lengthRewards } from "../../src/core/length-reward.ts";
+import { lengthRewards } from "../../src/core/length-rewards/sigmoid.ts";
 
 const stop = (length: number, correct: boolean): Outcome => ({ length, correct, finishReason: "stop" });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { isCorrect } from "../../src/core/group.ts";
-import { lengthRewards } from "../../src/core/length-reward.ts";
+import { lengthRewards } from "../../src/core/length-rewards/sigmoid.ts";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { testGpu } from "../helpers/gpu.ts";

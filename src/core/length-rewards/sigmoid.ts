@@ -1,4 +1,4 @@
-import { isCorrect, type Group } from "./group.ts";
+import { isCorrect, scoreOf, type Group } from "../group.ts";
 
 /** Keeps the z-score finite where all correct responses are equally long. Added to the standard deviation (released code). */
 const EPSILON = 1e-7;
@@ -15,16 +15,16 @@ export function lengthStatistics(group: Group): { mean: number; std: number } | 
 }
 
 /**
- * R = c (1 - alpha sigmoid((L - mean) / (std + 1e-7))): 0 for a wrong response, and for a correct one the more the shorter
- * it is against the group's other correct ones (the paper, eq. 4 and 5). A lone correct response gets 1 - alpha / 2.
+ * R = c (1 - alpha sigmoid((L - mean) / (std + 1e-7))): for a correct response the more the shorter it is against the group's
+ * other correct ones (the paper, eq. 4 and 5). A lone correct response gets 1 - alpha / 2; a wrong one its score, usually 0.
  *
  * @param alpha from 0, where only correctness counts, to 1
  */
 export function lengthRewards(group: Group, alpha: number): number[] {
   const statistics = lengthStatistics(group);
   return group.map((completion) => {
-    if (!statistics || !isCorrect(completion)) return 0;
+    if (!statistics || !isCorrect(completion)) return scoreOf(completion);
     const z = (completion.length - statistics.mean) / (statistics.std + EPSILON);
-    return 1 - alpha * sigmoid(z);
+    return scoreOf(completion) * (1 - alpha * sigmoid(z));
   });
 }

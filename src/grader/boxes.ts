@@ -7,16 +7,16 @@ export interface Box {
 
 const COMMAND = "\\boxed";
 const FRAMED = "\\fbox{";
+const WORD = "box";
 /** What may follow the command without braces; anything else is prose about boxes. */
 const BARE = /^(?:[-+]?(?:\d+(?:[.,/:]\d+)*|\.\d+)%?|\\(?:frac|dfrac|sqrt|pi)(?![a-zA-Z])[^\s$.,]*)/;
 
 /** The boxes of a text that hold something, the last first; a box that is never closed is the last to come, as null. */
 export function* boxesFromEnd(text: string): Generator<Box | null> {
-  let before = text.length;
-  while (before > 0) {
-    const start = Math.max(text.lastIndexOf(COMMAND, before - 1), text.lastIndexOf(FRAMED, before - 1));
-    if (start < 0) return;
-    before = start;
+  // One word is looked for, so that no search for another goes through the whole text again and again.
+  for (let word = text.lastIndexOf(WORD); word > 0; word = text.lastIndexOf(WORD, word - 1)) {
+    const start = text.startsWith(COMMAND, word - 1) ? word - 1 : text.startsWith(FRAMED, word - 2) ? word - 2 : -1;
+    if (start < 0) continue;
     let at = text.startsWith(COMMAND, start) ? start + COMMAND.length : start + FRAMED.length - 1;
     while (text[at] === " ") at++;
     if (text[at] === "{") {

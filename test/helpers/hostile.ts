@@ -1,6 +1,15 @@
 import fc from "fast-check";
 
 const PIECES = [
+  "\\boxed{}",
+  "\\fbox{",
+  "</think>",
+  "<<1>>",
+  " ",
+  "$",
+  "\\[",
+  "\n",
+  "*",
   "\\boxed{",
   "}",
   "{",

@@ -82,17 +82,21 @@ export function speaksOfSets(x: Expression): boolean {
 
 /** The one symbol that relations are about, null where there are several. */
 function variableOf(x: Expression): string | null {
-  const names = new Set(
-    symbolsOf(x).filter((name) => !Object.hasOwn(CONSTANTS, name) && !/^\\(?:infty|emptyset|[RZNQC])$/.test(name)),
-  );
+  const names = namesIn(x);
   return names.size === 1 ? [...names][0]! : null;
 }
+
+const namesIn = (x: Expression): ReadonlySet<string> =>
+  new Set(
+    symbolsOf(x).filter((name) => !Object.hasOwn(CONSTANTS, name) && !/^\\(?:infty|emptyset|[RZNQC])$/.test(name)),
+  );
 
 /** The variable of an answer's relations, "" where it has none. */
 export const variable = (x: Expression): string => variableOf(x) ?? "";
 
-/** The real numbers that an answer describes, null where it describes none, or too many pieces. */
+/** The real numbers that an answer describes, null where it describes none, more than one thing, or too many pieces. */
 export function realSet(x: Expression, budget: Budget): RealSet | null {
+  if (namesIn(x).size > 1) return null;
   const set = read(x, budget);
   return set && set.length <= MOST_PIECES ? set : null;
 }

@@ -14,6 +14,7 @@ export function isName(x: Expression): boolean {
     case "power":
       return isName(x.base) && x.exponent.kind === "number" && x.exponent.value === -1;
     case "call":
+      if (x.name === "abs" && isVariable(x.args[0]!)) return false;
       return (
         /^(?:\(\)|ratio|abs|conjugate|vec|hat|overrightarrow|measured|[a-zA-Z]'*)$/.test(x.name) &&
         x.args.every((arg) => isName(arg) || isConstant(arg))

@@ -147,7 +147,7 @@ function isRounding(numeral: Expression, x: Expression, budget: Budget): boolean
   if (!written || written.digits < FEWEST_DIGITS) return false;
   const { value, unit } = written;
   const exact = rationalOf(x);
-  if (exact && terminates(exact.under)) return false;
+  if (exact && terminates(exact)) return false;
   const float = exact ? null : realValue(x, budget);
   if (!exact && (float === null || !Number.isFinite(float))) return false;
   const target = exact ?? binary(float!);
@@ -160,12 +160,14 @@ const difference = (a: Rational, b: Rational): Rational =>
   magnitude({ over: a.over * b.under - b.over * a.under, under: a.under * b.under });
 const below = (a: Rational, b: Rational): boolean => a.over * b.under <= b.over * a.under;
 
-/** Whether a fraction over it has an end as a decimal: reduced or not, its prime factors other than 2 and 5 are the numerator's. */
-const terminates = (under: bigint): boolean => {
-  let rest = under;
+/** Whether a fraction has an end as a decimal: reduced, it is over a product of twos and fives. */
+function terminates({ over, under }: Rational): boolean {
+  let [divisor, remainder] = [under, over];
+  while (remainder !== 0n) [divisor, remainder] = [remainder, divisor % remainder];
+  let rest = under / (divisor < 0n ? -divisor : divisor);
   for (const prime of [2n, 5n]) while (rest % prime === 0n) rest /= prime;
   return rest === 1n;
-};
+}
 
 /** A float as the fraction that it is. */
 function binary(x: number): Rational {

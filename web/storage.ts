@@ -82,6 +82,9 @@ export class OpfsFiles implements Files {
       this.#access(path, (file) => void file.write(new TextEncoder().encode(text), { at: file.getSize() })),
     );
 
+  /** The browser keeps what it was given. */
+  sync = async (): Promise<void> => {};
+
   truncate = (path: string, size: number): Promise<void> =>
     named(path, "truncate", () => this.#access(path, (file) => file.truncate(size)));
 
@@ -234,6 +237,8 @@ export class BlobFiles implements Files {
   truncate = async (path: string, size: number): Promise<void> => {
     this.#blobs.set(partsOf(path).join("/"), (await this.blob(path)).slice(0, size));
   };
+
+  sync = async (): Promise<void> => {};
 
   mkdir = async (): Promise<void> => {}; // a folder is there while it holds a file
 

@@ -22,6 +22,7 @@ const files: Files = {
   list: () => Promise.resolve([]),
   write: readOnly,
   append: readOnly,
+  sync: readOnly,
   truncate: readOnly,
   mkdir: readOnly,
   rename: readOnly,

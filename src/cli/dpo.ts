@@ -2,9 +2,10 @@ import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { RunFolder } from "../run/run-folder.ts";
+import type { RunFolder } from "../run/run-folder.ts";
 import { trainDpo, type PreferencePair } from "../train/dpo.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
+import { openRun } from "./open-run.ts";
 import { dpoOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
 import { resume } from "../train/resume.ts";
@@ -15,7 +16,7 @@ import { printSteps } from "./steps.ts";
 export async function dpoCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
-  const { finished } = await runDpo(gpu, sources, await RunFolder.open(files, config));
+  const { finished } = await runDpo(gpu, sources, await openRun(config, "dpo"));
   return finished ? 0 : INTERRUPTED;
 }
 
@@ -36,7 +37,7 @@ export async function runDpo(
     throw new ConfigError(
       `${sources.task.name}: expected pairs of a shorter and a longer correct response, got none; raise rejection.num_prompts`,
     );
-  const progress = await resume(gpu, files, folder, sources.modelDir);
+  const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer } = progress;
   const reference = await Model.load(gpu, files, sources.modelDir, { dtype });
   const options = dpoOptions(config);

@@ -1,5 +1,4 @@
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../model/config.ts";
@@ -8,6 +7,7 @@ import type { Config } from "../run/config.ts";
 import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
 import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from "./host.ts";
+import { shipped } from "./shipped.ts";
 import { adamwOptions, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
@@ -94,7 +94,7 @@ async function adapterHere(name: string | undefined): Promise<Gpu | null> {
 
 /** The sizes of a model that a preset names, for who does not have it yet: of its config.json what shapes depend on. */
 async function shippedShape(id: string): Promise<ModelConfig | null> {
-  const path = fileURLToPath(new URL(`../../configs/shapes/${id}.json`, import.meta.url));
+  const path = shipped(`configs/shapes/${id}.json`);
   return (await files.exists(path)) ? parseModelConfig(JSON.parse(await files.readText(path)), path) : null;
 }
 

@@ -1,6 +1,6 @@
 import { scoreAtCutoff } from "../core/cutoff.ts";
 import type { Scores } from "../core/scores.ts";
-import { ConfigError, FormatError, UsageError } from "../errors.ts";
+import { ConfigError, FormatError } from "../errors.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate, summarise, type Evaluation } from "../train/evaluate.ts";
@@ -58,39 +58,61 @@ interface Header {
   eval: Config["eval"];
 }
 
-/** A file's header and the responses of whole problems; what a killed process left of another is cut off. */
-async function wholeLines(path: string, size: number): Promise<string[]> {
-  if (!(await files.exists(path))) return [];
+/** What a file of responses holds: its header, the responses of whole problems, and the bytes that these take. */
+interface Kept {
+  header: Header;
+  completions: RolloutRow[];
+  size: number;
+}
+
+/** Reads a file of responses, null where there is none. What a killed process left of a problem is not counted. */
+async function readKept(path: string): Promise<Kept | null> {
+  if (!(await files.exists(path)) || (await files.size(path)) === 0) return null;
   const lines = (await files.readText(path)).split("\n").slice(0, -1);
-  const whole = lines.slice(0, lines.length - ((lines.length + size - 1) % size));
-  await files.truncate(
-    path,
-    whole.reduce((bytes, line) => bytes + new TextEncoder().encode(line).length + 1, 0),
-  );
-  return whole;
+  const rows = lines.map((line) => parseObject(line, path));
+  const header = rows.shift() as Partial<Header> | undefined;
+  const size = header?.eval?.num_samples;
+  if (typeof header?.model !== "string" || !Number.isSafeInteger(size) || size! < 1) throw notResponses(path);
+  if (!rows.every((row) => typeof row["completion"] === "string" && typeof row["length"] === "number"))
+    throw notResponses(path);
+  const whole = rows.length - (rows.length % size!);
+  const bytes = lines.slice(0, 1 + whole).reduce((sum, line) => sum + new TextEncoder().encode(line).length + 1, 0);
+  return { header: header as Header, completions: rows.slice(0, whole) as unknown as RolloutRow[], size: bytes };
+}
+
+const notResponses = (path: string): FormatError =>
+  new FormatError(`${path}: expected responses that pith eval --output wrote, got something else; it is left as it is`);
+
+function parseObject(line: string, path: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // reported below
+  }
+  throw notResponses(path);
 }
 
 /** The scores of the responses that `path` holds so far. */
 export async function readResponses(path: string): Promise<Evaluation> {
-  const [header, ...rows] = (await files.readText(path)).split("\n").slice(0, -1);
-  if (header === undefined) throw new FormatError(`${path}: expected responses that pith eval --output wrote`);
-  const size = (JSON.parse(header) as Header).eval.num_samples;
-  const completions = rows.map((row) => JSON.parse(row) as RolloutRow);
-  return summarise(groupsOf(completions.slice(0, completions.length - (completions.length % size)), size));
+  const kept = await readKept(path);
+  if (!kept) throw notResponses(path);
+  return summarise(groupsOf(kept.completions, kept.header.eval.num_samples));
 }
 
-/** Evaluates what `path` does not hold yet, some problems at a time. */
+/** Evaluates what `path` does not hold yet, some problems at a time. A file that is not this evaluation's is left as it is. */
 async function evaluateInto(path: string, model: Model, sources: Sources, config: Config): Promise<Evaluation> {
   const { num_samples: size, num_problems: limit, ...sampling } = config.eval;
   const header: Header = { model: config.model.path, task: config.task, eval: { ...config.eval, num_problems: 0 } };
-  const [before, ...rows] = await wholeLines(path, size);
-  if (before !== undefined && before !== JSON.stringify(header)) {
+  const kept = await readKept(path);
+  if (kept && JSON.stringify(kept.header) !== JSON.stringify(header)) {
     throw new ConfigError(
       `${path} holds responses of another model, task or eval section (temperature ${sampling.temperature} here); choose another --output, or remove it`,
     );
   }
-  if (before === undefined) await files.append(path, `${JSON.stringify(header)}\n`);
-  const completions = rows.map((row) => JSON.parse(row) as RolloutRow);
+  if (kept) await files.truncate(path, kept.size);
+  else await files.append(path, `${JSON.stringify(header)}\n`);
+  const completions = kept?.completions ?? [];
   const problems = Math.min(limit, sources.task.test.length);
   for (let first = completions.length / size; first < problems; first += CHUNK) {
     const what = `problems ${first + 1} to ${Math.min(first + CHUNK, problems)} of ${problems}`;
@@ -112,8 +134,6 @@ export interface EvalOptions {
 
 /** `pith eval`: accuracy and tokens on the held-out problems, by difficulty and at every cutoff. */
 export async function evalCommand(config: Config, { json, cutoffs, output }: EvalOptions): Promise<void> {
-  if (!cutoffs.every((limit) => Number.isSafeInteger(limit) && limit > 0))
-    throw new UsageError(`--cutoff: expected whole numbers of tokens such as 8000,16000, got ${cutoffs.join(",")}`);
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
   const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });

@@ -3,13 +3,13 @@ import { UsageError } from "../errors.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
 import { loadTokenizer, StreamDecoder } from "../hf/tokenizer.ts";
 import { Model, readModelConfig, type ModelDType } from "../model/model.ts";
-import { files, modelFolder, openGpu, print } from "./host.ts";
-import process from "node:process";
+import { files, modelFolder, openGpu, print, write } from "./host.ts";
+import { readerGone } from "./output.ts";
 
 export interface GenerateOptions {
   dtype: ModelDType;
   prompt?: string;
-  promptIds?: string;
+  promptTokenIds?: readonly number[];
   n: number;
   seed: number;
   temperature: number;
@@ -24,7 +24,7 @@ export interface GenerateOptions {
 
 /** `pith generate DIR`: streams completions of one prompt; with --json, token ids and log-probabilities. */
 export async function generateCommand(name: string, options: GenerateOptions): Promise<void> {
-  if ((options.prompt === undefined) === (options.promptIds === undefined)) {
+  if ((options.prompt === undefined) === (options.promptTokenIds === undefined)) {
     throw new UsageError("expected either --prompt TEXT or --prompt-ids 5,9,2");
   }
   const dir = await modelFolder(name);
@@ -32,9 +32,8 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await loadTokenizer(files, dir) : null;
   if (options.prompt !== undefined && !tokenizer)
     throw new UsageError(`${dir}: expected a tokenizer.json for --prompt, got none; use --prompt-ids`);
-  const promptTokenIds = options.promptIds !== undefined ? parseIds(options.promptIds) : encodePrompt();
-  function encodePrompt(): number[] {
-    const text = String(options.prompt);
+  const promptTokenIds = options.promptTokenIds ?? encodePrompt(options.prompt!);
+  function encodePrompt(text: string): number[] {
     return options.chat
       ? tokenizer!.encode(
           tokenizer!.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true }),
@@ -51,7 +50,10 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   const [result] = await llm.generate(
     [{ promptId: 0, promptTokenIds }],
     { ...options, stopTokenIds: await stopTokenIds(files, dir, eosTokenIds) },
-    stream ? { onTokens: ({ tokenIds, finished }) => void process.stdout.write(stream.push(tokenIds, finished)) } : {},
+    {
+      signal: readerGone.signal,
+      ...(stream ? { onTokens: ({ tokenIds, finished }) => write(stream.push(tokenIds, finished)) } : {}),
+    },
   );
   const text = (ids: readonly number[]) => tokenizer?.decode(ids, { skipSpecialTokens: true }) ?? null;
   if (options.json) {
@@ -68,15 +70,4 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   } else {
     for (const { index, tokenIds } of result!.outputs) print(`[${index}] ${text(tokenIds) ?? tokenIds.join(",")}`);
   }
-}
-
-function parseIds(list: string): number[] {
-  return String(list)
-    .split(",")
-    .map((part) => {
-      const id = Number(part);
-      if (part.trim() === "" || !Number.isInteger(id) || id < 0)
-        throw new UsageError(`--prompt-ids: expected whole numbers such as 5,9,2, got ${list}`);
-      return id;
-    });
 }

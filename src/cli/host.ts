@@ -1,4 +1,5 @@
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { DeviceGpu } from "../gpu/device-gpu.ts";
 import { loadTokenizer } from "../hf/tokenizer.ts";
@@ -12,15 +13,15 @@ import { loadTask } from "../tasks/load.ts";
 import type { DataHost } from "../tasks/rows.ts";
 import type { Task } from "../tasks/task.ts";
 import type { Sources } from "../train/sources.ts";
+import { note } from "./output.ts";
+import { shipped } from "./shipped.ts";
+
+export { finish, note, print, write } from "./output.ts";
 
 export const files = nodeFiles;
 
 /** Exit code of a command that was interrupted and can go on: 128 and the number of SIGINT. */
 export const INTERRUPTED = 130;
-
-/** Results go to standard output, everything else to standard error. */
-export const print = (line = ""): void => console.log(line);
-export const note = (line = ""): void => console.error(line);
 
 /** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for. */
 export async function openGpu(adapter: string | undefined): Promise<DeviceGpu> {
@@ -46,13 +47,10 @@ const noteDownload = ({ file, doneBytes, totalBytes }: DownloadProgress): void =
 /** Data sets by path or hub id. */
 export const dataHost: DataHost = { files, dataFiles: (name) => resolveDataFiles(files, name, hubAccess()) };
 
-/** What Pith ships, in a checkout and in an installed package alike. */
-const SHIPPED = new URL("../../", import.meta.url).pathname;
-
 /** The folder of a model: as given, one of those that Pith ships, or the cached files of a hub id. */
 export async function modelFolder(path: string): Promise<string> {
-  const isShipped = !(await files.exists(path)) && (await files.exists(SHIPPED + path));
-  return isShipped ? SHIPPED + path : resolveModelDir(files, path, hubAccess());
+  const isShipped = !(await files.exists(path)) && (await files.exists(shipped(path)));
+  return isShipped ? shipped(path) : resolveModelDir(files, path, hubAccess());
 }
 
 export async function openSources({ model, task }: Config): Promise<Sources> {
@@ -71,7 +69,7 @@ export async function openSources({ model, task }: Config): Promise<Sources> {
 export const openTask = ({ task }: Pick<Config, "task">): Promise<Task> =>
   loadTask(task.name, task, {
     ...dataHost,
-    importModule: (path) => import(new URL(path, `file://${process.cwd()}/`).href),
+    importModule: (path) => import(pathToFileURL(path).href),
   });
 
 let interrupt: AbortSignal | null = null;

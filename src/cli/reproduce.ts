@@ -1,21 +1,26 @@
+import process from "node:process";
 import { UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import { claims } from "../reproduce/claims.ts";
 import { renderReproduction } from "../reproduce/page.ts";
-import { experiments, type Experiment } from "../reproduce/plan.ts";
+import { experiments, type Experiment, type Method } from "../reproduce/plan.ts";
 import { tableRows, type Outcome } from "../reproduce/results.ts";
 import { loadConfig, type Config } from "../run/config.ts";
-import { RunFolder } from "../run/run-folder.ts";
+import type { RunFolder, RunKind } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { runDpo } from "./dpo.ts";
 import { evaluateModel } from "./eval.ts";
 import { duration, files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
+import { openRun } from "./open-run.ts";
 import type { Sources } from "../train/sources.ts";
 import { runSft } from "./sft.ts";
+import { shipped } from "./shipped.ts";
 import { runTraining } from "./train.ts";
 
-const START = new URL("../../configs/start.toml", import.meta.url).pathname;
+const START = shipped("configs/start.toml");
+
+const KINDS: Readonly<Record<Method, RunKind>> = { RL: "train", "RL, normalised": "train", SFT: "sft", DPO: "dpo" };
 
 /** Held-out problems that a checkpoint along training is scored on. */
 const CHECKPOINT_PROBLEMS = 200;
@@ -94,9 +99,10 @@ async function cached<T>(path: string, make: () => Promise<T | null>): Promise<T
   if (await files.exists(path)) return JSON.parse(await files.readText(path)) as T;
   const value = await make();
   if (value !== null) {
-    // Aside first: a process that is killed leaves nothing or all of it.
-    await files.write(`${path}.unfinished`, JSON.stringify(value));
-    await files.rename(`${path}.unfinished`, path);
+    // Aside first, each process for itself: one that is killed leaves nothing or all of it.
+    const aside = `${path}.unfinished_${process.pid}`;
+    await files.write(aside, JSON.stringify(value));
+    await files.rename(aside, path);
   }
   return value;
 }
@@ -111,7 +117,7 @@ async function runExperiment(gpu: Gpu, dir: string, experiment: Experiment, seed
       train: { seed, output_dir: run },
     });
     const sources = await openSources(config);
-    const folder = await RunFolder.open(files, config);
+    const folder = await openRun(config, KINDS[experiment.method]);
     // Both offline baselines learn from the same samples.
     const samples = `${folderOf("sft")}/rejection.json`;
     if (experiment.method === "DPO" && (await files.exists(samples)))

@@ -2,9 +2,10 @@ import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model, readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { RunFolder } from "../run/run-folder.ts";
+import type { RunFolder } from "../run/run-folder.ts";
 import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
+import { openRun } from "./open-run.ts";
 import { sftOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
 import { resume } from "../train/resume.ts";
@@ -15,7 +16,7 @@ import { printSteps } from "./steps.ts";
 export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
-  const { finished } = await runSft(gpu, sources, await RunFolder.open(files, config));
+  const { finished } = await runSft(gpu, sources, await openRun(config, "sft"));
   return finished ? 0 : INTERRUPTED;
 }
 
@@ -29,7 +30,7 @@ export async function runSft(
   const { dtype } = config.model;
   const signal = interruptSignal();
   const source = await examples(gpu, sources, folder, signal);
-  const progress = await resume(gpu, files, folder, sources.modelDir, async () =>
+  const progress = await resume(gpu, files, folder, sources.modelDir, note, async () =>
     config.sft.random_init
       ? Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed })
       : Model.load(gpu, files, sources.modelDir, { dtype }),

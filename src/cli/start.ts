@@ -5,6 +5,7 @@ import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { evaluateModel } from "./eval.ts";
 import { files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
+import { openRun } from "./open-run.ts";
 import { runTraining } from "./train.ts";
 
 /** `pith start`: trains the bundled reasoner, compares it with what it was on held-out problems, and writes the report. */
@@ -12,7 +13,7 @@ export async function startCommand(config: Config): Promise<number> {
   const start = performance.now();
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
-  const folder = await RunFolder.open(files, config);
+  const folder = await openRun(config, "train");
 
   const base = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
   const before = await evaluateModel(base, sources, config, "before");
@@ -32,8 +33,8 @@ export async function startCommand(config: Config): Promise<number> {
 
 /** `pith report`: report.html from what a run's folder holds. */
 export async function writeReport(dir: string, config?: Config): Promise<string> {
-  const resolved = config ?? (JSON.parse(await files.readText(`${dir}/config.json`)) as Config);
-  const folder = RunFolder.at(files, dir, resolved);
+  const folder = config ? RunFolder.at(files, dir, config) : await RunFolder.read(files, dir);
+  const resolved = folder.config;
   const path = `${dir}/evaluation.json`;
   const evaluation = (await files.exists(path))
     ? (JSON.parse(await files.readText(path)) as { before: Evaluation; after: Evaluation })

@@ -1,20 +1,21 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { RunFolder } from "../run/run-folder.ts";
+import type { RunFolder } from "../run/run-folder.ts";
 import { keepSteps } from "../train/keep.ts";
 import { resume } from "../train/resume.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
 import { duration, files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
+import { openRun } from "./open-run.ts";
 import { rlOptions } from "../train/options.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   const gpu = await openGpu(config.device.adapter);
-  const folder = await RunFolder.open(files, config);
+  const folder = await openRun(config, "train");
   const { model, finished } = await runTraining(gpu, sources, folder);
   model.dispose();
   return finished ? 0 : INTERRUPTED;
@@ -29,7 +30,7 @@ export async function runTraining(
   const { config } = folder;
   const { dtype } = config.model;
   const options = rlOptions(config);
-  const progress = await resume(gpu, files, folder, sources.modelDir);
+  const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer, state, resumed } = progress;
   const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
   note(
@@ -48,6 +49,7 @@ export async function runTraining(
   try {
     const iterations = trainRl({ model, reference, optimizer, ...sources }, options, {
       history,
+      done: state.step,
       signal,
       onWarning: note,
       budgets: progress.budgets,

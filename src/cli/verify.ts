@@ -11,7 +11,7 @@ export interface VerifyOptions {
 }
 
 /** `pith verify PATH...`: comparisons with the reference, or a run's own rollouts drawn again; 1 if any failed. */
-export async function verifyCommand(paths: string[], options: VerifyOptions): Promise<number> {
+export async function verifyCommand(paths: readonly string[], options: VerifyOptions): Promise<number> {
   const runs: string[] = [];
   const cases: string[] = [];
   for (const path of paths) ((await files.exists(`${path}/completions.jsonl`)) ? runs : cases).push(path);

@@ -1,10 +1,11 @@
-import { FormatError, OutOfMemoryError } from "../errors.ts";
+import { FormatError, OutOfMemoryError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Storage, Tensor } from "../gpu/tensor.ts";
 import { openWeights } from "../hf/checkpoint.ts";
 import { writeSafetensors } from "../hf/safetensors.ts";
 import type { Files } from "../runtime/types.ts";
 import { parameterShapes, parseModelConfig, ropeTable, type ModelConfig } from "./config.ts";
+import { firstNonFinite } from "./finite.ts";
 import { normalAt } from "./init.ts";
 import { misfit } from "./limits.ts";
 
@@ -169,7 +170,16 @@ export class Model {
       name,
       dtype: HF_DTYPE[this.storage],
       shape: [...tensor.shape],
-      data: () => this.gpu.readBytes(tensor),
+      data: async () => {
+        const bytes = await this.gpu.readBytes(tensor);
+        const at = firstNonFinite(bytes, this.storage);
+        if (at >= 0) {
+          throw new PithError(
+            `expected finite weights, got another in ${name} at ${at}: training has diverged; lower optim.learning_rate and go on from the last checkpoint`,
+          );
+        }
+        return bytes;
+      },
     }));
     await writeSafetensors(files, `${dir}/model.safetensors`, tensors, { format: "pt" });
     for (const name of COMPANIONS) {

@@ -5,6 +5,8 @@ import { SCALE_REWARDS } from "../core/advantage.ts";
 import { LR_SCHEDULERS } from "../core/schedule.ts";
 import { ConfigError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
+import { decimal } from "./decimal.ts";
+import { nearest } from "./nearest.ts";
 
 const count = (least = 1) => z.int().min(least);
 const positive = () => z.number().positive();
@@ -51,7 +53,7 @@ export const configSchema = z.strictObject({
       max_completion_length: count()
         .default(32000)
         .describe("response tokens at most; a response cut off counts as wrong"),
-      temperature: positive().default(1).describe("sampling temperature"),
+      temperature: z.number().min(1e-5).default(1).describe("sampling temperature"),
       top_p: positive()
         .max(1)
         .default(1)
@@ -135,6 +137,7 @@ export const configSchema = z.strictObject({
       seed: count(0).default(42).describe("everything drawn depends on it"),
       tokens_per_micro_batch: count().default(8192).describe("tokens that go through the model at once"),
       save_every: count().default(10).describe("iterations (sft: steps) between checkpoints"),
+      save_total_limit: count().optional().describe("checkpoints kept: the newest ones; unset keeps all"),
       output_dir: z.string().default("runs/run").describe("the run's folder; a run found there is resumed"),
     })
     .prefault({}),
@@ -182,7 +185,12 @@ export function parseConfig(json: unknown): Config {
   const issue = result.error.issues[0]!;
   if (issue.code === "unrecognized_keys") {
     const key = [...issue.path, issue.keys[0]!].join(".");
-    throw new ConfigError(`unknown configuration key ${key}; did you mean ${nearestKey(key)}?`);
+    throw new ConfigError(
+      `unknown configuration key ${key}; did you mean ${nearest(
+        key,
+        configKeys().map((known) => known.key),
+      )}?`,
+    );
   }
   const path = issue.path.join(".");
   const got = issue.path.reduce<unknown>((value, part) => (value as Json | undefined)?.[part as string], json);
@@ -201,8 +209,45 @@ function deepMerge(base: Json, over: Json): Json {
 const isObject = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Every key as `section.key`, with its default and description. */
-export function configKeys(): { key: string; description: string; default: unknown }[] {
+export interface ConfigKey {
+  /** `section.key` */
+  key: string;
+  description: string;
+  default: unknown;
+  schema: z.ZodType;
+}
+
+/**
+ * Settings typed as texts, by `section.key` (or `section.key.name` for a key that holds names), as parseConfig takes them: a text
+ * becomes a number, a truth value or what JSON says only where the key wants one.
+ */
+export function typedSettings(texts: Iterable<readonly [key: string, text: string]>): Json {
+  const schemas = new Map(configKeys().map(({ key, schema }) => [key, schema]));
+  let settings: Json = {};
+  for (const [key, text] of texts) {
+    const parts = key.split(".");
+    const schema = schemas.get(parts.slice(0, 2).join("."));
+    // A key of free names holds what its owner says: JSON where it is JSON.
+    const readings = parts.length > 2 ? readingsOf(text).reverse() : readingsOf(text);
+    const value = readings.find((reading) => parts.length > 2 || schema?.safeParse(reading).success) ?? readings.at(-1);
+    settings = deepMerge(settings, parts.reduceRight<unknown>((inner, part) => ({ [part]: inner }), value) as Json);
+  }
+  return settings;
+}
+
+/** What a text may stand for: itself, then the number that it writes or what it is as JSON. */
+function readingsOf(text: string): unknown[] {
+  const number = decimal(text);
+  if (number !== null) return [text, number];
+  try {
+    return [text, JSON.parse(text) as unknown];
+  } catch {
+    return [text];
+  }
+}
+
+/** Every key with its default and description. */
+export function configKeys(): ConfigKey[] {
   const defaults = configSchema.parse({}) as Record<string, Json>;
   return Object.entries(configSchema.shape).flatMap(([section, schema]) => {
     const { shape } = schema.unwrap() as z.ZodObject;
@@ -210,23 +255,7 @@ export function configKeys(): { key: string; description: string; default: unkno
       key: `${section}.${name}`,
       description: (leaf as z.ZodType).description ?? "",
       default: defaults[section]![name],
+      schema: leaf as z.ZodType,
     }));
   });
-}
-
-function nearestKey(wrong: string): string {
-  const keys = configKeys().map(({ key }) => key);
-  return keys.reduce((best, key) => (editDistance(wrong, key) < editDistance(wrong, best) ? key : best));
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

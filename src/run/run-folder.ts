@@ -1,6 +1,6 @@
 import { ConfigError, FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
-import type { Config } from "./config.ts";
+import { parseConfig, type Config } from "./config.ts";
 import { eventFile } from "./tensorboard.ts";
 
 type Row = Record<string, unknown>;
@@ -27,39 +27,57 @@ export class RunFolder {
 
   /** The run that `dir` holds, to be read. */
   static async read(files: Files, dir: string): Promise<RunFolder> {
-    return RunFolder.at(files, dir, await readConfig(files, `${dir}/config.json`));
+    return RunFolder.at(files, dir, (await readConfig(files, `${dir}/config.json`)).config);
   }
 
   get checkpoints(): string {
     return `${this.dir}/checkpoints`;
   }
 
-  /** Opens a new folder, or one that the same configuration began; how far it is to go may differ. */
-  static async open(files: Files, config: Config): Promise<RunFolder> {
+  /**
+   * Opens a new folder, or one that the same command began with the same configuration. Where it lies, how far it goes, how fast it
+   * learns, how often it saves and where it runs may differ; `note` hears of what does.
+   */
+  static async open(files: Files, config: Config, kind: RunKind, note: (line: string) => void): Promise<RunFolder> {
     const dir = config.train.output_dir;
     const path = `${dir}/config.json`;
     if (await files.exists(path)) {
-      const difference = firstDifference(comparable(await readConfig(files, path)), comparable(config));
-      if (difference) {
+      const before = await readConfig(files, path);
+      if (before.kind !== null && before.kind !== kind) {
+        throw new ConfigError(
+          `${dir} holds a run of pith ${before.kind}, not of pith ${kind}; choose another train.output_dir, or remove it`,
+        );
+      }
+      const [difference] = differences(fixed(before.config), fixed(config));
+      if (difference !== undefined) {
         throw new ConfigError(
           `${dir} holds a run with another ${difference}; choose another train.output_dir, or remove it`,
         );
       }
+      for (const change of differences(scheduled(before.config), scheduled(config)))
+        note(`${dir} goes on with another ${change}: the learning rate follows the new schedule from here on`);
     }
     await files.mkdir(dir);
     const folder = new RunFolder(files, config);
-    await folder.write("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    await folder.write("config.json", `${JSON.stringify({ command: kind, ...config }, null, 2)}\n`);
     return folder;
   }
 
-  /** Drops what was logged after `step`, the step that the run resumes from. */
-  async cutBack(step: number): Promise<void> {
-    await truncateLines(this.#files, `${this.dir}/completions.jsonl`, step);
-    const kept = await truncateLines(this.#files, `${this.dir}/metrics.jsonl`, step);
-    if (kept !== step) {
-      throw new FormatError(
-        `${this.dir}/metrics.jsonl: expected a row for each of the ${step} steps of the newest checkpoint, got ${kept}; remove that checkpoint, or begin anew in another train.output_dir`,
-      );
+  /**
+   * Drops what was logged after `step`, the step that the run resumes from. Returns how many of the steps before have no row: what a
+   * log lacks is not worth a run.
+   */
+  async cutBack(step: number): Promise<number> {
+    const logs = ["completions.jsonl", "metrics.jsonl"].map((name) => `${this.dir}/${name}`);
+    const kept = await Promise.all(logs.map((path) => rowsUpTo(this.#files, path, step)));
+    for (const [i, path] of logs.entries()) if (kept[i]!.cut) await this.#files.truncate(path, kept[i]!.size);
+    return step - kept[1]!.steps;
+  }
+
+  /** What was logged survives a power cut: done before a checkpoint that goes on from there. */
+  async sync(): Promise<void> {
+    for (const name of ["completions.jsonl", "metrics.jsonl"]) {
+      if (await this.#files.exists(`${this.dir}/${name}`)) await this.#files.sync(`${this.dir}/${name}`);
     }
   }
 
@@ -108,15 +126,20 @@ export class RunFolder {
   }
 }
 
-async function readConfig(files: Files, path: string): Promise<Config> {
+/** The command that a folder's run is of: a run goes on with the same one alone. */
+export type RunKind = "train" | "sft" | "dpo";
+
+/** The configuration that a run began with, completed where it is older than a key; its command, null where it does not say. */
+async function readConfig(files: Files, path: string): Promise<{ config: Config; kind: RunKind | null }> {
   const text = await files.readText(path);
   try {
-    const config = JSON.parse(text) as Config;
-    for (const section of ["train", "rl"] as const) if (typeof config[section] !== "object") throw new Error(section);
-    return config;
+    const { command, ...json } = JSON.parse(text) as Row & { command?: RunKind };
+    for (const section of ["train", "rl"]) if (typeof json[section] !== "object") throw new Error(`no ${section}`);
+    return { config: parseConfig(json), kind: command ?? null };
   } catch (error) {
+    const why = error instanceof ConfigError ? ` (${error.message})` : "";
     throw new FormatError(
-      `${path}: expected the configuration that the run began with, got ${JSON.stringify(text.slice(0, 40))}; choose another train.output_dir, or remove the folder`,
+      `${path}: expected the configuration that the run began with, got ${JSON.stringify(text.slice(0, 40))}${why}; choose another train.output_dir, or remove the folder`,
       { cause: error },
     );
   }
@@ -144,49 +167,62 @@ async function* readRows(files: Files, path: string): AsyncGenerator<{ row: Row;
 }
 
 function parseRow(path: string, line: string): Row {
+  let row: unknown;
   try {
-    return JSON.parse(line) as Row;
+    row = JSON.parse(line);
   } catch (error) {
     throw new FormatError(`${path}: expected JSON lines: ${(error as Error).message}`, { cause: error });
   }
+  if (typeof row !== "object" || row === null || Array.isArray(row))
+    throw new FormatError(`${path}: expected a JSON object on each line, got ${line.trim().slice(0, 40)}`);
+  return row as Row;
 }
 
-/** What must agree for a run to be the same run: how often it saves, how far it goes and where it runs may change. */
-function comparable({
-  train: { save_every: _s, ...train },
-  rl: { max_iterations: _i, ...rl },
-  device: _d,
-  eval: _e,
-  ...rest
-}: Config): object {
-  return { ...rest, train, rl };
+/** What must agree for a run to be the same run. */
+function fixed({ train, rl, sft, dpo, optim, device: _d, eval: _e, ...rest }: Config): object {
+  const { save_every: _s, save_total_limit: _t, output_dir: _o, ...training } = train;
+  const { learning_rate: _r, ...optimizer } = optim;
+  const { max_iterations: _i, ...reinforcement } = rl;
+  const { max_steps: _m, ...tuning } = sft;
+  const { max_steps: _p, ...preference } = dpo;
+  return { ...rest, train: training, rl: reinforcement, sft: tuning, dpo: preference, optim: optimizer };
 }
 
-function firstDifference(a: object, b: object, path = ""): string | null {
-  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-    const [x, y] = [(a as Row)[key], (b as Row)[key]];
+/** What may change, and moves the learning rate. */
+const scheduled = ({ optim, rl, sft, dpo }: Config): object => ({
+  optim: { learning_rate: optim.learning_rate },
+  ...(optim.lr_scheduler_type === "constant_with_warmup"
+    ? {}
+    : {
+        rl: { max_iterations: rl.max_iterations },
+        sft: { max_steps: sft.max_steps },
+        dpo: { max_steps: dpo.max_steps },
+      }),
+});
+
+/** `section.key (before, not now)` of each key that differs. */
+function differences(before: object, now: object, path = ""): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) => {
+    const [x, y] = [(before as Row)[key], (now as Row)[key]];
     const here = path ? `${path}.${key}` : key;
-    if (typeof x === "object" && typeof y === "object" && x && y) {
-      const inner = firstDifference(x, y, here);
-      if (inner) return inner;
-    } else if (x !== y) return `${here} (${JSON.stringify(x)}, not ${JSON.stringify(y)})`;
-  }
-  return null;
+    if (typeof x === "object" && typeof y === "object" && x && y) return differences(x, y, here);
+    return x === y ? [] : [`${here} (${JSON.stringify(x)}, not ${JSON.stringify(y)})`];
+  });
 }
 
-/**
- * Cuts a JSON Lines file to the rows of steps up to `last`: what a resumed run will write again is dropped.
- *
- * @returns rows that are left
- */
-async function truncateLines(files: Files, path: string, last: number): Promise<number> {
-  if (!(await files.exists(path))) return 0;
-  let [rows, size] = [0, 0];
+/** How much of a JSON Lines file speaks of steps up to `last`: different steps, bytes, and whether more comes after. */
+async function rowsUpTo(
+  files: Files,
+  path: string,
+  last: number,
+): Promise<{ steps: number; size: number; cut: boolean }> {
+  if (!(await files.exists(path))) return { steps: 0, size: 0, cut: false };
+  const steps = new Set<number>();
+  let size = 0;
   for await (const { row, end } of readRows(files, path)) {
     if (Number(row["step"]) > last) break;
-    rows++;
+    steps.add(Number(row["step"]));
     size = end;
   }
-  await files.truncate(path, size);
-  return rows;
+  return { steps: steps.size, size, cut: size < (await files.size(path)) };
 }

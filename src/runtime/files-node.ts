@@ -1,4 +1,6 @@
-import { open, mkdir, readdir, readFile, rename, rm, stat, truncate, appendFile } from "node:fs/promises";
+import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
+import { dirname } from "node:path";
+import process from "node:process";
 import { FormatError, PithError } from "../errors.ts";
 import type { Files } from "./types.ts";
 
@@ -6,6 +8,7 @@ const REASONS: Record<string, string> = {
   ENOENT: "no such file or folder",
   ENOSPC: "no space left on the disk: free some and run again",
   EACCES: "permission denied",
+  EROFS: "the disk is read-only",
   EISDIR: "is a folder, expected a file",
   ENOTDIR: "is a file, expected a folder",
 };
@@ -20,31 +23,46 @@ async function named<T>(path: string, action: string, work: () => Promise<T>): P
   }
 }
 
+/** Bytes asked of the system at once: Node ends the process at 2 GiB. */
+const MOST_AT_ONCE = 2 ** 30;
+
+async function readBytes(path: string, start: number, end: number): Promise<Uint8Array> {
+  const file = await open(path, "r");
+  try {
+    const bytes = new Uint8Array(end - start);
+    for (let done = 0; done < bytes.length;) {
+      const { bytesRead } = await file.read(bytes, done, Math.min(bytes.length - done, MOST_AT_ONCE), start + done);
+      if (bytesRead === 0) {
+        throw new FormatError(
+          `${path}: expected bytes ${start} to ${end}, got ${start + done} in all; the file is cut short`,
+        );
+      }
+      done += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+/** What a folder lists is on the disk. Windows has no such call. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
 /** Files through node:fs, for Node and Deno. */
 export const nodeFiles: Files = {
-  read: (path) => named(path, "read", async () => new Uint8Array(await readFile(path))),
+  read: (path) => named(path, "read", async () => readBytes(path, 0, (await stat(path)).size)),
 
   readText: (path) => named(path, "read", () => readFile(path, "utf8")),
 
-  readRange: (path, start, end) =>
-    named(path, "read", async () => {
-      const file = await open(path, "r");
-      try {
-        const bytes = new Uint8Array(end - start);
-        for (let done = 0; done < bytes.length;) {
-          const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
-          if (bytesRead === 0) {
-            throw new FormatError(
-              `${path}: expected bytes ${start} to ${end}, got ${start + done} in all; the file is cut short`,
-            );
-          }
-          done += bytesRead;
-        }
-        return bytes;
-      } finally {
-        await file.close();
-      }
-    }),
+  readRange: (path, start, end) => named(path, "read", () => readBytes(path, start, end)),
 
   size: (path) => named(path, "read", async () => (await stat(path)).size),
 
@@ -66,11 +84,30 @@ export const nodeFiles: Files = {
       } finally {
         await file.close();
       }
+      await syncFolder(dirname(path));
     }),
 
   append: (path, text) => named(path, "append to", () => appendFile(path, text)),
+  sync: (path) =>
+    named(path, "sync", async () => {
+      const file = await open(path, "r+");
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await syncFolder(dirname(path));
+    }),
   truncate: (path, size) => named(path, "truncate", () => truncate(path, size)),
-  mkdir: (path) => named(path, "make", async () => void (await mkdir(path, { recursive: true }))),
-  rename: (from, to) => named(to, "rename to", () => rename(from, to)),
+  mkdir: (path) =>
+    named(path, "make", async () => {
+      await mkdir(path, { recursive: true });
+      await syncFolder(dirname(path));
+    }),
+  rename: (from, to) =>
+    named(to, "rename to", async () => {
+      await rename(from, to);
+      await syncFolder(dirname(to));
+    }),
   remove: (path) => named(path, "remove", () => rm(path, { recursive: true, force: true })),
 };

@@ -12,11 +12,13 @@ export interface Files {
   /** Replaces the whole file; the data is on the disk when the promise resolves. */
   write(path: string, data: Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void>;
   append(path: string, text: string): Promise<void>;
+  /** What was appended so far survives a power cut. */
+  sync(path: string): Promise<void>;
   /** Cuts the file to `size` bytes. */
   truncate(path: string, size: number): Promise<void>;
   /** With parents; an existing folder is fine. */
   mkdir(path: string): Promise<void>;
-  /** Atomic within one file system. */
+  /** Atomic within one file system, and on the disk when the promise resolves. */
   rename(from: string, to: string): Promise<void>;
   /** File or folder with its contents; a missing one is fine. */
   remove(path: string): Promise<void>;

@@ -71,6 +71,15 @@ export async function checkpointSteps(files: Files, dir: string): Promise<{ step
     .sort((a, b) => a.step - b.step);
 }
 
+/** Removes all but the `limit` newest checkpoints. One that is half removed has lost its name first, and goes with the next save. */
+export async function pruneCheckpoints(files: Files, dir: string, limit: number): Promise<void> {
+  for (const { path, step } of (await checkpointSteps(files, dir)).slice(0, -limit)) {
+    const aside = `${dir}/${UNFINISHED}${checkpointName(step)}`;
+    await files.rename(path, aside);
+    await files.remove(aside);
+  }
+}
+
 /** The path of the checkpoint of the most steps in `dir`, null if there is none. */
 export async function latestCheckpoint(files: Files, dir: string): Promise<string | null> {
   return (await checkpointSteps(files, dir)).at(-1)?.path ?? null;

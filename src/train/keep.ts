@@ -17,14 +17,17 @@ export interface StepRecord {
 export async function* keepSteps<S>(
   steps: AsyncGenerator<S>,
   record: (step: S) => StepRecord,
-  { state, save }: Progress,
+  { state, save, prune }: Progress,
   folder: RunFolder,
   { total, signal }: { total: number; signal: AbortSignal },
 ): AsyncGenerator<S> {
   let saved = state.step;
   const checkpoint = async () => {
     if (saved === state.step) return;
+    await folder.sync();
     await save();
+    const { save_total_limit: limit } = folder.config.train;
+    if (limit !== undefined) await prune(limit);
     await folder.writeEvents();
     saved = state.step;
   };

@@ -3,7 +3,7 @@ import { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
 import { Budgets } from "./budget.ts";
-import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "./checkpoint.ts";
+import { latestCheckpoint, loadCheckpoint, pruneCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.ts";
 import { AdamW } from "./optimizer.ts";
 import { adamwOptions } from "./options.ts";
 
@@ -17,6 +17,8 @@ export interface Progress {
   resumed: boolean;
   /** Writes a checkpoint of the state as it is; its path. */
   save(): Promise<string>;
+  /** Leaves the `limit` newest checkpoints. */
+  prune(limit: number): Promise<void>;
 }
 
 /** Opens the folder's newest checkpoint and cuts its logs back to it; without one, `begin` makes the model of `modelDir`. */
@@ -25,6 +27,7 @@ export async function resume(
   files: Files,
   folder: RunFolder,
   modelDir: string,
+  note: (line: string) => void,
   begin: () => Promise<Model> = () => Model.load(gpu, files, modelDir, { dtype: folder.config.model.dtype }),
 ): Promise<Progress> {
   const options = adamwOptions(folder.config);
@@ -36,7 +39,10 @@ export async function resume(
   const { model, optimizer, state } = path
     ? await loadCheckpoint(gpu, files, path, { dtype: folder.config.model.dtype, optimizer: options })
     : await fresh();
-  await folder.cutBack(state.step);
+  const missing = await folder.cutBack(state.step);
+  if (missing > 0)
+    note(`${folder.dir}/metrics.jsonl lacks ${missing} of the ${state.step} steps done; goes on without them`);
+  await folder.writeEvents(); // a process that was killed after a checkpoint may not have
   const budgets = new Budgets(state.budgets);
   const save = () =>
     saveCheckpoint(files, folder.checkpoints, {
@@ -45,5 +51,6 @@ export async function resume(
       state: { ...state, budgets: budgets.state },
       source: modelDir,
     });
-  return { model, optimizer, state, budgets, resumed: path !== null, save };
+  const prune = (limit: number) => pruneCheckpoints(files, folder.checkpoints, limit);
+  return { model, optimizer, state, budgets, resumed: path !== null, save, prune };
 }

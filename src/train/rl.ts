@@ -118,6 +118,7 @@ export async function* trainRl(
   options: RlOptions,
   {
     history = [],
+    done = history.length,
     signal,
     onProgress,
     onUpdateProgress,
@@ -125,6 +126,8 @@ export async function* trainRl(
     budgets = new Budgets(),
   }: {
     history?: readonly Measured[];
+    /** Iterations done: more than `history` tells where its log was lost. */
+    done?: number;
     signal?: AbortSignal;
     onProgress?: RolloutHost["onProgress"];
     /** Of each pass over the responses: the reference's, and an optimizer step's. */
@@ -136,6 +139,10 @@ export async function* trainRl(
 ): AsyncGenerator<RlIteration> {
   if (setup.task.train.length === 0)
     throw new ConfigError(`task ${setup.task.name}: expected problems to train on, got none`);
+  if (options.numGenerations < 2)
+    throw new ConfigError(
+      `rl.num_generations: expected at least 2, for a response is compared with the others to its prompt, got ${options.numGenerations}`,
+    );
   const sampler = new Sampler(setup.model, options.engine, { budget: budgets.rollouts, onWarning });
   const microBatches = new MicroBatches(options.tokensPerMicroBatch, {
     budget: budgets.microBatch,
@@ -144,7 +151,7 @@ export async function* trainRl(
   });
   const measured = [...history];
   try {
-    for (let iteration = history.length; iteration < options.maxIterations; iteration++) {
+    for (let iteration = done; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
       const groups = await sampleRollouts(
         sampler,

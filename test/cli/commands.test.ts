@@ -188,7 +188,12 @@ describe("bad input is one line on standard error", () => {
       /--memory: expected a size such as 80GB or 24GiB, got 80/,
     ],
     ["a missing configuration file", () => ["train", "nosuch.toml"], 1, /nosuch\.toml: no such file/],
-    ["an unknown option", () => ["generate", "models/reasoner", "--promt", "x"], 2, /unknown option promt/],
+    [
+      "an unknown option",
+      () => ["generate", "models/reasoner", "--promt", "x"],
+      2,
+      /unknown option --promt; did you mean --prompt\?/,
+    ],
     [
       "no adapter of that name",
       () => ["generate", "models/reasoner", "--prompt", "1", "--device.adapter", "nosuch"],

@@ -65,7 +65,12 @@ describe("pith data prepare", () => {
   });
 
   test.each<[string, () => string[], number, RegExp]>([
-    ["a flag without its names", () => [input, "--output", `${dir}/x.jsonl`, "--eval"], 2, /--eval.*value is missing/],
+    [
+      "a flag without its names",
+      () => [input, "--output", `${dir}/x.jsonl`, "--eval"],
+      2,
+      /--eval SETS: its value is missing/,
+    ],
     [
       "a source that is not there",
       () => [input, "--output", `${dir}/x.jsonl`, "--source", "aops"],

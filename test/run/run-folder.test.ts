@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, trunca
 import { beforeEach, describe, expect, test } from "vitest";
 import { ConfigError, FormatError } from "../../src/errors.ts";
 import { parseConfig } from "../../src/run/config.ts";
-import { RunFolder } from "../../src/run/run-folder.ts";
+import { RunFolder, type RunKind } from "../../src/run/run-folder.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { temporaryFolder } from "../hf/temporary.ts";
 
@@ -20,9 +20,12 @@ const read = (name: string) => readFileSync(`${dir}/${name}`, "utf8");
 /** A response as models write them: a row may break off behind any of these braces and look as if it had ended. */
 const completion = "\\boxed{15} und {\\frac{1}{2}} ü→{}";
 
+const begin = (settings = config(), files = nodeFiles, kind: RunKind = "train", notes: string[] = []) =>
+  RunFolder.open(files, settings, kind, (line) => void notes.push(line));
+
 /** A folder with `steps` steps of two responses each, as a run leaves it. */
 async function runOf(steps: number): Promise<RunFolder> {
-  const folder = await RunFolder.open(nodeFiles, config());
+  const folder = await begin();
   for (let step = 1; step <= steps; step++) {
     await folder.log(step, { loss: 1 / step, accuracy: step / 10 });
     await folder.logCompletions(step, [
@@ -68,9 +71,9 @@ describe("a process that is killed", () => {
         throw new Error("killed");
       },
     };
-    await expect(RunFolder.open(dying, config())).rejects.toThrow("killed");
+    await expect(begin(config(), dying)).rejects.toThrow("killed");
     expect(read("config.json")).toBe(before);
-    await RunFolder.open(nodeFiles, config());
+    await begin();
     expect(readdirSync(dir)).toEqual(["completions.jsonl", "config.json", "metrics.jsonl"]);
   });
 
@@ -105,13 +108,17 @@ test("responses beyond what is read at a time are cut at a line's end too", asyn
 });
 
 describe("what does not fit together is refused", () => {
-  test("metrics of fewer steps than the checkpoint, which a run would take for where it stands", async () => {
+  test("metrics of fewer steps than the checkpoint are counted, and cost nothing else", async () => {
     const folder = await runOf(4);
-    await expect(folder.cutBack(5)).rejects.toThrow(
-      /metrics\.jsonl: expected a row for each of the 5 steps of the newest checkpoint, got 4; remove/,
-    );
+    const before = read("metrics.jsonl");
+    expect(await folder.cutBack(5)).toBe(1);
+    expect(read("metrics.jsonl")).toBe(before);
+    const lines = before.split("\n");
+    writeFileSync(`${dir}/metrics.jsonl`, lines.toSpliced(1, 1).join("\n"));
+    expect(await folder.cutBack(3)).toBe(1);
+    expect(read("metrics.jsonl")).toBe([lines[0], lines[2], ""].join("\n"));
     truncateSync(`${dir}/metrics.jsonl`, 0);
-    await expect(folder.cutBack(1)).rejects.toThrow(FormatError);
+    expect(await folder.cutBack(1)).toBe(1);
   });
 
   test("a line in the middle that is none", async () => {
@@ -124,7 +131,7 @@ describe("what does not fit together is refused", () => {
   test.each(["", '{"model": {', "null", "[]", '{"train": {}}'])("config.json with %j", async (text) => {
     await runOf(1);
     writeFileSync(`${dir}/config.json`, text);
-    const opening = RunFolder.open(nodeFiles, config());
+    const opening = begin();
     await expect(opening).rejects.toThrow(FormatError);
     await expect(opening).rejects.toThrow(/config\.json: expected the configuration that the run began with, got "/);
     expect(read("config.json")).toBe(text);
@@ -137,27 +144,58 @@ describe("what does not fit together is refused", () => {
     ["the seed", { train: { seed: 7 } }, /another train\.seed \(\d+, not 7\)/],
   ])("another configuration: %s", async (_, change: Record<string, object>, message) => {
     const begun = { rl: { alpha: 0.2 }, model: { dtype: "bfloat16" } };
-    await RunFolder.open(nodeFiles, config(begun));
+    await begin(config(begun));
     const before = read("config.json");
     const merged = Object.fromEntries(
       Object.entries({ ...begun, ...change }).map(([key, section]) => [key, { ...begun[key as "rl"], ...section }]),
     );
-    const opening = RunFolder.open(nodeFiles, config(merged));
+    const opening = begin(config(merged));
     await expect(opening).rejects.toThrow(ConfigError);
     await expect(opening).rejects.toThrow(message);
     expect(read("config.json")).toBe(before);
   });
 
-  test("but not how far a run goes, how often it saves, where it runs and how it is evaluated", async () => {
-    await RunFolder.open(nodeFiles, config());
+  test("but not how far a run goes, how often it saves, where it lies and runs and how it is evaluated", async () => {
+    await begin();
     const changed = config({
-      train: { save_every: 3 },
+      train: { save_every: 3, save_total_limit: 2, output_dir: `${dir}/` },
       rl: { max_iterations: 7 },
       device: { adapter: "x" },
       eval: { num_problems: 3 },
     });
-    await RunFolder.open(nodeFiles, changed);
-    expect(JSON.parse(read("config.json"))).toEqual(JSON.parse(JSON.stringify(changed)));
+    const notes: string[] = [];
+    await begin(changed, nodeFiles, "train", notes);
+    expect(JSON.parse(read("config.json"))).toEqual(JSON.parse(JSON.stringify({ command: "train", ...changed })));
     expect(existsSync(`${dir}/.unfinished_config.json`)).toBe(false);
+    expect(notes).toEqual([]);
+  });
+
+  test("a run of another command", async () => {
+    await begin();
+    await expect(begin(config(), nodeFiles, "sft")).rejects.toThrow(
+      /holds a run of pith train, not of pith sft; choose/,
+    );
+  });
+
+  test("a learning rate may change, and what moves it is said", async () => {
+    const cosine = (optim: object, rl: object = {}) => config({ optim: { lr_scheduler_type: "cosine", ...optim }, rl });
+    await begin(cosine({ learning_rate: 0.5 }));
+    const notes: string[] = [];
+    await begin(cosine({ learning_rate: 1e-6 }, { max_iterations: 200 }), nodeFiles, "train", notes);
+    expect(notes).toEqual([
+      expect.stringMatching(/another optim\.learning_rate \(0\.5, not 0\.000001\): the learning rate follows the new/),
+      expect.stringMatching(/another rl\.max_iterations \(100, not 200\): the learning rate follows the new/),
+    ]);
+  });
+
+  test("a folder that began before a key existed has its default", async () => {
+    await begin();
+    const { command: _, ...older } = JSON.parse(read("config.json")) as Record<string, Record<string, unknown>>;
+    delete older["rl"]!["kl_estimator"];
+    writeFileSync(`${dir}/config.json`, JSON.stringify(older));
+    await begin();
+    await expect(begin(config({ rl: { kl_estimator: "k3" } }))).rejects.toThrow(
+      /rl\.kl_estimator \("none", not "k3"\)/,
+    );
   });
 });

@@ -119,7 +119,7 @@ describe("an event file", () => {
 
   test("of a run is its metrics, and what is written later begins like what was there", async () => {
     const dir = `${temporaryFolder()}/run`;
-    const folder = await RunFolder.open(nodeFiles, parseConfig({ train: { output_dir: dir } }));
+    const folder = await RunFolder.open(nodeFiles, parseConfig({ train: { output_dir: dir } }), "train", () => {});
     const path = `${dir}/events.out.tfevents.pith`; // TensorBoard reads files with "tfevents" in their name
     await folder.log(1, { loss: 0.5, kl: NaN });
     await folder.writeEvents();

@@ -1,0 +1,18 @@
+import type { Config } from "../run/config.ts";
+import { RunFolder, type RunKind } from "../run/run-folder.ts";
+import { lockFolder } from "../runtime/lock.ts";
+import { files } from "./host.ts";
+import { note } from "./output.ts";
+
+/** Above this AdamW only destroys: it moves every weight by about the learning rate at each step. */
+const HIGH_LEARNING_RATE = 0.05;
+
+/** The run's folder, this process's alone, and a word on settings that are likely mistakes. */
+export async function openRun(config: Config, kind: RunKind): Promise<RunFolder> {
+  const { learning_rate: rate } = config.optim;
+  if (rate > HIGH_LEARNING_RATE)
+    note(`optim.learning_rate ${rate} moves every weight by that much a step: expected at most about 1e-3`);
+  await files.mkdir(config.train.output_dir);
+  lockFolder(config.train.output_dir);
+  return RunFolder.open(files, config, kind, note);
+}

@@ -187,7 +187,7 @@ export class ModelRunner {
     const recording = rec.capture(() => {
       for (let step = 0; step < steps; step++) {
         const logits = this.#logits(rows, longest);
-        const lse = logNormalizers(rec, { logits, temperature: temperature === 0 ? 1 : temperature });
+        const lse = logNormalizers(rec, { logits, temperature });
         const { tokens, positions } = rows;
         sampleTokens(rec, { logits, lse, ...state, tokens, positions, temperature, topK, topP, step });
         gpu.release(logits, lse);

@@ -4,7 +4,7 @@ import { ConfigError } from "../errors.ts";
 export interface SamplingParams {
   /** Completions for each prompt. */
   n: number;
-  /** 0 is greedy. */
+  /** 0 is greedy, and so is what is too small to divide f32 logits by, below 1e-30. */
   temperature: number;
   /** Keep the k most probable tokens; 0 keeps all. */
   topK: number;

@@ -12,9 +12,15 @@ const sample = defineKernel({ name: "sample", source, includes: [exp, index, rng
 
 const rowGroups = (rows: number) => [Math.ceil(rows / 64)] as const;
 
+/** Below this, logits divided by the temperature leave the range of f32. */
+const LEAST_TEMPERATURE = 1e-30;
+
+/** Whether a temperature takes the most probable token: 0, or so near to it that nothing else can be drawn. */
+const isGreedy = (temperature: number): boolean => temperature < LEAST_TEMPERATURE;
+
 /**
  * Divides logits f32 [R, V] by the temperature, in place, and returns their log-normaliser lse f32 [R], which the caller releases.
- * For greedy decoding pass temperature 1. The bits are those of logprobForward.
+ * Greedy decoding leaves the logits as they are. The bits are those of logprobForward.
  */
 export function logNormalizers(
   rec: Recorder,
@@ -25,7 +31,7 @@ export function logNormalizers(
   const lse = gpu.empty([rows], "f32");
   const entropy = gpu.empty([rows], "f32");
   const partials = gpu.empty([rows, Math.ceil(vocabulary / VOCAB_CHUNK), 3], "f32");
-  logitSums(rec, { logits, column0: 0, temperature, partials });
+  logitSums(rec, { logits, column0: 0, temperature: isGreedy(temperature) ? 1 : temperature, partials });
   logSumExp(rec, { partials, lse, entropy });
   gpu.release(partials, entropy);
   return lse;
@@ -60,7 +66,7 @@ export function sampleThresholds(
  * Draws each row's next token and moves the row on.
  *
  * Reads logits f32 [R, V] (divided by the temperature) and lse f32 [R] as logNormalizers leaves them, keys u32 [R, 4] (seed low, seed
- * high, prompt, sample), limits u32 [R] and stops u32 [K]. Temperature 0 takes the most probable token; otherwise the
+ * high, prompt, sample), limits u32 [R] and stops u32 [K]. Temperature 0, or less than 1e-30, takes the most probable token; otherwise the
  * temperature is already in the logits. The draw depends on keys, the row's position and its logits alone.
  *
  * Overwrites row `step` of outTokens u32 [steps, R] and of outLogprobs f32 [steps, R], the token's log-probability before
@@ -121,7 +127,7 @@ export function sampleTokens(
   );
 
   const { gpu } = rec;
-  const greedy = temperature === 0;
+  const greedy = isGreedy(temperature);
   const filtered = !greedy && ((topK > 0 && topK < vocabulary) || topP < 1);
   const chunks = Math.ceil(vocabulary / VOCAB_CHUNK);
   const thresholds = gpu.empty([rows], "u32");

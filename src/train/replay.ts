@@ -122,7 +122,7 @@ function drawRows(
     const logits = gpu.empty([rows, vocabSize], "f32");
     const x = hidden.rows(first, rows);
     linearLogits(rec, { x, weight: model.parameter(model.headName), row0: 0, rows: vocabSize, logits });
-    const lse = logNormalizers(rec, { logits, temperature: temperature === 0 ? 1 : temperature });
+    const lse = logNormalizers(rec, { logits, temperature });
     const state = {
       keys: u32(keys.subarray(4 * first, 4 * (first + rows)), [rows, 4]),
       positions: u32(positions.subarray(first, first + rows), [rows]),

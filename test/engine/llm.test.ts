@@ -93,6 +93,15 @@ describe.each(["float32", "bfloat16"] as const)("LLM in %s", (dtype) => {
 });
 
 describe("LLM", () => {
+  test.each([1e-31, 1e-39, 5e-324])("temperature %s is greedy", async (temperature) => {
+    const m = await model("float32");
+    const draws = (t: number) => generate(m, {}, requests, { ...params, temperature: t });
+    expect(await draws(temperature)).toEqual(await draws(0));
+    const tokens = (outputs: RequestOutput[]) => outputs.map(({ outputs: all }) => all.map((c) => c.tokenIds));
+    expect(tokens(await draws(1e-29))).toEqual(tokens(await draws(0)));
+    m.dispose();
+  });
+
   test("another seed, another sample", async () => {
     const m = await model("float32");
     const a = await generate(m, {});

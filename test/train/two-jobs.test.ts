@@ -71,7 +71,11 @@ afterAll(() => gpu.dispose());
 const canFail = async (failure: Failure): Promise<boolean> => failure === "refused" || lacksMemory(gpu);
 const ROOM = "the adapter has room for its largest buffer";
 
-describe.each<Failure>(["refused", "not there"])("wherever a buffer of one job is %s", (failure) => {
+// Each allocation is once not there; of those that are refused, which take the same ways and are faster found out, every third.
+describe.each<{ failure: Failure; stride: number }>([
+  { failure: "refused", stride: 3 },
+  { failure: "not there", stride: 1 },
+])("wherever a buffer of one job is $failure", ({ failure, stride }) => {
   test.for([
     { name: "rollouts", work: rollOut, most: 20 },
     { name: "an optimizer step", work: step, most: 60 },
@@ -82,7 +86,7 @@ describe.each<Failure>(["refused", "not there"])("wherever a buffer of one job i
     const alone = { answer: await answer(model), work: await work(job.gpu, () => {}) };
     const { usedBytes } = gpu.pool;
     let failed = 0;
-    for (let at = 0; ; at++) {
+    for (let at = 0; ; at += stride) {
       let isWorking = true;
       const answers = async () => {
         do expect(await answer(model)).toEqual(alone.answer);
@@ -96,7 +100,7 @@ describe.each<Failure>(["refused", "not there"])("wherever a buffer of one job i
       job.left = Infinity;
       failed++;
     }
-    expect(failed).toBeGreaterThan(most);
+    expect(failed).toBeGreaterThan(most / stride);
     model.dispose();
   });
 
@@ -107,7 +111,7 @@ describe.each<Failure>(["refused", "not there"])("wherever a buffer of one job i
     const alone = { answer: await answer(model), step: await step(gpu, () => {}) };
     const { usedBytes } = gpu.pool;
     let failed = 0;
-    for (let at = 0; ; at++) {
+    for (let at = 0; ; at += stride) {
       const training = step(gpu, () => {});
       job.left = at;
       const got = await answer(model).catch((error: unknown) => error);
@@ -121,7 +125,7 @@ describe.each<Failure>(["refused", "not there"])("wherever a buffer of one job i
       if (isOver) break;
       failed++;
     }
-    expect(failed).toBeGreaterThan(20);
+    expect(failed).toBeGreaterThan(20 / stride);
     model.dispose();
   });
 });

@@ -1,6 +1,8 @@
 // Losses on log-probabilities, and their gradient with respect to the logits.
 //
 //   policy_gradient_loss  loss, ratio, coefficient  overwritten
+//   sequence_ratio        ratio                     overwritten, before the loss: one a sequence
+//   sequence_coefficient  coefficient               averaged over each sequence, after the loss; the KL term's is added
 //   cross_entropy_loss    loss, coefficient         overwritten: loss = -w logprob, coefficient = -w
 //   preference_loss       loss, coefficient, margin overwritten: direct preference optimisation
 //   policy_gradient_dlogits  logits                 a chunk of the vocabulary, turned in place into d loss / d logits
@@ -8,12 +10,18 @@
 // The clipped policy gradient (PPO, Schulman et al. 2017, equation 7) with an optional KL term. Per token, with the ratio
 // r = exp(logprob - old), advantage A, d = logprob - ref and the token's weight w in the mean over all tokens:
 //
-//   loss        = w (-min(r A, clip(r, 1 - epsilon, 1 + epsilon) A) + beta kl(d))
-//   coefficient = d loss / d logprob = w (-[r A <= clip(r) A] r A + beta kl'(d))
+//   loss        = w (-min(min(r, delta) A, clip(r, 1 - epsilon, 1 + epsilon_high) A) + beta kl(d))
+//   coefficient = d loss / d logprob = w (-[r <= delta and r A <= clip(r) A] r A + beta kl'(d))
 //   k1: kl = d, kl' = 1    k2: kl = d^2 / 2, kl' = d    k3: kl = exp(-d) - 1 + d, kl' = 1 - exp(-d)
 //
 // Where r lies within the range, ends included, both sides of the minimum are equal and the gradient passes, as in PyTorch.
 // Tokens of weight 0 have loss 0, coefficient 0 and ratio 1, whatever their other inputs hold.
+//
+// CISPO (MiniMax-M1, 2025) holds the ratio, capped at epsilon_high itself, constant:  loss = w (-min(r, cap) A logprob + beta kl(d)).
+//
+// A ratio a sequence (GSPO, Zheng et al. 2025) is exp of the mean of logprob - old over its n trained tokens. Every one of them
+// moves it, so their coefficients but for the KL term's become the sum over the sequence / n. With CISPO, whose ratio is constant,
+// each keeps its own.
 //
 // Direct preference optimisation (Rafailov et al. 2023, equation 7), for pair p of a chosen and a rejected response, that is,
 // sequences 2p and 2p + 1 of the batch, both sums over the response's tokens (weight not 0) and w the weight of all of them:
@@ -23,7 +31,8 @@
 //
 //   d loss / d logits = coefficient (onehot(target) - p) / temperature,  p = exp(logits / temperature - lse)
 //
-// Parallelisation: losses, an invocation a token; preferences, a workgroup of 64 lanes a pair; dlogits, one a row.
+// Parallelisation: losses, an invocation a token; preferences and ratios of sequences, a workgroup of 64 lanes a pair or a
+// sequence; dlogits, one a row.
 
 struct Params {
   rows: u32,
@@ -31,7 +40,10 @@ struct Params {
   column0: u32, // the vocabulary's index of their first column
   inverse_temperature: f32,
   ratio_low: f32,  // 1 - epsilon
-  ratio_high: f32, // 1 + epsilon
+  ratio_high: f32, // 1 + epsilon_high
+  ratio_cap: f32,  // delta; for CISPO the cap
+  cispo: u32,
+  per_sequence: u32, // ratio holds the sequences' already
   beta: f32,
   kl_estimator: u32, // 0 none, otherwise k1, k2, k3
   pair_weight: f32,
@@ -73,13 +85,89 @@ fn policy_gradient_loss(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(
     coefficient[t] = 0.0;
     return;
   }
-  let r = exp_f32(logprob[t] - old_logprobs[t]);
-  let unclipped = r * advantages[t];
-  let clipped = clamp(r, params.ratio_low, params.ratio_high) * advantages[t];
+  var r = ratio[t];
+  if (params.per_sequence == 0u) { r = exp_f32(logprob[t] - old_logprobs[t]); }
   let penalty = params.beta * kl(logprob[t] - ref_logprobs[t]);
-  loss[t] = w * (penalty.x - min(unclipped, clipped));
   ratio[t] = r;
-  coefficient[t] = w * (penalty.y - select(0.0, unclipped, unclipped <= clipped));
+  if (params.cispo == 1u) {
+    let held = min(r, params.ratio_cap) * advantages[t];
+    loss[t] = w * (penalty.x - held * logprob[t]);
+    coefficient[t] = w * (penalty.y - held);
+    return;
+  }
+  let unclipped = min(r, params.ratio_cap) * advantages[t];
+  let clipped = clamp(r, params.ratio_low, params.ratio_high) * advantages[t];
+  loss[t] = w * (penalty.x - min(unclipped, clipped));
+  let passes = unclipped <= clipped && r <= params.ratio_cap;
+  // Of a ratio a sequence, sequence_coefficient adds the penalty's after the mean.
+  let direct = select(penalty.y, 0.0, params.per_sequence == 1u);
+  coefficient[t] = w * (direct - select(0.0, unclipped, passes));
+}
+
+var<workgroup> lane_counts: array<u32, 64>;
+var<workgroup> lane_sums: array<f32, 64>;
+
+// The sum of all lanes' values and of their counts, in the order of the lanes.
+fn lanes_total(lane: u32, value: f32, count: u32) -> vec2<f32> {
+  lane_sums[lane] = value;
+  lane_counts[lane] = count;
+  workgroupBarrier();
+  var total = 0.0;
+  var counted = 0u;
+  for (var i = 0u; i < 64u; i++) {
+    total += lane_sums[i];
+    counted += lane_counts[i];
+  }
+  return vec2(total, f32(counted));
+}
+
+@compute @workgroup_size(64)
+fn sequence_ratio(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let sequence = linear_group(wid, groups);
+  if (sequence >= params.rows) { return; }
+  let start = bounds[sequence];
+  let end = bounds[sequence + 1u];
+  var sum = 0.0;
+  var count = 0u;
+  for (var t = start + lane; t < end; t += 64u) {
+    if (weights[t] != 0.0) {
+      sum += logprob[t] - old_logprobs[t];
+      count++;
+    }
+  }
+  let total = lanes_total(lane, sum, count);
+  let r = exp_f32(total.x / max(total.y, 1.0));
+  for (var t = start + lane; t < end; t += 64u) { ratio[t] = r; }
+}
+
+@compute @workgroup_size(64)
+fn sequence_coefficient(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let sequence = linear_group(wid, groups);
+  if (sequence >= params.rows) { return; }
+  let start = bounds[sequence];
+  let end = bounds[sequence + 1u];
+  var sum = 0.0;
+  var count = 0u;
+  for (var t = start + lane; t < end; t += 64u) {
+    if (weights[t] != 0.0) {
+      sum += coefficient[t];
+      count++;
+    }
+  }
+  let total = lanes_total(lane, sum, count);
+  let share = total.x / max(total.y, 1.0);
+  for (var t = start + lane; t < end; t += 64u) {
+    let w = weights[t];
+    if (w != 0.0) { coefficient[t] = share + w * params.beta * kl(logprob[t] - ref_logprobs[t]).y; }
+  }
 }
 
 @compute @workgroup_size(64)
@@ -90,8 +178,6 @@ fn cross_entropy_loss(@builtin(global_invocation_id) gid: vec3<u32>, @builtin(nu
   loss[t] = select(-w * logprob[t], 0.0, w == 0.0);
   coefficient[t] = -w;
 }
-
-var<workgroup> lane_sums: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn preference_loss(

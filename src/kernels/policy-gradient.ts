@@ -15,6 +15,21 @@ export type KlEstimator = "none" | "k1" | "k2" | "k3";
 
 const KL_ESTIMATORS: readonly KlEstimator[] = ["none", "k1", "k2", "k3"];
 
+/** What takes part in the clipped loss beyond PPO's own: without any of it the loss is PPO's. */
+export interface ClipOptions {
+  /** PPO's clip range: ratios below 1 - epsilon and above 1 + epsilonHigh are clipped. */
+  epsilon: number;
+  /** Default `epsilon`; for CISPO the cap of the ratio itself, default 1 + epsilon. */
+  epsilonHigh?: number | undefined;
+  /** Cap of the ratio where the advantage is negative (dual clip); none by default. */
+  delta?: number | undefined;
+  /** The ratio, capped, is held constant and weighs the log-probability. */
+  cispo?: boolean | undefined;
+}
+
+/** Where nothing caps the ratio. */
+const NO_CAP = 3.4028234e38;
+
 /** What every loss on log-probabilities shares. */
 export interface HeadTensors {
   /** f32 [T, C] */
@@ -62,8 +77,10 @@ function checkShapes(op: string, tensors: HeadTensors, perToken: Record<string, 
 
 /**
  * The clipped policy gradient at the head, from the log-probabilities to the hidden states and the head's weight.
- * Per token loss = w (-min(r A, clip(r, 1 - epsilon, 1 + epsilon) A) + beta kl(logprob - ref)), r = exp(logprob - old).
- * advantages, oldLogprobs and refLogprobs (unused where klEstimator is "none") are f32 [T]; `ratio` f32 [T] is overwritten
+ * Per token loss = w (-min(min(r, delta) A, clip(r, 1 - epsilon, 1 + epsilonHigh) A) + beta kl(logprob - ref)),
+ * r = exp(logprob - old); for CISPO w (-min(r, epsilonHigh) A logprob + beta kl), the ratio held constant. Where `sequences`
+ * u32 [S + 1] are given, first rows of the sequences and the end of the last, r is one for all trained tokens of a sequence, exp of
+ * their mean logprob - old. advantages, oldLogprobs and refLogprobs (unused where klEstimator is "none") are f32 [T]; `ratio` f32 [T] is overwritten
  * with r, 1 where the weight is 0. The logits exist a chunk of the vocabulary at a time, and become their own gradient.
  */
 export function policyGradient(
@@ -73,41 +90,66 @@ export function policyGradient(
     oldLogprobs,
     refLogprobs,
     ratio,
+    sequences,
     epsilon,
+    epsilonHigh,
+    delta,
+    cispo = false,
     beta,
     klEstimator,
     ...head
-  }: HeadTensors & {
-    advantages: Tensor;
-    oldLogprobs: Tensor;
-    refLogprobs: Tensor;
-    ratio: Tensor;
-    epsilon: number;
-    beta: number;
-    klEstimator: KlEstimator;
-  },
+  }: HeadTensors &
+    ClipOptions & {
+      advantages: Tensor;
+      oldLogprobs: Tensor;
+      refLogprobs: Tensor;
+      ratio: Tensor;
+      sequences?: Tensor | undefined;
+      beta: number;
+      klEstimator: KlEstimator;
+    },
 ): void {
   const rows = checkShapes("policy_gradient", head, { advantages, oldLogprobs, refLogprobs, ratio });
+  const { logprob, weights, loss, coefficient } = head;
+  const count = (sequences?.size ?? 1) - 1;
+  const kl = { beta, kl_estimator: KL_ESTIMATORS.indexOf(klEstimator) };
+  if (sequences) {
+    check(hasShape(sequences, count + 1) && count > 0, "policy_gradient", "sequences [S + 1]", { sequences });
+    rec.dispatch(kernel, "sequence_ratio", {
+      params: { rows: count },
+      buffers: { logprob, weights, old_logprobs: oldLogprobs, bounds: sequences, ratio },
+      workgroups: [count],
+    });
+  }
   rec.dispatch(kernel, "policy_gradient_loss", {
     params: {
       rows,
       ratio_low: 1 - epsilon,
-      ratio_high: 1 + epsilon,
-      beta,
-      kl_estimator: KL_ESTIMATORS.indexOf(klEstimator),
+      ratio_high: 1 + (epsilonHigh ?? epsilon),
+      ratio_cap: cispo ? (epsilonHigh ?? 1 + epsilon) : (delta ?? NO_CAP),
+      cispo: Number(cispo),
+      per_sequence: Number(sequences !== undefined),
+      ...kl,
     },
     buffers: {
-      logprob: head.logprob,
-      weights: head.weights,
+      logprob,
+      weights,
       advantages,
       old_logprobs: oldLogprobs,
       ref_logprobs: refLogprobs,
-      loss: head.loss,
+      loss,
       ratio,
-      coefficient: head.coefficient,
+      coefficient,
     },
     workgroups: tokenGroups(rows),
   });
+  if (sequences && !cispo) {
+    rec.dispatch(kernel, "sequence_coefficient", {
+      params: { rows: count, ...kl },
+      buffers: { logprob, weights, ref_logprobs: refLogprobs, bounds: sequences, coefficient },
+      workgroups: [count],
+    });
+  }
   headBackward(rec, head);
 }
 

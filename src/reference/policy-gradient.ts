@@ -18,14 +18,18 @@ const KL: Record<string, (d: number) => [value: number, derivative: number]> = {
   k3: (d) => [Math.exp(-d) - 1 + d, 1 - Math.exp(-d)],
 };
 
-/** Per token the clipped loss, the ratio and d loss / d logprob. */
+/** Per token the clipped loss, the ratio and d loss / d logprob; with `sequences`, first rows and an end, one ratio for each. */
 export function policyGradientLoss({
   logprob,
   weights,
   advantages,
   oldLogprobs,
   refLogprobs,
+  sequences,
   epsilon,
+  epsilonHigh,
+  delta = Infinity,
+  cispo = false,
   beta,
   klEstimator,
 }: {
@@ -34,7 +38,11 @@ export function policyGradientLoss({
   advantages: Float64Array;
   oldLogprobs: Float64Array;
   refLogprobs: Float64Array;
+  sequences?: ArrayLike<number> | undefined;
   epsilon: number;
+  epsilonHigh?: number | undefined;
+  delta?: number | undefined;
+  cispo?: boolean | undefined;
   beta: number;
   klEstimator: string;
 }): { loss: Float64Array; ratio: Float64Array; coefficient: Float64Array } {
@@ -42,19 +50,38 @@ export function policyGradientLoss({
   const loss = new Float64Array(rows);
   const ratio = new Float64Array(rows).fill(1);
   const coefficient = new Float64Array(rows);
-  for (let t = 0; t < rows; t++) {
-    const w = weights[t]!;
-    if (w === 0) continue;
-    const advantage = advantages[t]!;
-    const r = Math.exp(logprob[t]! - oldLogprobs[t]!);
-    const unclipped = r * advantage;
-    const clipped = Math.min(Math.max(r, 1 - epsilon), 1 + epsilon) * advantage;
-    const [kl, dkl] = KL[klEstimator]!(logprob[t]! - refLogprobs[t]!);
-    loss[t] = w * (-Math.min(unclipped, clipped) + beta * kl);
-    ratio[t] = r;
-    coefficient[t] = w * ((unclipped <= clipped ? -unclipped : 0) + beta * dkl);
+  for (const tokens of trainedTokens(weights, sequences)) {
+    const mean = tokens.reduce((sum, t) => sum + logprob[t]! - oldLogprobs[t]!, 0) / tokens.length;
+    const r = Math.exp(mean);
+    let pull = 0; // d loss without its KL terms / d mean
+    for (const t of tokens) {
+      const [w, advantage] = [weights[t]!, advantages[t]!];
+      const [kl, dkl] = KL[klEstimator]!(logprob[t]! - refLogprobs[t]!);
+      ratio[t] = r;
+      coefficient[t] = w * beta * dkl;
+      if (cispo) {
+        const held = Math.min(r, epsilonHigh ?? 1 + epsilon) * advantage;
+        loss[t] = w * (-held * logprob[t]! + beta * kl);
+        coefficient[t]! -= w * held;
+      } else {
+        const unclipped = Math.min(r, delta) * advantage;
+        const clipped = Math.min(Math.max(r, 1 - epsilon), 1 + (epsilonHigh ?? epsilon)) * advantage;
+        loss[t] = w * (-Math.min(unclipped, clipped) + beta * kl);
+        if (unclipped <= clipped && r <= delta) pull -= w * unclipped;
+      }
+    }
+    for (const t of tokens) coefficient[t]! += pull / tokens.length;
   }
   return { loss, ratio, coefficient };
+}
+
+/** The trained tokens that share a ratio: those of a sequence, or each by itself. */
+function trainedTokens(weights: Float64Array, sequences: ArrayLike<number> | undefined): number[][] {
+  const trained = Array.from(weights.keys()).filter((t) => weights[t] !== 0);
+  if (!sequences) return trained.map((t) => [t]);
+  return Array.from({ length: sequences.length - 1 }, (_, s) =>
+    trained.filter((t) => t >= sequences[s]! && t < sequences[s + 1]!),
+  );
 }
 
 /** Per token -w logprob and its derivative with respect to logprob. */

@@ -135,6 +135,60 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
     await expectResults({ ...want, ...wantGrad });
   });
 
+  const KNOBS = [
+    { name: "clip higher", epsilonHigh: 0.35 },
+    { name: "dual clip", delta: 1.1 },
+    { name: "CISPO", cispo: true, epsilonHigh: 1.1 },
+    { name: "CISPO under its default cap", cispo: true },
+    { name: "PPO", epsilonHigh: undefined },
+  ];
+  // Sequences of one token, of more than a workgroup's lanes, and one without a trained token.
+  const SEQUENCES = [undefined, Uint32Array.of(0, 1, 132, 133, 141, 150)];
+  test.each(KNOBS.flatMap((knobs) => SEQUENCES.map((sequences) => ({ ...knobs, sequences }))))(
+    "$name with a ratio for each of $sequences",
+    async ({ name: _, sequences, ...knobs }) => {
+      const gpu = await testGpu();
+      const shape: Case = { tokens: 150, inputs: 6, vocabulary: 37, temperature: 0.8, klEstimator: "k3" };
+      const data = inputsOf(shape, storage);
+      data.weights.fill(0, 132, 133);
+      const perToken = {
+        weights: f64(data.weights),
+        advantages: f64(data.advantages),
+        oldLogprobs: f64(data.oldLogprobs),
+        refLogprobs: f64(data.refLogprobs),
+      };
+      const want = twin.policyGradientLoss({
+        logprob: data.logprob,
+        ...perToken,
+        ...options,
+        ...knobs,
+        sequences,
+        klEstimator: "k3",
+      });
+      const wantGrad = twin.headBackward({
+        ...shape,
+        hidden: f64(data.hidden),
+        weight: f64(data.weight),
+        targets: data.targets,
+        coefficient: want.coefficient,
+      });
+      const { head, ratio, expectResults } = headOf(gpu, shape, data, storage);
+      const upload = (values: Float32Array) => gpu.upload(values, [shape.tokens], "f32");
+      policyGradient(gpu.recorder(), {
+        ...head,
+        advantages: upload(data.advantages),
+        oldLogprobs: upload(data.oldLogprobs),
+        refLogprobs: upload(data.refLogprobs),
+        ratio,
+        sequences: sequences && gpu.upload(sequences, [sequences.length], "u32"),
+        ...options,
+        ...knobs,
+        klEstimator: "k3",
+      });
+      await expectResults({ ...want, ...wantGrad });
+    },
+  );
+
   // Pairs of one token and of more than a workgroup's lanes; prompts in front.
   test.each([
     { lengths: [2, 2], beta: 0.1 },

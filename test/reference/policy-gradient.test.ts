@@ -40,6 +40,78 @@ describe.each(["none", "k1", "k2", "k3"])("KL estimator %s", (klEstimator) => {
   });
 });
 
+describe.each([
+  { name: "clip higher", epsilonHigh: 0.9 },
+  { name: "dual clip", delta: 1.4 },
+  { name: "CISPO", cispo: true, epsilonHigh: 1.3 },
+])("$name", ({ name: _, ...knobs }) => {
+  test.each([undefined, [0, 2, 6]])("the gradients are those of the loss, with a ratio for each of %j", (sequences) => {
+    // The ratio of CISPO is held: differences are taken of the log-probability that it weighs.
+    const first = policyGradientLoss({
+      logprob: logprobForward(head).logprob,
+      klEstimator: "k3",
+      ...policy,
+      ...knobs,
+      sequences,
+    });
+    const run = () => {
+      const { logprob } = logprobForward(head);
+      const now = policyGradientLoss({ logprob, klEstimator: "k3", ...policy, ...knobs, sequences });
+      if (!knobs.cispo) return now.loss;
+      return now.loss.map((loss, t) => {
+        const held = (ratio: number) => Math.min(ratio, 1.3) * policy.weights[t]! * policy.advantages[t]! * logprob[t]!;
+        return policy.weights[t] === 0 ? 0 : loss + held(now.ratio[t]!) - held(first.ratio[t]!);
+      });
+    };
+    const { dhidden, dweight } = headBackward({ ...head, coefficient: first.coefficient });
+    expectGradient(dhidden, () => sum(run()), head.hidden);
+    expectGradient(dweight, () => sum(run()), head.weight);
+  });
+});
+
+test("by hand: a ratio of 2 at the advantages 1 and -1", () => {
+  const at = (advantage: number, knobs: object) => {
+    const { loss, coefficient } = policyGradientLoss({
+      logprob: f64([-1]),
+      weights: f64([1]),
+      advantages: f64([advantage]),
+      oldLogprobs: f64([-1 - Math.LN2]),
+      refLogprobs: f64([0]),
+      epsilon: 0.2,
+      beta: 0,
+      klEstimator: "none",
+      ...knobs,
+    });
+    return [loss[0]!, coefficient[0]!].map((value) => Number(value.toFixed(12)));
+  };
+  expect(at(1, {})).toEqual([-1.2, 0]);
+  expect(at(-1, {})).toEqual([2, 2]);
+  expect(at(1, { epsilonHigh: 1.5 })).toEqual([-2, -2]);
+  expect(at(1, { epsilonHigh: 0.5 })).toEqual([-1.5, 0]);
+  expect(at(-1, { delta: 1.5 })).toEqual([1.5, 0]);
+  expect(at(-1, { delta: 3 })).toEqual([2, 2]);
+  expect(at(1, { delta: 1.5 })).toEqual([-1.2, 0]);
+  expect(at(1, { cispo: true, epsilonHigh: 5 })).toEqual([2, -2]);
+  expect(at(-1, { cispo: true, epsilonHigh: 1.5 })).toEqual([-1.5, 1.5]);
+});
+
+test("a sequence's ratio is exp of its trained tokens' mean, and each of them carries the mean of the pull", () => {
+  const { ratio, coefficient } = policyGradientLoss({
+    logprob: f64([-1, -2, -3, -1]),
+    weights: f64([0, 0.5, 0.5, 0.5]),
+    advantages: f64([9, 1, 2, 1]),
+    oldLogprobs: f64([-5, -2.1, -3, -1]),
+    refLogprobs: f64([0, 0, 0, 0]),
+    sequences: [0, 3, 4],
+    epsilon: 0.2,
+    beta: 0,
+    klEstimator: "none",
+  });
+  const r = Math.exp(0.05);
+  [1, r, r, 1].forEach((want, t) => expect(ratio[t]).toBeCloseTo(want, 12));
+  [0, -0.75 * r, -0.75 * r, -0.5].forEach((want, t) => expect(coefficient[t]).toBeCloseTo(want, 12));
+});
+
 test("clipping stops the gradient only where it would push further out", () => {
   const logprob = logprobForward(head).logprob;
   const { coefficient, ratio } = policyGradientLoss({ logprob, klEstimator: "none", ...policy });

@@ -1,4 +1,16 @@
-import { add, call, divide, multiply, negate, number, power, symbol, type Expression } from "../formula/expression.ts";
+import {
+  add,
+  call,
+  divide,
+  multiply,
+  negate,
+  number,
+  power,
+  substitute,
+  symbol,
+  symbolsOf,
+  type Expression,
+} from "../formula/expression.ts";
 import { isMatrix, rowsOf } from "./matrices.ts";
 import type { FormulaReader } from "./formula-reader.ts";
 import { ReadError } from "./tokens.ts";
@@ -125,7 +137,8 @@ function series(reader: FormulaReader, name: string): Expression {
   reader.expect("^");
   const to = reader.script();
   const term = reader.nested(() => reader.product());
-  return call(name, index, from, to, term);
+  const [bound, renamed] = renamedIn(term, index);
+  return call(name, bound, from, to, renamed);
 }
 
 /** \int_a^b f dx, and without bounds, which stays opaque. */
@@ -139,7 +152,16 @@ function integral(reader: FormulaReader): Expression {
   reader.expect("d");
   const variable = reader.name(reader.next().text);
   if (!bounds._ || !bounds["^"]) return call("integral", integrand, variable);
-  return call("integral", integrand, variable, bounds._, bounds["^"]);
+  const [bound, renamed] = renamedIn(integrand, variable);
+  return call("integral", renamed, bound, bounds._, bounds["^"]);
+}
+
+/** A symbol that only runs over values by a name that depends on what runs within it, so that its own does not count. */
+function renamedIn(term: Expression, index: Expression): [bound: Expression, renamed: Expression] {
+  if (index.kind !== "symbol") return [index, term];
+  const inner = new Set(symbolsOf(term).filter((name) => name.startsWith("\\bound"))).size;
+  const bound = symbol(`\\bound ${inner}`);
+  return [bound, substitute(term, index.name, bound)];
 }
 
 function environment(reader: FormulaReader): Expression {

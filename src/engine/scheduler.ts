@@ -8,10 +8,14 @@ export interface Prefill {
   end: number;
 }
 
+/** For how many further rounds those that run must have room to grow where one is admitted again. */
+const ROUNDS_OF_ROOM = 4;
+
 /**
  * Decides which sequences run: as many as slots and blocks allow, first come first served. A sequence that finds no
  * block is preempted, newest first: it gives its blocks back and later computes its keys and values again. What it
- * has sampled stays, and since the random numbers depend on positions alone, so does all that it will sample.
+ * has sampled stays, and since the random numbers depend on positions alone, so does all that it will sample. None is
+ * admitted again whose blocks the others would soon want back: what is computed a second time must be worth it.
  */
 export class Scheduler {
   readonly waiting: Sequence[];
@@ -87,12 +91,25 @@ export class Scheduler {
     const numShared = Math.floor((prompt.tokenIds.length - 1) / this.#blocks.blockSize);
     const isFirst = prompt.holders === 0;
     const numOwn = Math.max(0, this.#blocks.blocksFor(this.#positions(sequence, steps)) - numShared);
-    if (numOwn + (isFirst ? numShared : 0) > this.#blocks.numFree) return null;
+    const left = this.#blocks.numFree - numOwn - (isFirst ? numShared : 0);
+    if (left < 0 || (this.#isAgain(sequence) && left < this.#room(sequence, steps))) return null;
     if (isFirst) prompt.sharedBlocks = this.#blocks.allocate(numShared);
     else this.#blocks.share(prompt.sharedBlocks);
     prompt.holders++;
     sequence.blocks = [...prompt.sharedBlocks, ...this.#blocks.allocate(numOwn)];
     return { sequence, start: isFirst ? 0 : numShared * this.#blocks.blockSize, end: sequence.length - 1 };
+  }
+
+  #isAgain(sequence: Sequence): boolean {
+    return this.running.length > 0 && sequence.tokenIds.length > 0;
+  }
+
+  /** Blocks that those who run and `another` will want in the next rounds. */
+  #room(another: Sequence, steps: number): number {
+    const wanted = (sequence: Sequence) =>
+      this.#blocks.blocksFor(this.#positions(sequence, ROUNDS_OF_ROOM * steps)) -
+      this.#blocks.blocksFor(this.#positions(sequence, steps));
+    return this.running.reduce((sum, sequence) => sum + wanted(sequence), wanted(another));
   }
 
   #evict(index: number): void {

@@ -71,6 +71,23 @@ describe("Scheduler", () => {
     expect(scheduler.schedule(4)).toEqual([{ sequence: sequences[1], start: 0, end: 11 }]);
   });
 
+  test("a full cache does not evict and readmit in circles", () => {
+    // 64 responses of 100 to 1,000 tokens where the cache holds a fifth of them at their ends.
+    const maxLength = 1064;
+    const blocks = new BlockManager(880, 16);
+    const sequences = Array.from({ length: 64 }, (_, id) => new Sequence(prompt(64, id), 0, maxLength));
+    const lengths = new Map(sequences.map((s, id) => [s, 100 + ((id * 577) % 901)]));
+    const scheduler = new Scheduler(sequences, blocks, 64);
+    const computed = new Map<Sequence, number>();
+    while (!scheduler.done) {
+      for (const { sequence } of scheduler.schedule(16)) computed.set(sequence, (computed.get(sequence) ?? 0) + 1);
+      decode(scheduler, 16, lengths);
+    }
+    const readmitted = [...computed.values()].reduce((sum, times) => sum + times - 1, 0);
+    expect(Math.max(...computed.values())).toBe(2);
+    expect(readmitted).toBeLessThan(20);
+  });
+
   test("whatever the sizes: every sequence finishes, blocks cover what is touched, are never shared by accident, and all come back", () => {
     const request = fc.record({
       promptLength: fc.integer({ min: 1, max: 30 }),

@@ -1,9 +1,9 @@
 // Operands of linear-matrix.wgsl, made ready for 16-byte loads: rows of octets, eight numbers each, zeros up to a whole octet.
 //
 //   linear_pack            packed, exponents   overwritten: row t of source times 2^-exponents[t], as the matrices' components;
-//                                              with params.parts 2 an octet of their first 11 bits each, then one of the rest
 //   linear_exponents       exponents           overwritten: those that linear_pack would take
 //   linear_sum_exponents   exponents, exponents_x   changed in place so that the two of every row add up to exponent_sum[0]
+//   linear_meet_exponents  exponents            the same, with those of x, row_exponents, as they are
 //   linear_pack_terms      packed              overwritten: as linear_pack, with the exponents given
 //   linear_pack_weight     octets              overwritten: rows row0 .. row0 + rows of a weight whose rows are not whole octets
 //
@@ -21,7 +21,6 @@ struct Params {
   rows: u32,
   columns: u32,
   row0: u32,
-  parts: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -61,13 +60,7 @@ fn pack_row(row: u32, lane: u32, exponent: i32) {
   let pairs = (params.columns + 7u) / 8u * 4u;
   for (var p = lane; p < pairs; p += LANES) {
     let pair = vec2(source_at(row, 2u * p), source_at(row, 2u * p + 1u)) * scales.x * scales.y;
-    let octet = (row * (pairs / 4u) + p / 4u) * params.parts;
-    if (params.parts == 1u) {
-      store_pair(octet, p % 4u, pair);
-    } else {
-      store_pair(octet, p % 4u, head_of(pair.xyxy).xy);
-      store_pair(octet + 1u, p % 4u, rest_of(pair.xyxy).xy);
-    }
+    store_pair(row * (pairs / 4u) + p / 4u, p % 4u, pair);
   }
 }
 
@@ -115,6 +108,22 @@ fn linear_sum_exponents(@builtin(local_invocation_index) lane: u32) {
     let missing = min(sum - exponents[t] - exponents_x[t], MOST_MISSING);
     exponents[t] += missing >> 1u;
     exponents_x[t] += missing - (missing >> 1u);
+  }
+}
+
+// Where x is packed once for many products: its rows have nearly the same exponents, and dy gives what they lack.
+@compute @workgroup_size(SUM_LANES)
+fn linear_meet_exponents(@builtin(local_invocation_index) lane: u32) {
+  if (lane == 0u) { atomicStore(&largest_sum, -126); }
+  workgroupBarrier();
+  var own = -126;
+  for (var t = lane; t < params.rows; t += SUM_LANES) { own = max(own, exponents[t] + row_exponents[t]); }
+  atomicMax(&largest_sum, own);
+  workgroupBarrier();
+  let sum = min(atomicLoad(&largest_sum), 127);
+  if (lane == 0u) { exponent_sum[0] = sum; }
+  for (var t = lane; t < params.rows; t += SUM_LANES) {
+    exponents[t] += min(sum - exponents[t] - row_exponents[t], MOST_MISSING);
   }
 }
 

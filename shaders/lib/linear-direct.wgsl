@@ -28,12 +28,11 @@ fn x_pair(row: u32, p: u32) -> vec2<f32> {
   return select(vec2(0.0), x[row * pairs + min(p, pairs - 1u)], p < pairs);
 }
 
-// Octet `at` of a row, the parts of an octet counted one by one; the row exists.
-fn row_octet(row: u32, at: u32, row_octets: u32) -> Octet {
+// A row and octet `at` of it, as lib/linear-packed.wgsl has them.
+fn left_place(row: u32, row_octets: u32) -> u32 { return row; }
+
+fn left_octet(row: u32, at: u32) -> Octet {
   let scale = power_of_two(-exponent_of_row(row));
-  let p = 4u * (at / FORWARD_PARTS);
-  let low = vec4(x_pair(row, p), x_pair(row, p + 1u)) * scale;
-  let high = vec4(x_pair(row, p + 2u), x_pair(row, p + 3u)) * scale;
-  if (at % FORWARD_PARTS == 0u) { return to_octet(head_of(low), head_of(high)); }
-  return to_octet(rest_of(low), rest_of(high));
+  let p = 4u * at;
+  return to_octet(vec4(x_pair(row, p), x_pair(row, p + 1u)) * scale, vec4(x_pair(row, p + 2u), x_pair(row, p + 3u)) * scale);
 }

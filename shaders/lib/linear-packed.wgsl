@@ -5,10 +5,9 @@
 
 fn begin_rows(first_row: u32, lane: u32) {}
 
-// Octet `at` of a row of `row_octets`, the parts of an octet counted one by one; the row exists.
-fn row_octet(row: u32, at: u32, row_octets: u32) -> Octet {
-  return packed[row * row_octets + at];
-}
+// Where a row of so many octets begins, and octet `at` of it.
+fn left_place(row: u32, row_octets: u32) -> u32 { return row * row_octets; }
+fn left_octet(place: u32, at: u32) -> Octet { return packed[place + at]; }
 
 fn exponent_of_row(row: u32) -> i32 {
   return exponents[row];

@@ -14,7 +14,7 @@ const TOP = 14;
 const WEIGHT_EXPONENT = 4;
 const LARGEST = 65504.0;
 
-// Forward, a number is the sum of two f16, its first 11 bits and the rest: 22 bits together. The first are cut off and not rounded
+// A query of attention is the sum of two f16, its first 11 bits and the rest: 22 bits together. The first are cut off and not rounded
 // to, because a compiler may take a conversion to f16 and back for nothing.
 const FORWARD_PARTS = 2u;
 

@@ -1,7 +1,7 @@
 import { ConfigError } from "../errors.ts";
 
 /** Kernel tiers, slowest first. The baseline needs nothing beyond WebGPU's defaults. */
-export const TIERS = ["baseline", "subgroups", "f16", "matrices"] as const;
+export const TIERS = ["baseline", "subgroups", "matrices"] as const;
 export type Tier = (typeof TIERS)[number];
 
 /** Invocations that a subgroup must have at least: shaders/linear-subgroup.wgsl holds 8 rows in one. */
@@ -59,18 +59,16 @@ export function chooseMatrices({ features, info, limits }: TierAdapter): Matrice
 
 /**
  * The best tier that an adapter has by its features and limits, or the `wanted` one if it has that. A fallback adapter, which is
- * software, has subgroup matrices only to try kernels with: it takes several times longer with them. f16 is for who asks, on every
- * adapter: where it pays has not been measured (docs/kernels.md).
+ * software, has subgroup matrices only to try kernels with: it takes several times longer with them.
  */
 export function chooseTier(adapter: TierAdapter, wanted?: string): Tier {
   const available: Tier[] = ["baseline"];
   const { subgroupMinSize, isFallbackAdapter } = adapter.info;
   if (adapter.features.has("subgroups") && subgroupMinSize >= MIN_SUBGROUP_SIZE) {
     available.push("subgroups");
-    if (adapter.features.has("shader-f16")) available.push("f16");
     if (chooseMatrices(adapter)) available.push("matrices");
   }
-  if (!wanted) return available.findLast((tier) => tier !== "f16" && !(tier === "matrices" && isFallbackAdapter))!;
+  if (!wanted) return available.findLast((tier) => !(tier === "matrices" && isFallbackAdapter))!;
   const tier = available.find((name) => name === wanted);
   if (!tier) {
     throw new ConfigError(

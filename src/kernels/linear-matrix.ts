@@ -1,3 +1,9 @@
+import forward from "../../shaders/lib/linear-matrix-forward.wgsl" with { type: "text" };
+import backwardInput from "../../shaders/lib/linear-matrix-input.wgsl" with { type: "text" };
+import logits from "../../shaders/lib/linear-matrix-logits.wgsl" with { type: "text" };
+import alongRows from "../../shaders/lib/linear-matrix-rows.wgsl" with { type: "text" };
+import swiglu from "../../shaders/lib/linear-matrix-swiglu.wgsl" with { type: "text" };
+import backwardWeight from "../../shaders/lib/linear-matrix-weight.wgsl" with { type: "text" };
 import direct from "../../shaders/lib/linear-direct.wgsl" with { type: "text" };
 import packed from "../../shaders/lib/linear-packed.wgsl" with { type: "text" };
 import weight from "../../shaders/lib/linear-weight.wgsl" with { type: "text" };
@@ -12,7 +18,7 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
 import { tuningShape } from "../gpu/tuning.ts";
-import { COMPONENTS, octetsOf, packRows, packTerms } from "./linear-pack.ts";
+import { COMPONENTS, octetsOf, packRows, packTerms, SharedRows } from "./linear-pack.ts";
 
 /** How a workgroup of shaders/linear-matrix.wgsl divides its tile of the result. */
 export interface Tile {
@@ -85,16 +91,39 @@ export function tilesFor(matrices: Matrices, limits: TileLimits): Tile[] {
 
 type RowsFrom = "packed" | "direct";
 
-const kernels = new WeakMap<Tile, Partial<Record<RowsFrom, Kernel>>>();
+/** Of each product the texts that say where its operands lie and where its results go. */
+const PRODUCTS = {
+  linear_forward: [alongRows, forward],
+  linear_swiglu: [swiglu],
+  linear_logits: [alongRows, logits],
+  linear_backward_input: [backwardInput],
+  linear_backward_weight: [backwardWeight],
+};
 
-/** The kernel for a tile of these matrices; the left operand's rows come packed, or directly from x. */
-export function matrixKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel {
+export type Product = keyof typeof PRODUCTS;
+
+/** Every variant that there is of a tile; for few rows the forward products' rows may come directly from x. */
+export const VARIANTS: readonly { product: Product; rowsFrom: RowsFrom }[] = [
+  ...(Object.keys(PRODUCTS) as Product[]).map((product) => ({ product, rowsFrom: "packed" as const })),
+  ...(["linear_forward", "linear_swiglu", "linear_logits"] as const).map((product) => ({
+    product,
+    rowsFrom: "direct" as const,
+  })),
+];
+
+const kernels = new WeakMap<Tile, Map<string, Kernel>>();
+
+/** The kernel of a product for a tile of these matrices, with one entry point of the product's name. */
+export function matrixKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom, product: Product): Kernel {
   let known = kernels.get(tile);
-  if (!known) kernels.set(tile, (known = {}));
-  return (known[rowsFrom] ??= makeKernel(matrices, tile, rowsFrom));
+  if (!known) kernels.set(tile, (known = new Map()));
+  const key = `${product} ${rowsFrom}`;
+  let kernel = known.get(key);
+  if (!kernel) known.set(key, (kernel = makeKernel(matrices, tile, rowsFrom, product)));
+  return kernel;
 }
 
-function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel {
+function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom, product: Product): Kernel {
   const constants = Object.entries({
     M: matrices.m,
     N: matrices.n,
@@ -112,7 +141,7 @@ function makeKernel(matrices: Matrices, tile: Tile, rowsFrom: RowsFrom): Kernel 
     .join(" ");
   const component = COMPONENTS[matrices.component].text;
   const rows = rowsFrom === "packed" ? packed : direct;
-  const includes = [constants, component, scale, exp, sigmoid, shared, weight, rows];
+  const includes = [constants, component, scale, exp, sigmoid, shared, weight, rows, ...PRODUCTS[product]];
   return defineKernel({ name: "linear-matrix", source, includes });
 }
 
@@ -163,7 +192,7 @@ type Params = Record<string, number>;
 export function multiplyRows(
   rec: Recorder,
   matrices: Matrices,
-  entryPoint: "linear_forward" | "linear_swiglu" | "linear_logits" | "linear_backward_input",
+  product: Exclude<Product, "linear_backward_weight">,
   {
     left,
     weight,
@@ -172,7 +201,7 @@ export function multiplyRows(
     params,
     buffers,
   }: {
-    left: Tensor;
+    left: Tensor | SharedRows;
     weight: Tensor;
     upWeight?: Tensor;
     columns: number;
@@ -181,37 +210,42 @@ export function multiplyRows(
   },
 ): void {
   const { gpu } = rec;
-  const rows = left.shape[0]!;
-  const tile = tileOf(gpu, matrices, entryPoint, rows, columns);
-  const { octets, row0, scratch } = octetsOf(rec, matrices.component, weight, params.row0, params.outputs);
-  const up = upWeight && octetsOf(rec, matrices.component, upWeight, 0, params.outputs);
-  const isForward = entryPoint !== "linear_backward_input";
-  const isDirect = isForward && tileRows(matrices, tile) === matrices.m;
-  const parts = isForward ? COMPONENTS[matrices.component].parts : 1;
-  const operand = isDirect ? { x: left } : packRows(rec, matrices.component, left, parts);
-  rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed"), entryPoint, {
+  const { component } = matrices;
+  const source = left instanceof SharedRows ? left.source : left;
+  const rows = source.shape[0]!;
+  const tile = tileOf(gpu, matrices, product, rows, columns);
+  const { octets, row0, scratch } = octetsOf(rec, component, weight, params.row0, params.outputs);
+  const up = upWeight && octetsOf(rec, component, upWeight, 0, params.outputs);
+  const isDirect = product !== "linear_backward_input" && tileRows(matrices, tile) === matrices.m;
+  const own = isDirect || left instanceof SharedRows ? null : packRows(rec, component, left);
+  const operand = isDirect ? { x: source } : (own ?? (left as SharedRows).packed(rec, component));
+  rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed", product), product, {
     params: { ...params, row0 },
     buffers: { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers },
     workgroups: groups(matrices, tile, rows, columns),
   });
-  gpu.release(scratch, up?.scratch);
-  if ("packed" in operand) gpu.release(operand.packed, operand.exponents);
+  gpu.release(scratch, up?.scratch, own?.packed, own?.exponents);
 }
 
 /** Records linear_backward_weight. */
 export function multiplyTerms(
   rec: Recorder,
   matrices: Matrices,
-  { dy, x, dweight, params }: { dy: Tensor; x: Tensor; dweight: Tensor; params: Params },
+  {
+    dy,
+    x,
+    dweight,
+    params,
+  }: { dy: Tensor; x: Tensor | SharedRows; dweight: Tensor; params: Params & { inputs: number } },
 ): void {
   const { gpu } = rec;
-  const [rows, columns] = [dy.shape[1]!, x.shape[1]!];
+  const [rows, columns] = [dy.shape[1]!, params.inputs];
   const tile = tileOf(gpu, matrices, "linear_backward_weight", rows, columns);
-  const operands = packTerms(rec, matrices.component, dy, x);
-  rec.dispatch(matrixKernel(matrices, tile, "packed"), "linear_backward_weight", {
+  const { operands, scratch } = packTerms(rec, matrices.component, dy, x);
+  rec.dispatch(matrixKernel(matrices, tile, "packed", "linear_backward_weight"), "linear_backward_weight", {
     params,
     buffers: { ...operands, dweight },
     workgroups: groups(matrices, tile, rows, columns),
   });
-  gpu.release(...Object.values(operands));
+  gpu.release(...scratch);
 }

@@ -11,8 +11,8 @@ import type { Matrices } from "../gpu/tier.ts";
 /** What operands are rounded to. */
 export type Component = Matrices["component"];
 
-/** Words of an octet, and parts that a number of the left operand has in the forward products (FORWARD_PARTS). */
-export const COMPONENTS = { f16: { text: f16, words: 1, parts: 2 }, f32: { text: f32, words: 2, parts: 1 } };
+/** The text for operands of a component, and the words of an octet. */
+export const COMPONENTS = { f16: { text: f16, words: 1 }, f32: { text: f32, words: 2 } };
 
 const packs = {
   f16: defineKernel({ name: "linear-pack", source, includes: [f16, scale, index] }),
@@ -22,14 +22,9 @@ const packs = {
 /** The kernel that makes operands ready. */
 export const packKernel = (component: Component): Kernel => packs[component];
 
-/** Room for the rows of a matrix in octets of a component, each of so many parts. */
-function octetRows(
-  { gpu }: Recorder,
-  component: Component,
-  { shape: [rows = 0, columns = 0] }: Tensor,
-  parts: number,
-): Tensor {
-  return gpu.empty([rows, 4 * COMPONENTS[component].words * parts * Math.ceil(columns / 8)], "u32");
+/** Room for the rows of a matrix in octets of a component. */
+function octetRows({ gpu }: Recorder, component: Component, { shape: [rows = 0, columns = 0] }: Tensor): Tensor {
+  return gpu.empty([rows, 4 * COMPONENTS[component].words * Math.ceil(columns / 8)], "u32");
 }
 
 /** Records a kernel of shaders/linear-pack.wgsl that takes a matrix row by row. */
@@ -39,51 +34,89 @@ function perRow(
   entryPoint: string,
   source: Tensor,
   buffers: Record<string, Tensor>,
-  parts = 1,
 ): void {
   const [rows = 0, columns = 0] = source.shape;
   rec.dispatch(packKernel(component), entryPoint, {
-    params: { rows, columns, parts },
+    params: { rows, columns },
     buffers: { source, ...buffers },
     workgroups: [rows],
   });
 }
 
-/** Rows of a matrix as octets, each row scaled by 2^-exponent. */
-export function packRows(
-  rec: Recorder,
-  component: Component,
-  source: Tensor,
-  parts: number,
-): { packed: Tensor; exponents: Tensor } {
-  const packed = octetRows(rec, component, source, parts);
+/** A matrix of octets, rows scaled by 2^-exponent. */
+interface PackedRows {
+  packed: Tensor;
+  exponents: Tensor;
+}
+
+/** Rows of a matrix as octets, each row scaled by its own power of two. */
+export function packRows(rec: Recorder, component: Component, source: Tensor): PackedRows {
+  const packed = octetRows(rec, component, source);
   const exponents = rec.gpu.empty([source.shape[0]!], "i32");
-  perRow(rec, component, "linear_pack", source, { packed, exponents }, parts);
+  perRow(rec, component, "linear_pack", source, { packed, exponents });
   return { packed, exponents };
 }
 
-/** The rows of two matrices as octets, scaled so that the two exponents of every row have the same sum. */
-export function packTerms(rec: Recorder, component: Component, dy: Tensor, x: Tensor) {
+/** Rows that several products take as their left operand, or as x: packed by the first that wants them so. */
+export class SharedRows {
+  readonly source: Tensor;
+  #packed: PackedRows | null = null;
+
+  constructor(source: Tensor) {
+    this.source = source;
+  }
+
+  packed(rec: Recorder, component: Component): PackedRows {
+    return (this.#packed ??= packRows(rec, component, this.source));
+  }
+
+  /** Gives back what was packed, not the source. */
+  release(rec: Recorder): void {
+    rec.gpu.release(this.#packed?.packed, this.#packed?.exponents);
+    this.#packed = null;
+  }
+}
+
+/**
+ * The rows of two matrices as octets, scaled so that the two exponents of every row have the same sum; those of x as they are
+ * packed, where it is shared, for which its rows should have nearly the same exponents. `scratch` is to be released.
+ */
+export function packTerms(rec: Recorder, component: Component, dy: Tensor, x: Tensor | SharedRows) {
   const { gpu } = rec;
-  const rows = x.shape[0]!;
+  const rows = dy.shape[0]!;
   const exponentsOf = (source: Tensor) => {
     const exponents = gpu.empty([rows], "i32");
     perRow(rec, component, "linear_exponents", source, { exponents });
     return exponents;
   };
-  const [exponents, exponentsX] = [exponentsOf(dy), exponentsOf(x)];
+  const exponents = exponentsOf(dy);
   const exponentSum = gpu.empty([1], "i32");
-  rec.dispatch(packKernel(component), "linear_sum_exponents", {
-    params: { rows },
-    buffers: { exponents, exponents_x: exponentsX, exponent_sum: exponentSum },
-    workgroups: [1],
-  });
-  const packed = octetRows(rec, component, dy, 1);
-  perRow(rec, component, "linear_pack_terms", dy, { packed, row_exponents: exponents });
-  const packedX = octetRows(rec, component, x, 1);
-  perRow(rec, component, "linear_pack_terms", x, { packed: packedX, row_exponents: exponentsX });
-  gpu.release(exponents, exponentsX);
-  return { packed, packed_x: packedX, exponent_sum: exponentSum };
+  const join = (entryPoint: string, ofX: Record<string, Tensor>) =>
+    rec.dispatch(packKernel(component), entryPoint, {
+      params: { rows },
+      buffers: { exponents, ...ofX, exponent_sum: exponentSum },
+      workgroups: [1],
+    });
+  const packScaled = (source: Tensor, rowExponents: Tensor) => {
+    const packed = octetRows(rec, component, source);
+    perRow(rec, component, "linear_pack_terms", source, { packed, row_exponents: rowExponents });
+    gpu.release(rowExponents);
+    return packed;
+  };
+  if (x instanceof SharedRows) {
+    const shared = x.packed(rec, component);
+    join("linear_meet_exponents", { row_exponents: shared.exponents });
+    const packed = packScaled(dy, exponents);
+    return { operands: { packed, packed_x: shared.packed, exponent_sum: exponentSum }, scratch: [packed, exponentSum] };
+  }
+  const exponentsX = exponentsOf(x);
+  join("linear_sum_exponents", { exponents_x: exponentsX });
+  const packed = packScaled(dy, exponents);
+  const packedX = packScaled(x, exponentsX);
+  return {
+    operands: { packed, packed_x: packedX, exponent_sum: exponentSum },
+    scratch: [packed, packedX, exponentSum],
+  };
 }
 
 /** Rows row0 .. row0 + count of a bf16 weight in whole octets: itself where its rows are, otherwise a copy. */

@@ -9,8 +9,8 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
-import { f16BackwardInput, f16BackwardWeight } from "./linear-f16.ts";
 import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
+import { SharedRows } from "./linear-pack.ts";
 import { rowWindows } from "./windows.ts";
 
 const BIAS_COLUMNS = 8;
@@ -37,8 +37,10 @@ function variant({ tier, info }: Workspace): Variant {
 /** The subgroup matrices for a layer with this weight, null where its products are to be in f32. */
 const matricesFor = ({ gpu: { matrices } }: Recorder, storage: DType) => (storage === "bf16" ? matrices : null);
 
-/** Whether the gradients of a layer with this weight take their operands as f16, without matrices. */
-const takesF16 = ({ gpu: { tier } }: Recorder, storage: DType) => tier === "f16" && storage === "bf16";
+/** Rows that several products read: give them to each instead of the tensor, then `release` them (kernels/linear-pack.ts). */
+export { SharedRows };
+
+const sourceOf = (x: Tensor | SharedRows): Tensor => (x instanceof SharedRows ? x.source : x);
 
 /** Records one of the products in f32; `rows` and `columns` are those of its result. */
 function dispatchProduct(
@@ -61,8 +63,15 @@ function dispatchProduct(
  */
 export function linearForward(
   rec: Recorder,
-  { x, weight, bias, residual, y }: { x: Tensor; weight: Tensor; bias?: Tensor; residual?: Tensor; y: Tensor },
+  {
+    x: left,
+    weight,
+    bias,
+    residual,
+    y,
+  }: { x: Tensor | SharedRows; weight: Tensor; bias?: Tensor; residual?: Tensor; y: Tensor },
 ): void {
+  const x = sourceOf(left);
   const [rows = 0, inputs = 0] = x.shape;
   const [outputs = 0] = weight.shape;
   const ok =
@@ -79,7 +88,7 @@ export function linearForward(
   // A binding must hold some tensor even where it is not read.
   const buffers = { bias: bias ?? weight, residual: residual ?? x, y };
   const matrices = matricesFor(rec, weight.dtype);
-  if (matrices) multiplyRows(rec, matrices, "linear_forward", { left: x, weight, columns: outputs, params, buffers });
+  if (matrices) multiplyRows(rec, matrices, "linear_forward", { left, weight, columns: outputs, params, buffers });
   else dispatchProduct(rec, "linear_forward", { rows, columns: outputs, params, buffers: { x, weight, ...buffers } });
 }
 
@@ -128,8 +137,15 @@ export function linearSwiglu(
  */
 export function linearLogits(
   rec: Recorder,
-  { x, weight, row0, rows, logits }: { x: Tensor; weight: Tensor; row0: number; rows: number; logits: Tensor },
+  {
+    x: left,
+    weight,
+    row0,
+    rows,
+    logits,
+  }: { x: Tensor | SharedRows; weight: Tensor; row0: number; rows: number; logits: Tensor },
 ): void {
+  const x = sourceOf(left);
   const [tokens = 0, inputs = 0] = x.shape;
   const [vocabulary = 0] = weight.shape;
   const ok =
@@ -151,7 +167,7 @@ export function linearLogits(
     const matrices = matricesFor(rec, weight.dtype);
     if (matrices) {
       multiplyRows(rec, matrices, "linear_logits", {
-        left: x,
+        left,
         weight: part,
         columns: outputs,
         params,
@@ -195,8 +211,6 @@ export function linearBackwardInput(
       params,
       buffers: { dx },
     });
-  } else if (takesF16(rec, weight.dtype)) {
-    f16BackwardInput(rec, { dy, weight: chunk.part, dx, params });
   } else {
     dispatchProduct(rec, "linear_backward_input", {
       rows,
@@ -209,25 +223,25 @@ export function linearBackwardInput(
 
 /**
  * dweight[row0 : row0 + N] += dy^T x, with x f32 [T, K], dy f32 [T, N] and dweight f32 [V >= row0 + N, K].
- * K is even, N may be odd. `storage` (default f32) is what the weight is stored as: for bf16, the tiers "f16" and
- * "matrices" round x and dy to f16, each row scaled by a power of two.
+ * K is even, N may be odd. `storage` (default f32) is what the weight is stored as: for bf16, the tier "matrices"
+ * rounds x and dy to f16, each row scaled by a power of two.
  */
 export function linearBackwardWeight(
   rec: Recorder,
   {
-    x,
+    x: right,
     dy,
     dweight,
     row0 = 0,
     storage = "f32",
-  }: { x: Tensor; dy: Tensor; dweight: Tensor; row0?: number; storage?: DType },
+  }: { x: Tensor | SharedRows; dy: Tensor; dweight: Tensor; row0?: number; storage?: DType },
 ): void {
+  const x = sourceOf(right);
   const [rows, inputs, outputs] = backwardShape("linear_backward_weight", x, dy, dweight, row0, { x, dy, dweight });
   const chunk = chunkOf(rec, dweight, row0, outputs);
   const params = { rows, inputs, outputs, row0: chunk.row0 };
   const matrices = matricesFor(rec, storage);
-  if (matrices) multiplyTerms(rec, matrices, { x, dy, dweight: chunk.part, params });
-  else if (takesF16(rec, storage)) f16BackwardWeight(rec, { x, dy, dweight: chunk.part, params });
+  if (matrices) multiplyTerms(rec, matrices, { x: right, dy, dweight: chunk.part, params });
   else
     dispatchProduct(rec, "linear_backward_weight", {
       rows: outputs,

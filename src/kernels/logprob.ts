@@ -6,7 +6,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
-import { linearLogits } from "./linear.ts";
+import { linearLogits, SharedRows } from "./linear.ts";
 
 const logprobKernel = defineKernel({ name: "logprob", source, includes: [exp, log, index] });
 
@@ -107,9 +107,10 @@ export function logprobForward(
 
   const { gpu } = rec;
   const partials = gpu.empty([tokens, Math.ceil(vocabulary / VOCAB_CHUNK), 3], "f32");
+  const x = new SharedRows(hidden);
   for (const { row0, rows } of vocabularyChunks(vocabulary)) {
     const logits = gpu.empty([tokens, rows], "f32");
-    linearLogits(rec, { x: hidden, weight, row0, rows, logits });
+    linearLogits(rec, { x, weight, row0, rows, logits });
     logitSums(rec, { logits, column0: row0, temperature, partials });
     rec.dispatch(logprobKernel, "logprob_gather", {
       params: { rows: tokens, columns: rows, column0: row0 },
@@ -118,6 +119,7 @@ export function logprobForward(
     });
     gpu.release(logits);
   }
+  x.release(rec);
   logSumExp(rec, { partials, lse, entropy });
   rec.dispatch(logprobKernel, "logprob_finish", {
     params: { rows: tokens },

@@ -5,7 +5,7 @@ import { defineKernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
-import { linearBackwardInput, linearBackwardWeight, linearLogits } from "./linear.ts";
+import { linearBackwardInput, linearBackwardWeight, linearLogits, SharedRows } from "./linear.ts";
 import { vocabularyChunks } from "./logprob.ts";
 
 const kernel = defineKernel({ name: "policy-gradient", source, includes: [exp, index] });
@@ -211,16 +211,19 @@ function headBackward(
   const { gpu } = rec;
   const [tokens = 0] = hidden.shape;
   const [vocabulary = 0] = weight.shape;
+  // Rows of a norm's output: their exponents differ little.
+  const x = new SharedRows(hidden);
   for (const { row0, rows } of vocabularyChunks(vocabulary)) {
     const logits = gpu.empty([tokens, rows], "f32");
-    linearLogits(rec, { x: hidden, weight, row0, rows, logits });
+    linearLogits(rec, { x, weight, row0, rows, logits });
     rec.dispatch(kernel, "policy_gradient_dlogits", {
       params: { rows: tokens, columns: rows, column0: row0, inverse_temperature: 1 / temperature },
       buffers: { logits, targets, lse, coefficient },
       workgroups: [tokens],
     });
     linearBackwardInput(rec, { dy: logits, weight, dx: dhidden, accumulate: row0 > 0, row0 });
-    linearBackwardWeight(rec, { x: hidden, dy: logits, dweight, row0, storage: weight.dtype });
+    linearBackwardWeight(rec, { x, dy: logits, dweight, row0, storage: weight.dtype });
     gpu.release(logits);
   }
+  x.release(rec);
 }

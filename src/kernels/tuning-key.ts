@@ -1,7 +1,7 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import { preamble } from "../gpu/kernel.ts";
 import type { TuningKey } from "../gpu/tuning.ts";
-import { matrixKernel, tilesOf } from "./linear-matrix.ts";
+import { matrixKernel, tilesOf, VARIANTS } from "./linear-matrix.ts";
 import { packKernel } from "./linear-pack.ts";
 
 /** What a table of tiles for this device is known by; null where kernels have no choice: in all tiers but "matrices". */
@@ -10,8 +10,8 @@ export async function tuningKey(gpu: Gpu): Promise<TuningKey | null> {
   if (!matrices) return null;
   const tiles = tilesOf(gpu, matrices);
   if (tiles.length < 2) return null;
-  const products = (["packed", "direct"] as const).flatMap((rowsFrom) =>
-    tiles.map((tile) => matrixKernel(matrices, tile, rowsFrom)),
+  const products = VARIANTS.flatMap(({ product, rowsFrom }) =>
+    tiles.map((tile) => matrixKernel(matrices, tile, rowsFrom, product)),
   );
   const kernels = [packKernel(matrices.component), ...products];
   const { m, n, k, component } = matrices;

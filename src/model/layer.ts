@@ -7,6 +7,7 @@ import {
   linearBackwardWeight,
   linearForward,
   linearSwiglu,
+  SharedRows,
 } from "../kernels/linear.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
@@ -70,16 +71,17 @@ export function layerForward(
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const bias = (name: string) => model.parameters.get(layerName(layer, `${name}.bias`));
-  const project = (x: Tensor, name: string, y: Tensor, residual?: Tensor) =>
+  const project = (x: Tensor | SharedRows, name: string, y: Tensor, residual?: Tensor) =>
     linearForward(rec, { x, weight: weight(name), bias: bias(name), residual, y });
 
   const attentionNorm = f32(hiddenSize);
   const attentionRstd = f32();
   rmsnormForward(rec, { x: input, weight: weight("input_layernorm"), y: attentionNorm, rstd: attentionRstd, eps });
 
+  const attentionRows = new SharedRows(attentionNorm);
   const heads = (name: string, count: number) => {
     const y = f32(count, headDim);
-    project(attentionNorm, `self_attn.${name}`, y.view([rows, count * headDim]));
+    project(attentionRows, `self_attn.${name}`, y.view([rows, count * headDim]));
     return y;
   };
   const normHeads = (raw: Tensor, name: string) => {
@@ -91,6 +93,7 @@ export function layerForward(
   const rawQ = heads("q_proj", numHeads);
   const rawK = heads("k_proj", numKvHeads);
   const v = heads("v_proj", numKvHeads);
+  attentionRows.release(rec);
   const normedQ = qkNorm ? normHeads(rawQ, "q_norm") : null;
   const normedK = qkNorm ? normHeads(rawK, "k_norm") : null;
   const q = normedQ?.y ?? rawQ;

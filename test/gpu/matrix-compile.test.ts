@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { compileErrors, compileModule, createPipeline } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE, type Matrices } from "../../src/gpu/tier.ts";
 import * as attention from "../../src/kernels/attention-matrix.ts";
-import { matrixKernel, tilesFor } from "../../src/kernels/linear-matrix.ts";
+import { matrixKernel, tilesFor, VARIANTS } from "../../src/kernels/linear-matrix.ts";
 import { packKernel } from "../../src/kernels/linear-pack.ts";
 
 /** Dawn without a GPU: it compiles everything and runs nothing, so that matrices of other adapters' shapes can be checked. */
@@ -32,8 +32,6 @@ const SHAPES: Matrices[] = [
   { m: 8, n: 8, k: 8, component: "f32" },
 ];
 
-const ENTRY_POINTS = ["linear_forward", "linear_swiglu", "linear_logits", "linear_backward_input"];
-
 describe.skipIf(!nothing)(
   "kernels of subgroup matrices compile [skipped without Dawn's null backend and its matrices]",
   () => {
@@ -49,14 +47,12 @@ describe.skipIf(!nothing)(
         });
         expect(tiles.length).toBeGreaterThan(1);
         for (const tile of tiles) {
-          for (const rowsFrom of ["packed", "direct"] as const) {
-            const kernel = matrixKernel(matrices, tile, rowsFrom);
+          for (const { product, rowsFrom } of VARIANTS) {
+            const kernel = matrixKernel(matrices, tile, rowsFrom, product);
             const module = compileModule(device, kernel, "bf16");
             expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
             device.pushErrorScope("validation");
-            const entryPoints =
-              rowsFrom === "packed" ? [...ENTRY_POINTS, "linear_backward_weight"] : ENTRY_POINTS.slice(0, 3);
-            for (const entryPoint of entryPoints) createPipeline(device, kernel, module, entryPoint, {});
+            createPipeline(device, kernel, module, product, {});
             expect((await device.popErrorScope())?.message).toBeUndefined();
           }
         }
@@ -75,10 +71,11 @@ describe.skipIf(!nothing)(
           128, 128,
         ]);
         for (const tile of tiles) {
-          const kernel = matrixKernel(matrices, tile, "packed");
-          expect(await compileErrors(kernel, "bf16", compileModule(nothing!.device, kernel, "bf16").module)).toEqual(
-            [],
-          );
+          for (const { product, rowsFrom } of VARIANTS) {
+            const kernel = matrixKernel(matrices, tile, rowsFrom, product);
+            const { module } = compileModule(nothing!.device, kernel, "bf16");
+            expect(await compileErrors(kernel, "bf16", module)).toEqual([]);
+          }
         }
       });
 

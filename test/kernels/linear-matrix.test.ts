@@ -69,65 +69,62 @@ function expectWithin({ got, want, magnitude }: Product, bound: number): void {
 const ONE = 2 ** -11; // f16 has 11 bits: the largest error of a rounded operand
 const SUM = 1e-6; // of a sum in f32
 
-for (const tier of ["f16", "matrices"] as const) {
-  describe.skipIf(!tiers.includes(tier))(`operands in f16, tier ${tier} [skipped where the adapter has it not]`, () => {
-    // Results for the smallest tile, those between and the largest; rows of whole octets and others.
-    test.each([
-      [3, 300, 40],
-      [17, 264, 262],
-      [70, 530, 520],
-      [530, 72, 524],
-      [523, 520, 70],
-      [520, 66, 8],
-    ] as const)("operands of eight bits are not rounded: %i x %i -> %i", async (...shape) => {
-      const [rows, inputs, outputs] = shape;
-      const exact = (seed: number, n: number) => stored(randn(seed, n), "bf16");
-      const { y, dx, dweight } = await products(tier, shape, {
-        x: exact(1, rows * inputs),
-        weight: exact(2, outputs * inputs),
-        dy: exact(3, rows * outputs),
-      });
-      for (const product of [y, dx, dweight]) expectWithin(product, SUM);
+describe.skipIf(!hasMatrices)("operands in f16 [skipped where the adapter has no subgroup matrices]", () => {
+  // Results for the smallest tile, those between and the largest; rows of whole octets and others.
+  test.each([
+    [3, 300, 40],
+    [17, 264, 262],
+    [70, 530, 520],
+    [530, 72, 524],
+    [523, 520, 70],
+    [520, 66, 8],
+  ] as const)("operands of eight bits are not rounded: %i x %i -> %i", async (...shape) => {
+    const [rows, inputs, outputs] = shape;
+    const exact = (seed: number, n: number) => stored(randn(seed, n), "bf16");
+    const { y, dx, dweight } = await products("matrices", shape, {
+      x: exact(1, rows * inputs),
+      weight: exact(2, outputs * inputs),
+      dy: exact(3, rows * outputs),
     });
-
-    test.each([
-      { name: "activations with outliers of a million", scale: 1, outlier: 1e6 },
-      { name: "activations with outliers of 1e30", scale: 1, outlier: 1e30 },
-      { name: "gradients of 1e-9", scale: 1e-9, outlier: 1 },
-      { name: "gradients of 1e-9 with outliers of a million times that", scale: 1e-9, outlier: 1e6 },
-      { name: "gradients of 1e-28", scale: 1e-28, outlier: 1 },
-    ])("$name keep 22 bits forward and f16's 11 backward", async ({ scale, outlier }) => {
-      const shape = [37, 70, 66] as const;
-      const [rows, inputs, outputs] = shape;
-      const numbers = (seed: number, n: number) =>
-        randn(seed, n).map((v, i) => v * scale * (i % 97 === 5 ? outlier : 1));
-      const { y, dx, dweight } = await products(tier, shape, {
-        x: numbers(1, rows * inputs),
-        weight: randn(2, outputs * inputs),
-        dy: numbers(3, rows * outputs).map((v) => (outlier > 1e9 ? v / outlier : v)),
-      });
-      expectWithin(y, SUM);
-      expectWithin(dx, ONE + SUM);
-      // There, terms of one sum are up to outlier^2 apart, which costs the smaller ones two bits or, in the end, everything;
-      // products of 1e-28 and 1e-28 are no f32.
-      if (scale < 1e-20) expect(dweight.got.every((v) => v === 0)).toBe(true);
-      else if (outlier < 1e9) expectWithin(dweight, (outlier > 1 ? 8 : 2) * ONE + SUM);
-      else expect(dweight.got.every((v) => Number.isFinite(v))).toBe(true);
-    });
-
-    test("rows of very different scale share a sum over rows", async () => {
-      const shape = [64, 34, 42] as const;
-      const [rows, inputs, outputs] = shape;
-      const rowScale = (i: number, columns: number) => 10 ** (((Math.floor(i / columns) * 7) % 13) - 6);
-      const { dweight } = await products(tier, shape, {
-        x: randn(1, rows * inputs).map((v, i) => v * rowScale(i, inputs)),
-        weight: randn(2, outputs * inputs),
-        dy: randn(3, rows * outputs).map((v, i) => v / Math.sqrt(rowScale(i, outputs))),
-      });
-      expectWithin(dweight, 2 * ONE + SUM);
-    });
+    for (const product of [y, dx, dweight]) expectWithin(product, SUM);
   });
-}
+
+  test.each([
+    { name: "activations with outliers of a million", scale: 1, outlier: 1e6 },
+    { name: "activations with outliers of 1e30", scale: 1, outlier: 1e30 },
+    { name: "gradients of 1e-9", scale: 1e-9, outlier: 1 },
+    { name: "gradients of 1e-9 with outliers of a million times that", scale: 1e-9, outlier: 1e6 },
+    { name: "gradients of 1e-28", scale: 1e-28, outlier: 1 },
+  ])("$name keep f16's 11 bits", async ({ scale, outlier }) => {
+    const shape = [37, 70, 66] as const;
+    const [rows, inputs, outputs] = shape;
+    const numbers = (seed: number, n: number) => randn(seed, n).map((v, i) => v * scale * (i % 97 === 5 ? outlier : 1));
+    const { y, dx, dweight } = await products("matrices", shape, {
+      x: numbers(1, rows * inputs),
+      weight: randn(2, outputs * inputs),
+      dy: numbers(3, rows * outputs).map((v) => (outlier > 1e9 ? v / outlier : v)),
+    });
+    expectWithin(y, ONE + SUM);
+    expectWithin(dx, ONE + SUM);
+    // There, terms of one sum are up to outlier^2 apart, which costs the smaller ones two bits or, in the end, everything;
+    // products of 1e-28 and 1e-28 are no f32.
+    if (scale < 1e-20) expect(dweight.got.every((v) => v === 0)).toBe(true);
+    else if (outlier < 1e9) expectWithin(dweight, (outlier > 1 ? 8 : 2) * ONE + SUM);
+    else expect(dweight.got.every((v) => Number.isFinite(v))).toBe(true);
+  });
+
+  test("rows of very different scale share a sum over rows", async () => {
+    const shape = [64, 34, 42] as const;
+    const [rows, inputs, outputs] = shape;
+    const rowScale = (i: number, columns: number) => 10 ** (((Math.floor(i / columns) * 7) % 13) - 6);
+    const { dweight } = await products("matrices", shape, {
+      x: randn(1, rows * inputs).map((v, i) => v * rowScale(i, inputs)),
+      weight: randn(2, outputs * inputs),
+      dy: randn(3, rows * outputs).map((v, i) => v / Math.sqrt(rowScale(i, outputs))),
+    });
+    expectWithin(dweight, 2 * ONE + SUM);
+  });
+});
 
 describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the adapter has none]", () => {
   test("weights are exact from 2^-21 to 4094, cut off above, and lose bits below", async () => {

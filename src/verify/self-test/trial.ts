@@ -38,7 +38,7 @@ export class Bench {
     this.gpu = gpu;
     this.rec = gpu.recorder();
     this.storage = storage;
-    const isRounded = hasProducts && storage === "bf16" && (gpu.tier === "matrices" || gpu.tier === "f16");
+    const isRounded = hasProducts && storage === "bf16" && gpu.tier === "matrices";
     this.#limit = isRounded ? ROUNDED_LIMIT : LIMIT;
   }
 

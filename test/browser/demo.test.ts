@@ -158,12 +158,17 @@ describe.skipIf(!CHROMIUM)(
         await page.getByText("The GPU is back.").waitFor();
         expect(iterationOf(await statusOf(page, /Training/))).toBeGreaterThanOrEqual(lostAt - 1);
 
-        // What the browser says when memory has run out.
+        // The device has no memory for a buffer, and none for another when everything is made anew.
         await statusOf(page, new RegExp(`Training, iteration [${lostAt + 1}-9]`));
         await worker!.evaluate(() => {
-          const error = new GPUOutOfMemoryError("no room");
-          const { devices } = globalThis as unknown as { devices: GPUDevice[] };
-          devices.at(-1)!.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+          const device = (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!;
+          const createBuffer = device.createBuffer.bind(device);
+          let made = 0;
+          device.createBuffer = (descriptor) => {
+            const fails = made === 0 || made === 20;
+            made++;
+            return createBuffer(fails ? { ...descriptor, size: device.limits.maxBufferSize } : descriptor);
+          };
         });
         await page.getByText("The GPU ran out of memory.").waitFor();
 

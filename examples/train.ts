@@ -26,7 +26,7 @@ export async function train(gpu: Gpu, files: Files, folder: string, say: (line: 
   const reference = await model.clone();
   const tokenizer = await loadTokenizer(files, folder);
   const task = arithmeticTask();
-  const stops = await stopTokenIds(files, folder, model.config.eosTokenIds);
+  const stops = await stopTokenIds(files, folder, model.config, tokenizer);
 
   const optimizer = await AdamW.create(model, adamwOptions(config));
   const setup = { model, reference, optimizer, tokenizer, task, stopTokenIds: stops };

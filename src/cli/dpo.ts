@@ -5,7 +5,7 @@ import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { trainDpo, type PreferencePair } from "../train/dpo.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
-import { openRun } from "./open-run.ts";
+import { openRun, requireStopTokens } from "./open-run.ts";
 import { dpoOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
 import { resume } from "../train/resume.ts";
@@ -15,6 +15,7 @@ import { printSteps } from "./steps.ts";
 /** `pith dpo`: prefers the model's shortest correct responses to its longest. Goes on from the newest checkpoint. */
 export async function dpoCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
+  requireStopTokens(sources);
   const gpu = await openGpu(config.device.adapter);
   const { finished } = await runDpo(gpu, sources, await openRun(config, "dpo"));
   return finished ? 0 : INTERRUPTED;

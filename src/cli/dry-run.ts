@@ -71,12 +71,13 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
     }
     return;
   }
-  const { task, tokenizer, stopTokenIds } = await openSources(config);
+  const { task, tokenizer, stopTokenIds, overlong } = await openSources(config);
   printTask(task);
   const first = task.train[0] ?? task.test[0];
   if (!first) return;
   const prompt = task.render(first, tokenizer);
-  print(`stop tokens: ${stopTokenIds.join(", ")}`);
+  if (overlong.length > 0) print(`prompts that fill the context, left out: ${overlong.length}`);
+  print(`stop tokens: ${stopTokenIds.join(", ") || "none: nothing ends a response before its limit"}`);
   print(`first prompt (${tokenizer.encode(prompt, { addSpecialTokens: false }).length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
 }

@@ -7,6 +7,7 @@ import { evaluate, summarise, type Evaluation } from "../train/evaluate.ts";
 import type { RolloutRow } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
 import { duration, files, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
+import { requireStopTokens } from "./open-run.ts";
 import { engineOptions, evaluateOptions } from "../train/options.ts";
 import { Sampler } from "../train/sampler.ts";
 
@@ -135,6 +136,7 @@ export interface EvalOptions {
 /** `pith eval`: accuracy and tokens on the held-out problems, by difficulty and at every cutoff. */
 export async function evalCommand(config: Config, { json, cutoffs, output }: EvalOptions): Promise<void> {
   const sources = await openSources(config);
+  requireStopTokens(sources);
   const gpu = await openGpu(config.device.adapter);
   const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
   const result = output

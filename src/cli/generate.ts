@@ -28,7 +28,7 @@ export async function generateCommand(name: string, options: GenerateOptions): P
     throw new UsageError("expected either --prompt TEXT or --prompt-ids 5,9,2");
   }
   const dir = await modelFolder(name);
-  const { eosTokenIds } = await readModelConfig(files, dir);
+  const config = await readModelConfig(files, dir);
   const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await loadTokenizer(files, dir) : null;
   if (options.prompt !== undefined && !tokenizer)
     throw new UsageError(`${dir}: expected a tokenizer.json for --prompt, got none; use --prompt-ids`);
@@ -49,7 +49,7 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   const stream = !options.json && options.n === 1 && tokenizer ? new StreamDecoder(tokenizer) : null;
   const [result] = await llm.generate(
     [{ promptId: 0, promptTokenIds }],
-    { ...options, stopTokenIds: await stopTokenIds(files, dir, eosTokenIds) },
+    { ...options, stopTokenIds: await stopTokenIds(files, dir, config, tokenizer) },
     {
       signal: readerGone.signal,
       ...(stream ? { onTokens: ({ tokenIds, finished }) => write(stream.push(tokenIds, finished)) } : {}),

@@ -12,6 +12,7 @@ import { openGpu as openHostGpu } from "../runtime/open-gpu.ts";
 import { loadTask } from "../tasks/load.ts";
 import type { DataHost } from "../tasks/rows.ts";
 import type { Task } from "../tasks/task.ts";
+import { leaveOutOverlong } from "../train/overlong.ts";
 import type { Sources } from "../train/sources.ts";
 import { note } from "./output.ts";
 import { shipped } from "./shipped.ts";
@@ -53,15 +54,27 @@ export async function modelFolder(path: string): Promise<string> {
   return isShipped ? shipped(path) : resolveModelDir(files, path, hubAccess());
 }
 
-export async function openSources({ model, task }: Config): Promise<Sources> {
+/** Problems that a message names, of many. */
+const NAMED = 10;
+
+/** Problems whose prompts leave no room for a response are left out, and named. */
+export async function openSources({ model, task, engine }: Config): Promise<Sources> {
   const modelDir = await modelFolder(model.path);
-  const { eosTokenIds } = await readModelConfig(files, modelDir);
+  const shape = await readModelConfig(files, modelDir);
   const tokenizer = await loadTokenizer(files, modelDir);
+  const limit = Math.min(engine.max_model_len ?? Infinity, shape.maxPositionEmbeddings);
+  const { task: fitting, overlong } = leaveOutOverlong(await openTask({ task }), tokenizer, limit);
+  if (overlong.length > 0) {
+    const named = overlong.slice(0, NAMED).map(({ id, tokens }) => `${id} (${tokens})`);
+    if (overlong.length > NAMED) named.push("...");
+    note(`left out: ${overlong.length} prompts of ${limit} tokens or more, the context's length: ${named.join(", ")}`);
+  }
   return {
     modelDir,
     tokenizer,
-    stopTokenIds: await stopTokenIds(files, modelDir, eosTokenIds),
-    task: await openTask({ task }),
+    stopTokenIds: await stopTokenIds(files, modelDir, shape, tokenizer),
+    task: fitting,
+    overlong,
   };
 }
 

@@ -1,8 +1,18 @@
 import type { Config } from "../run/config.ts";
 import { RunFolder, type RunKind } from "../run/run-folder.ts";
 import { lockFolder } from "../runtime/lock.ts";
+import { ConfigError } from "../errors.ts";
+import type { Sources } from "../train/sources.ts";
 import { files } from "./host.ts";
 import { note } from "./output.ts";
+
+/** @throws ConfigError where nothing ends a response: all of them would be cut off, and count as wrong */
+export function requireStopTokens({ modelDir, stopTokenIds }: Sources): void {
+  if (stopTokenIds.length > 0) return;
+  throw new ConfigError(
+    `${modelDir}: expected a token that ends a response, got no eos_token_id in generation_config.json or config.json and no eos_token in tokenizer_config.json`,
+  );
+}
 
 /** Above this AdamW only destroys: it moves every weight by about the learning rate at each step. */
 const HIGH_LEARNING_RATE = 0.05;

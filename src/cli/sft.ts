@@ -1,11 +1,10 @@
-import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model, readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
-import { openRun } from "./open-run.ts";
+import { openRun, requireStopTokens } from "./open-run.ts";
 import { sftOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
 import { resume } from "../train/resume.ts";
@@ -15,6 +14,7 @@ import { printSteps } from "./steps.ts";
 /** `pith sft`: supervised fine-tuning. Goes on from the newest checkpoint of its folder. */
 export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
+  requireStopTokens(sources);
   const gpu = await openGpu(config.device.adapter);
   const { finished } = await runSft(gpu, sources, await openRun(config, "sft"));
   return finished ? 0 : INTERRUPTED;
@@ -64,8 +64,5 @@ async function examples(
       train.seed,
     );
   }
-  const [stopTokenId] = sources.stopTokenIds;
-  if (stopTokenId === undefined)
-    throw new ConfigError(`${sources.modelDir}: expected an eos_token_id to end demonstrations with, got none`);
-  return demonstrations(sources.task, sources.tokenizer, stopTokenId, train.seed);
+  return demonstrations(sources.task, sources.tokenizer, sources.stopTokenIds[0]!, train.seed);
 }

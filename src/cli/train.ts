@@ -8,12 +8,13 @@ import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
 import { duration, files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
-import { openRun } from "./open-run.ts";
+import { openRun, requireStopTokens } from "./open-run.ts";
 import { rlOptions } from "../train/options.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
+  requireStopTokens(sources);
   const gpu = await openGpu(config.device.adapter);
   const folder = await openRun(config, "train");
   const { model, finished } = await runTraining(gpu, sources, folder);

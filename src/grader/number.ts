@@ -13,7 +13,7 @@ const LONGEST = 200;
  * (as 50: an answer in percent is asked for in percent), `x = 5`.
  */
 export function parseNumber(answer: string): number | null {
-  if (answer.length > LONGEST) return null;
+  if (answer.length > LONGEST || /\d\s*,\s+\d/.test(answer)) return null; // 1, 234 are two
   let text = latexOf(answer)
     .replaceAll(/\\(?:left|right|!|,|;| )/g, "")
     .replaceAll(/\\text\{[^{}]*\}|\\mathrm\{[^{}]*\}|\^\\circ|\^\{\\circ\}/g, "")

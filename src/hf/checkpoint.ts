@@ -1,6 +1,6 @@
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
-import { readJsonObject } from "./json.ts";
+import { brief, readJsonObject } from "./json.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 /** A model folder's weights, in one file or in shards. */
@@ -18,6 +18,7 @@ const INDEX = "model.safetensors.index.json";
 /** Opens model.safetensors, or the shards that model.safetensors.index.json names. */
 export async function openWeights(files: Files, dir: string): Promise<Weights> {
   const owner = new Map<string, SafetensorsFile>();
+  const aliases = new Map<string, string>();
   if (await files.exists(`${dir}/${SINGLE}`)) {
     const file = await openSafetensors(files, `${dir}/${SINGLE}`);
     for (const name of file.tensors.keys()) owner.set(name, file);
@@ -26,16 +27,23 @@ export async function openWeights(files: Files, dir: string): Promise<Weights> {
   } else {
     throw new FormatError(`${dir}: expected ${SINGLE} or ${INDEX}, got neither`);
   }
+  // Of tied tensors safetensors' save_model writes one, and says in the metadata which stands for which.
+  for (const file of new Set(owner.values())) {
+    for (const [name, kept] of Object.entries(file.metadata)) {
+      if (!owner.has(name) && owner.get(kept) === file) aliases.set(name, kept);
+    }
+  }
+  const stored = (name: string): string => aliases.get(name) ?? name;
   const find = (name: string): SafetensorsFile => {
-    const file = owner.get(name);
+    const file = owner.get(stored(name));
     if (!file) throw new FormatError(`${dir}: expected a tensor ${name} as config.json says, got none of that name`);
     return file;
   };
   return {
-    names: [...owner.keys()],
-    shape: (name) => find(name).tensors.get(name)!.shape,
-    dtype: (name) => find(name).tensors.get(name)!.dtype,
-    readWeights: (name) => find(name).readWeights(name),
+    names: [...owner.keys(), ...aliases.keys()],
+    shape: (name) => find(name).tensors.get(stored(name))!.shape,
+    dtype: (name) => find(name).tensors.get(stored(name))!.dtype,
+    readWeights: (name) => find(name).readWeights(stored(name)),
   };
 }
 
@@ -46,9 +54,7 @@ async function openShards(files: Files, dir: string): Promise<Map<string, Safete
   const owner = new Map<string, SafetensorsFile>();
   for (const [name, shard] of Object.entries(map as Record<string, unknown>)) {
     if (typeof shard !== "string" || !/^[\w.-]+\.safetensors$/.test(shard)) {
-      throw new FormatError(
-        `${dir}/${INDEX}: expected a .safetensors file beside it for ${name}, got ${JSON.stringify(shard)}`,
-      );
+      throw new FormatError(`${dir}/${INDEX}: expected a .safetensors file beside it for ${name}, got ${brief(shard)}`);
     }
     let file = shards.get(shard);
     if (!file) shards.set(shard, (file = await openSafetensors(files, `${dir}/${shard}`)));

@@ -1,5 +1,6 @@
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
+import { brief } from "./json.ts";
 
 /** Bytes of an element of each dtype of the format. */
 const DTYPE_BYTES: Record<string, number> = {
@@ -120,7 +121,7 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
   for (const [name, value] of Object.entries(header as Record<string, unknown>)) {
     if (name === "__metadata__") {
       if (typeof value !== "object" || value === null || Object.values(value).some((text) => typeof text !== "string"))
-        return fail(`expected __metadata__ to map names to text, got ${JSON.stringify(value)?.slice(0, 80)}`);
+        return fail(`expected __metadata__ to map names to text, got ${brief(value)}`);
       metadata = value as Record<string, string>;
       continue;
     }
@@ -132,12 +133,12 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
     const elementBytes =
       typeof dtype === "string" && Object.hasOwn(DTYPE_BYTES, dtype)
         ? DTYPE_BYTES[dtype]!
-        : fail(`${name}: unknown dtype ${JSON.stringify(dtype)}`);
+        : fail(`${name}: unknown dtype ${brief(dtype)}`);
     const isSize = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
     if (!Array.isArray(shape) || !shape.every(isSize))
-      return fail(`${name}: expected a shape of whole numbers, got ${JSON.stringify(shape)}`);
+      return fail(`${name}: expected a shape of whole numbers, got ${brief(shape)}`);
     if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-      return fail(`${name}: expected two data_offsets, got ${JSON.stringify(offsets)}`);
+      return fail(`${name}: expected two data_offsets, got ${brief(offsets)}`);
     }
     const [begin, end] = offsets as [number, number];
     const expected = shape.reduce((a: number, b: number) => a * b, 1) * elementBytes;

@@ -1,3 +1,4 @@
+import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
@@ -43,7 +44,13 @@ export function sequenceBounds(cuSeqlens: Uint32Array): { starts: Uint32Array; e
   return { starts, ends };
 }
 
-export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch): DeviceBatch {
+/** @throws ConfigError for an id beyond `vocabSize`, which the kernels would read out of bounds */
+export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch, vocabSize: number): DeviceBatch {
+  const outside = tokenIds.find((id) => id >= vocabSize);
+  if (outside !== undefined)
+    throw new ConfigError(
+      `expected token ids from 0 to ${vocabSize - 1}, the model's vocab_size, got ${outside}; tokenizer and model do not belong together`,
+    );
   const rows = tokenIds.length;
   const positions = new Uint32Array(rows);
   const { starts, ends } = sequenceBounds(cuSeqlens);

@@ -1,4 +1,5 @@
 import { FormatError } from "../errors.ts";
+import { brief } from "../hf/json.ts";
 
 export const MODEL_TYPES = ["qwen2", "qwen3", "llama"] as const;
 export type ModelType = (typeof MODEL_TYPES)[number];
@@ -48,12 +49,12 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
 
   const modelType = MODEL_TYPES.find((type) => type === raw["model_type"]);
   if (!modelType)
-    return fail(`expected model_type to be one of ${MODEL_TYPES.join(", ")}, got ${JSON.stringify(raw["model_type"])}`);
+    return fail(`expected model_type to be one of ${MODEL_TYPES.join(", ")}, got ${brief(raw["model_type"])}`);
 
   const size = (key: string, fallback?: number, max = 2 ** 24): number => {
     const value = raw[key] ?? fallback;
     if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > max) {
-      return fail(`expected ${key} to be a whole number from 1 to ${max}, got ${JSON.stringify(value)}`);
+      return fail(`expected ${key} to be a whole number from 1 to ${max}, got ${brief(value)}`);
     }
     return value as number;
   };
@@ -65,22 +66,16 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
     const value = object[key] ?? fallback;
     return typeof value === "number" && value > 0 && Number.isFinite(value)
       ? value
-      : fail(`expected ${key} to be a positive number, got ${JSON.stringify(value)}`);
+      : fail(`expected ${key} to be a positive number, got ${brief(value)}`);
   };
 
   const activation = raw["hidden_act"] ?? "silu";
-  if (activation !== "silu") fail(`expected hidden_act silu, got ${JSON.stringify(activation)}`);
+  if (activation !== "silu") fail(`expected hidden_act silu, got ${brief(activation)}`);
   if (raw["quantization_config"]) fail("quantised weights are not supported; take the unquantised model");
   const numLayers = size("num_hidden_layers", undefined, 1024);
-  // Qwen's switch: layers from max_window_layers on use the window.
-  const windowed = raw["use_sliding_window"] === true && !(Number(raw["max_window_layers"] ?? 0) >= numLayers);
-  if (windowed || (modelType === "llama" && raw["sliding_window"])) {
-    fail("sliding-window attention is not supported; only full attention is");
-  }
-  const layerTypes = raw["layer_types"];
-  if (Array.isArray(layerTypes) && layerTypes.some((type) => type !== "full_attention")) {
-    fail(`expected every layer type to be full_attention, got ${[...new Set(layerTypes)].join(", ")}`);
-  }
+  const maxPositionEmbeddings = size("max_position_embeddings", 2048);
+  if (windowedLayers(raw, modelType, numLayers) && !(Number(raw["sliding_window"]) >= maxPositionEmbeddings))
+    fail(`sliding-window attention is not supported, got a window of ${brief(raw["sliding_window"])} tokens`);
 
   const hiddenSize = evenSize("hidden_size");
   const numHeads = size("num_attention_heads", undefined, 4096);
@@ -111,11 +106,27 @@ export function parseModelConfig(json: unknown, source: string): ModelConfig {
     },
     mlpBias: modelType === "llama" && raw["mlp_bias"] === true,
     qkNorm: modelType === "qwen3",
-    maxPositionEmbeddings: size("max_position_embeddings", 2048),
+    maxPositionEmbeddings,
     bosTokenId: typeof raw["bos_token_id"] === "number" ? raw["bos_token_id"] : null,
     eosTokenIds: (Array.isArray(eos) ? eos : [eos]).filter((id): id is number => typeof id === "number"),
     raw,
   };
+}
+
+/** Qwen's default for max_window_layers: layers from that one on have the window. */
+const MAX_WINDOW_LAYERS = 28;
+
+/** Whether any layer attends through a sliding window (transformers' rules for these model types). */
+function windowedLayers(raw: Json, modelType: ModelType, numLayers: number): boolean {
+  const types = raw["layer_types"];
+  if (Array.isArray(types)) return types.some((type) => type !== "full_attention");
+  const window = raw["sliding_window"] ?? null;
+  if (modelType === "llama") return window !== null;
+  return (
+    raw["use_sliding_window"] === true &&
+    window !== null &&
+    Number(raw["max_window_layers"] ?? MAX_WINDOW_LAYERS) < numLayers
+  );
 }
 
 function parseRope(
@@ -129,16 +140,18 @@ function parseRope(
     const flat = typeof value === "object" && !Array.isArray(value) && !("full_attention" in value);
     return value === undefined || flat
       ? (value as Json | undefined)
-      : fail(`expected ${key} to be one set of rope settings, got ${JSON.stringify(value)}`);
+      : fail(`expected ${key} to be one set of rope settings, got ${brief(value)}`);
   };
   const parameters = object("rope_parameters") ?? {};
   const scaling = object("rope_scaling") ?? parameters;
-  const theta = positive({ ...raw, ...parameters }, "rope_theta", 10000);
-  const rotated = { ...raw, ...parameters }["partial_rotary_factor"] ?? 1;
-  if (rotated !== 1) fail(`expected partial_rotary_factor 1, got ${JSON.stringify(rotated)}`);
+  // transformers 5 keeps these beside the scaling, where they come before those at the top.
+  const rope = { ...raw, ...parameters, ...scaling };
+  const theta = positive(rope, "rope_theta", 10000);
+  const rotated = rope["partial_rotary_factor"] ?? 1;
+  if (rotated !== 1) fail(`expected partial_rotary_factor 1, got ${brief(rotated)}`);
   const type = scaling["rope_type"] ?? scaling["type"] ?? "default";
   if (type === "default") return { theta, scaling: null };
-  if (type !== "llama3") return fail(`expected rope type default or llama3, got ${JSON.stringify(type)}`);
+  if (type !== "llama3") return fail(`expected rope type default or llama3, got ${brief(type)}`);
   return {
     theta,
     scaling: {

@@ -2,6 +2,7 @@ import { FormatError, OutOfMemoryError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Storage, Tensor } from "../gpu/tensor.ts";
 import { openWeights } from "../hf/checkpoint.ts";
+import { parseJson } from "../hf/json.ts";
 import { writeSafetensors } from "../hf/safetensors.ts";
 import type { Files } from "../runtime/types.ts";
 import { parameterShapes, parseModelConfig, ropeTable, type ModelConfig } from "./config.ts";
@@ -54,11 +55,12 @@ export class Model {
     const own = gpu.scope();
     try {
       for (const [name, shape] of parameterShapes(config)) {
-        const found = weights.shape(name);
+        const stored = storedName(name, config, weights.names);
+        const found = weights.shape(stored);
         if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
           throw new FormatError(`${dir}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
         }
-        parameters.set(name, own.upload(await weights.readWeights(name), shape, STORAGE[dtype]));
+        parameters.set(name, own.upload(await weights.readWeights(stored), shape, STORAGE[dtype]));
       }
       await own.idle();
     } catch (error) {
@@ -195,6 +197,10 @@ export class Model {
   }
 }
 
+/** Embedding and head of a tied model are one tensor, under either name. */
+const storedName = (name: string, { tieWordEmbeddings }: ModelConfig, names: readonly string[]): string =>
+  tieWordEmbeddings && name === "model.embed_tokens.weight" && !names.includes(name) ? "lm_head.weight" : name;
+
 function requireFit(gpu: Gpu, config: ModelConfig, dtype: ModelDType, name: string): void {
   const problem = misfit(gpu, config, STORAGE[dtype]);
   if (problem) throw new OutOfMemoryError(`${name}: ${problem}`);
@@ -203,12 +209,5 @@ function requireFit(gpu: Gpu, config: ModelConfig, dtype: ModelDType, name: stri
 /** config.json and generation_config.json of a Hugging Face folder. */
 export async function readModelConfig(files: Files, dir: string): Promise<ModelConfig> {
   const path = `${dir}/config.json`;
-  let json: unknown;
-  const text = await files.readText(path);
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`${path}: expected JSON, got ${(error as Error).message}`, { cause: error });
-  }
-  return parseModelConfig(json, path);
+  return parseModelConfig(parseJson(await files.readText(path), path), path);
 }

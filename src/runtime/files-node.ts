@@ -45,6 +45,9 @@ async function readBytes(path: string, start: number, end: number): Promise<Uint
   }
 }
 
+/** Without the byte order mark that Windows tools put before UTF-8. */
+const withoutMark = (text: string): string => (text.startsWith("\ufeff") ? text.slice(1) : text);
+
 /** What a folder lists is on the disk. Windows has no such call. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
@@ -60,7 +63,7 @@ async function syncFolder(path: string): Promise<void> {
 export const nodeFiles: Files = {
   read: (path) => named(path, "read", async () => readBytes(path, 0, (await stat(path)).size)),
 
-  readText: (path) => named(path, "read", () => readFile(path, "utf8")),
+  readText: (path) => named(path, "read", async () => withoutMark(await readFile(path, "utf8"))),
 
   readRange: (path, start, end) => named(path, "read", () => readBytes(path, start, end)),
 

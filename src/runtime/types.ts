@@ -1,6 +1,7 @@
 /** What the project needs of a file system. Paths are "/"-separated; failures reject with a PithError naming the path. */
 export interface Files {
   read(path: string): Promise<Uint8Array>;
+  /** UTF-8, without a byte order mark. */
   readText(path: string): Promise<string>;
   /** Bytes [start, end). A range beyond the end of the file is a FormatError. */
   readRange(path: string, start: number, end: number): Promise<Uint8Array>;

@@ -20,7 +20,7 @@ export async function loadTask(
 ): Promise<Task> {
   const known = Object.hasOwn(TASKS, name) ? TASKS[name] : undefined;
   if (known) return known(options, host);
-  if (!/[./]/.test(name))
+  if (!/[./]/.test(name) || /^[a-z][\w+.-]+:/i.test(name))
     throw new ConfigError(
       `task.name: expected ${Object.keys(TASKS).join(", ")} or a module's path such as ./task.ts, got ${name}`,
     );

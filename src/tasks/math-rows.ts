@@ -1,11 +1,12 @@
 import { FormatError } from "../errors.ts";
+import { brief } from "../hf/json.ts";
 import { markedAnswer } from "../grader/marked-answer.ts";
 import { parseNumber } from "../grader/number.ts";
 import type { Row } from "./rows.ts";
 
 /** Columns that hold the problem, and the gold answer or a solution that states it, in the order in which they are tried. */
 const PROBLEM_COLUMNS = ["problem", "question", "prompt"];
-const ANSWER_COLUMNS = ["answer", "solution", "target"];
+const ANSWER_COLUMNS = ["answer", "solution", "target", "reward_model"];
 const DIFFICULTY_COLUMNS = ["level", "difficulty"];
 
 /** A problem as a file in the shape of GSM8K, MATH, AIME, DeepScaleR or NuminaMath has it; "" where a text is missing. */
@@ -39,8 +40,8 @@ export function mathRows(
   const difficultyColumn = DIFFICULTY_COLUMNS.find((name) => name in first);
   return rows.map((row, index) => ({
     id: String(row["unique_id"] ?? row["id"] ?? index),
-    prompt: textOf(row, problemColumn),
-    answer: goldOf(textOf(row, answerColumn)),
+    prompt: problemOf(row, problemColumn, `${source}: row ${index}`),
+    answer: goldOf(answerOf(row, answerColumn)),
     difficulty: difficultyColumn ? textOf(row, difficultyColumn) : "all",
     row,
   }));
@@ -55,7 +56,47 @@ export function unusable({ prompt, answer }: { prompt: string; answer: string })
   return parseNumber(answer) === null ? NOT_A_NUMBER : null;
 }
 
-const textOf = (row: Row, column: string): string =>
-  row[column] === undefined || row[column] === null ? "" : String(row[column]).trim();
+/** A column's text. Numbers are written out, a list's items stand with commas between them, and anything else is no text. */
+function textOf(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value === "string") return value.trim();
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return String(value);
+  if (Array.isArray(value)) {
+    const items = value.map((item, i) => textOf({ [i]: item }, String(i)));
+    return items.includes("") ? "" : items.join(", ");
+  }
+  return "";
+}
+
+/** Roles of messages that a problem may have: what the system says is the template's business here. */
+const SYSTEM = ["system", "developer"];
+
+/** The problem's text: as it stands, or what the user says where it is a conversation (TRL's and verl's shape). */
+function problemOf(row: Row, column: string, where: string): string {
+  const value = row[column];
+  if (!Array.isArray(value)) return textOf(row, column);
+  const messages = value as readonly unknown[];
+  const isMessage = (message: unknown): message is Row =>
+    typeof message === "object" && message !== null && typeof (message as Row)["role"] === "string";
+  const spoken = messages.filter((message) => !isMessage(message) || !SYSTEM.includes(String(message["role"])));
+  const [message] = spoken;
+  if (spoken.length !== 1 || !isMessage(message) || message["role"] !== "user") {
+    throw new FormatError(
+      `${where}: expected column ${column} to hold a text or one message of the user, got ${brief(value)}`,
+    );
+  }
+  const { content } = message;
+  const parts = Array.isArray(content)
+    ? (content as Row[]).map((part) => textOf(part, "text"))
+    : [textOf(message, "content")];
+  return parts.join("\n").trim();
+}
+
+/** The gold answer's text; verl keeps it under ground_truth. */
+function answerOf(row: Row, column: string): string {
+  const value = row[column];
+  const nested = typeof value === "object" && value !== null && "ground_truth" in value;
+  return nested ? textOf(value as Row, "ground_truth") : textOf(row, column);
+}
 
 const goldOf = (text: string): string => markedAnswer(text) || (/\\boxed|####/.test(text) ? "" : text);

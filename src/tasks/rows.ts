@@ -1,4 +1,5 @@
 import { FormatError } from "../errors.ts";
+import { parseJson } from "../hf/json.ts";
 import type { Files } from "../runtime/types.ts";
 
 export type Row = Record<string, unknown>;
@@ -20,17 +21,20 @@ export async function readDataset({ files, dataFiles }: DataHost, name: string):
 export async function readRows(files: Files, path: string): Promise<Row[]> {
   if (path.endsWith(".jsonl")) return parseLines(await files.readText(path), path);
   if (path.endsWith(".json")) {
-    const json = parse(await files.readText(path), path);
+    const json = parseJson(await files.readText(path), path);
     if (!Array.isArray(json))
       throw new FormatError(`${path}: expected a JSON array of objects; for one object a line, name it .jsonl`);
     return json.map((row, i) => asRow(row, `${path}: row ${i}`));
   }
   if (path.endsWith(".parquet")) {
-    const { parquetReadObjects } = await import("hyparquet");
+    const [{ parquetReadObjects }, { compressors }] = await Promise.all([
+      import("hyparquet"),
+      import("hyparquet-compressors"), // all of the format's codecs: hyparquet itself knows snappy alone
+    ]);
     const byteLength = await files.size(path);
     const slice = async (start: number, end = byteLength) => (await files.readRange(path, start, end)).slice().buffer;
     try {
-      return await parquetReadObjects({ file: { byteLength, slice } });
+      return await parquetReadObjects({ file: { byteLength, slice }, compressors });
     } catch (error) {
       throw new FormatError(`${path}: ${(error as Error).message}`, { cause: error });
     }
@@ -42,16 +46,8 @@ function parseLines(text: string, path: string): Row[] {
   return text
     .split("\n")
     .flatMap((line, i) =>
-      line.trim() === "" ? [] : [asRow(parse(line, `${path}: line ${i + 1}`), `${path}: line ${i + 1}`)],
+      line.trim() === "" ? [] : [asRow(parseJson(line, `${path}: line ${i + 1}`), `${path}: line ${i + 1}`)],
     );
-}
-
-function parse(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`${where}: expected JSON: ${(error as Error).message}`, { cause: error });
-  }
 }
 
 function asRow(value: unknown, where: string): Row {

@@ -64,7 +64,7 @@ export function recordLogprobs(
   { temperature }: { temperature: number },
   gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs> {
-  const batch = uploadBatch(gpu, packed);
+  const batch = uploadBatch(gpu, packed, model.config.vocabSize);
   const hidden = forward(gpu.recorder(), model, batch);
   const { logprob: logprobs, entropy, lse } = headLogprobs(gpu, model, hidden, batch.targets, temperature);
   gpu.release(hidden, lse);
@@ -156,7 +156,7 @@ function headGradient(
 ): Record<keyof TokenLogprobs | "loss", Tensor> {
   const rec = gpu.recorder();
   const count = packed.tokenIds.length;
-  const batch = uploadBatch(gpu, packed);
+  const batch = uploadBatch(gpu, packed, model.config.vocabSize);
   const links = gpu.upload(linkOccurrences(packed.tokenIds), [count], "u32");
   const trace = forwardWithTrace(rec, model, batch, { recompute });
   const { logprob, lse, entropy } = headLogprobs(gpu, model, trace.hidden, batch.targets, temperature);

@@ -111,7 +111,7 @@ function drawRows(
       positions[row] = row - packed.cuSeqlens[s]!;
     }
   });
-  const batch = uploadBatch(gpu, packed);
+  const batch = uploadBatch(gpu, packed, model.config.vocabSize);
   const hidden = forward(rec, model, batch);
   const out = { tokens: gpu.empty([count], "u32"), logprobs: gpu.empty([count], "f32") };
   const most = Math.min(MOST_LOGITS, gpu.maxBindingSize / 4);

@@ -1,10 +1,14 @@
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { Task } from "../tasks/task.ts";
+import type { Overlong } from "./overlong.ts";
 
 /** What a model's folder and the task say, without a GPU. */
 export interface Sources {
   modelDir: string;
   tokenizer: Tokenizer;
+  /** What ends a response; the first is what demonstrations end with. Empty where nothing does. */
   stopTokenIds: number[];
   task: Task;
+  /** Problems that `task` lacks because their prompts fill the context. */
+  overlong: Overlong[];
 }

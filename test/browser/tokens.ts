@@ -23,7 +23,7 @@ export async function tokensOf(gpu: Gpu, files: Files, dir: string): Promise<Tok
     promptTokenIds: tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false }),
   }));
   const llm = new LLM(model, { maxNumSeqs: 16, maxModelLen: 320 });
-  const stops = await stopTokenIds(files, dir, model.config.eosTokenIds);
+  const stops = await stopTokenIds(files, dir, model.config, tokenizer);
   const draw = async (n: number, temperature: number) => {
     const params = { n, temperature, topK: 0, topP: 1, maxTokens: 256, seed: 7, stopTokenIds: stops };
     const results = await llm.generate(requests, params);

@@ -13,11 +13,35 @@ const asked = (prompt: string, answer = "5", row: Row = {}) => ({ prompt, answer
 
 describe("normalised text", () => {
   test.each([
+    ["(2+3)*4", "2+3*4"],
+    ["1.5 times 4", "15 times 4"],
+    [".5 of 4", "5 of 4"],
+    ["f'(1)", "f(1)"],
+    ["20% of 50", "20 of 50"],
+    ["2,3", "23"],
+    ["2, 3", "23"],
+    ["2 3", "23"],
+    ["3! + 2", "3 + 2"],
+    ["x^{12}", "x^12"],
+    ["[2, 3)", "(2, 3)"],
+    ["|x| < 2", "x < 2"],
+    ["4:3", "43"],
+    ["a & b", "a b"],
+    ["A # B", "A B"],
+    ["x \u2212 1", "x 1"],
+    ["\\lfloor x \\rfloor", "x"],
+  ])("%j and %j are not", (a, b) => {
+    expect(normaliseText(`Evaluate ${a}.`)).not.toBe(normaliseText(`Evaluate ${b}.`));
+  });
+
+  test.each([
     ["How many cats?", "how  many cats"],
     ["Find $x$ if $\\frac{1}{2}x=3$.", "find \\( x \\) if \\(\\dfrac{1}{2} x = 3\\)"],
     ["$\\left(a+b\\right)^2$", "$(a+b)^2$"],
     ["\\textbf{Find} $x\\,y$", "Find $xy$"],
     ["ﬁnd ２", "find 2"],
+    ["The ratio is 4: 3; how many, then?", "the ratio is $4:3$; how many then"],
+    ["Compute $\\arctan 65^{\\circ}$.", "compute \\(\\arctan 65^\\circ\\)"],
   ])("%j and %j are the same problem", (a, b) => {
     expect(normaliseText(a)).toBe(normaliseText(b));
   });

@@ -57,6 +57,8 @@ describe("a model's weights", () => {
 });
 
 describe("stop tokens", () => {
+  const model = { eosTokenIds: [7], vocabSize: 200_000 };
+
   test.each<[unknown, number[]]>([
     [{ eos_token_id: [151645, 151643, 151645] }, [151645, 151643]],
     [{ eos_token_id: 0 }, [0]],
@@ -64,14 +66,41 @@ describe("stop tokens", () => {
     [{ eos_token_id: [] }, [7]],
     [{}, [7]],
   ])("%j", async (json, expected) => {
-    expect(await stopTokenIds(nodeFiles, folder({ "generation_config.json": json }), [7])).toEqual(expected);
+    expect(await stopTokenIds(nodeFiles, folder({ "generation_config.json": json }), model, null)).toEqual(expected);
   });
 
-  test("without the file, the model's own; a file that is not what it should be is refused", async () => {
-    expect(await stopTokenIds(nodeFiles, folder(), [7])).toEqual([7]);
+  test("without the file, the model's own, else the tokenizer's; the tokenizer's comes first of several", async () => {
+    expect(await stopTokenIds(nodeFiles, folder(), model, { eosTokenId: 5 })).toEqual([7]);
+    expect(await stopTokenIds(nodeFiles, folder(), { ...model, eosTokenIds: [] }, { eosTokenId: 5 })).toEqual([5]);
+    expect(await stopTokenIds(nodeFiles, folder(), { ...model, eosTokenIds: [] }, null)).toEqual([]);
+    const llama = folder({ "generation_config.json": { eos_token_id: [128001, 128008, 128009] } });
+    expect(await stopTokenIds(nodeFiles, llama, model, { eosTokenId: 128009 })).toEqual([128009, 128001, 128008]);
+    expect(await stopTokenIds(nodeFiles, llama, model, { eosTokenId: 3 })).toEqual([128001, 128008, 128009]);
+  });
+
+  test("what is none, or beyond the vocabulary, is refused", async () => {
     for (const json of ["{", "null", { eos_token_id: "</s>" }, { eos_token_id: [1, -1] }, { eos_token_id: 1.5 }])
-      await expect(stopTokenIds(nodeFiles, folder({ "generation_config.json": json }), [7])).rejects.toThrow(
+      await expect(stopTokenIds(nodeFiles, folder({ "generation_config.json": json }), model, null)).rejects.toThrow(
         /generation_config.json: expected/,
       );
+    await expect(stopTokenIds(nodeFiles, folder(), { ...model, vocabSize: 7 }, null)).rejects.toThrow(
+      /expected stop tokens below vocab_size 7, got 7/,
+    );
   });
+});
+
+test("of tied tensors saved under one name, the other is found too", async () => {
+  const dir = folder();
+  const data = () => Promise.resolve(new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer));
+  const tensor = { name: "lm_head.weight", dtype: "F32", shape: [2, 2], data };
+  await writeSafetensors(nodeFiles, `${dir}/model.safetensors`, [tensor], {
+    "model.embed_tokens.weight": "lm_head.weight",
+    format: "pt",
+    nowhere: "no.such.weight",
+  });
+  const weights = await openWeights(nodeFiles, dir);
+  expect(weights.shape("model.embed_tokens.weight")).toEqual([2, 2]);
+  expect(await weights.readWeights("model.embed_tokens.weight")).toEqual(Float32Array.of(1, 2, 3, 4));
+  expect(weights.names).not.toContain("nowhere");
+  await expect(async () => weights.shape("nowhere")).rejects.toThrow(/none of that name/);
 });

@@ -97,7 +97,24 @@ describe("config.json", () => {
 
   test("several end tokens, a window that no layer uses", () => {
     expect(parse({ ...QWEN2, eos_token_id: [1, 2] }).eosTokenIds).toEqual([1, 2]);
-    expect(parse({ ...QWEN2, use_sliding_window: true, max_window_layers: 24 }).numLayers).toBe(24);
+    const windowed = { ...QWEN2, use_sliding_window: true, sliding_window: 8 };
+    for (const settings of [
+      { ...windowed, max_window_layers: 24 },
+      { ...windowed, max_window_layers: undefined },
+      { ...windowed, sliding_window: null, max_window_layers: 0 },
+      { ...windowed, max_window_layers: 0, sliding_window: QWEN2.max_position_embeddings },
+      { ...windowed, max_window_layers: 0, layer_types: Array(24).fill("full_attention") },
+      { ...QWEN2, sliding_window: 8 },
+    ])
+      expect(parse(settings).numLayers).toBe(24);
+  });
+
+  test("rope_theta beside the scaling comes before the one at the top", () => {
+    const { rope_theta: _, ...rest } = QWEN2;
+    const scaling = { rope_type: "default", rope_theta: 7 };
+    expect(parse({ ...rest, rope_scaling: scaling }).ropeTheta).toBe(7);
+    expect(parse({ ...QWEN2, rope_scaling: scaling }).ropeTheta).toBe(7);
+    expect(parse({ ...rest, rope_parameters: scaling }).ropeTheta).toBe(7);
   });
 
   test.each<[string, unknown, RegExp]>([
@@ -105,8 +122,16 @@ describe("config.json", () => {
     ["unknown architecture", { ...QWEN2, model_type: "gpt2" }, /qwen2, qwen3, llama, got "gpt2"/],
     ["no architecture", {}, /model_type/],
     ["another activation", { ...QWEN2, hidden_act: "gelu" }, /hidden_act silu, got "gelu"/],
-    ["a window in use", { ...QWEN2, use_sliding_window: true }, /sliding-window/],
-    ["a layer with a window", { ...QWEN2, layer_types: ["full_attention", "sliding_attention"] }, /sliding_attention/],
+    [
+      "a window in use",
+      { ...QWEN2, use_sliding_window: true, sliding_window: 8, max_window_layers: 1 },
+      /sliding-window/,
+    ],
+    [
+      "a layer with a window",
+      { ...QWEN2, layer_types: ["full_attention", "sliding_attention"], sliding_window: 4 },
+      /sliding-window/,
+    ],
     ["quantised weights", { ...QWEN2, quantization_config: { quant_method: "gptq" } }, /quantised/],
     ["yarn", { ...QWEN2, rope_scaling: { type: "yarn", factor: 4 } }, /default or llama3, got "yarn"/],
     ["rope scaling that is text", { ...QWEN2, rope_scaling: "linear" }, /rope_scaling/],

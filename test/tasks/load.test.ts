@@ -28,6 +28,9 @@ describe("tasks by name", () => {
   test.each<[string, unknown, RegExp]>([
     ["arithmatic", undefined, /expected arithmetic, math, gsm8k, math500, aime2024 or a module's path/],
     ["constructor", undefined, /expected arithmetic, math, gsm8k, math500, aime2024 or a module's path/],
+    ["data:text/javascript,export default 1", {}, /or a module's path such as/],
+    ["http://example.org/task.ts", {}, /or a module's path such as/],
+    ["file:///tmp/task.ts", {}, /or a module's path such as/],
     ["./absent.ts", undefined, /cannot load .\/absent.ts: no such file/],
     ["./no-default.ts", {}, /expected its default export to be a function/],
     ["./object.ts", { default: {} }, /expected its default export to be a function/],

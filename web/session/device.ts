@@ -49,11 +49,12 @@ export class Device {
       this.#onLost(message);
     });
     const base = await Model.load(gpu, this.#files, REASONER, { dtype: DTYPE });
+    const tokenizer = await loadTokenizer(this.#files, REASONER);
     loaded = {
       gpu,
       base,
-      tokenizer: await loadTokenizer(this.#files, REASONER),
-      stopTokenIds: await stopTokenIds(this.#files, REASONER, base.config.eosTokenIds),
+      tokenizer,
+      stopTokenIds: await stopTokenIds(this.#files, REASONER, base.config, tokenizer),
       lost: false,
     };
     return loaded;

@@ -47,7 +47,7 @@ export class OwnModel {
       gpu,
       model,
       tokenizer,
-      stopTokenIds: await stopTokenIds(files, dir, config.eosTokenIds),
+      stopTokenIds: await stopTokenIds(files, dir, config, tokenizer),
       hasTemplate,
     };
     return { name, modelType: config.modelType, parameters, bytes, context: config.maxPositionEmbeddings, hasTemplate };

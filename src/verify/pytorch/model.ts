@@ -65,7 +65,7 @@ export function pytorchError({ metadata }: Pick<SafetensorsFile, "metadata">, na
 async function allLogits(model: Model, packed: PackedBatch): Promise<Float32Array> {
   const { gpu } = model;
   const rec = gpu.recorder();
-  const batch = uploadBatch(gpu, packed);
+  const batch = uploadBatch(gpu, packed, model.config.vocabSize);
   const x = forward(rec, model, batch);
   const rows = model.config.vocabSize;
   const logits = gpu.empty([packed.tokenIds.length, rows], "f32");

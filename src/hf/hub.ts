@@ -9,6 +9,14 @@ const HUB_ID = /^\w[\w.-]*\/\w[\w.-]*$/;
 const NEEDED =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model(-\d+-of-\d+)?\.safetensors$/;
 
+/** Bounds on what a server may say: files listed and fetched, questions, bytes and milliseconds of an answer, and of silence. */
+const MOST_FILES = 100_000;
+const MOST_DOWNLOADS = 2_000;
+const MOST_ANSWER_BYTES = 64 * 2 ** 20;
+const MOST_QUESTIONS = 5_000;
+const LONGEST_ANSWER_MS = 60_000;
+const SILENCE_MS = 15_000;
+
 export interface HubOptions {
   /** For gated and private repositories. */
   token?: string | undefined;
@@ -16,6 +24,8 @@ export interface HubOptions {
   cacheDir?: string | undefined;
   /** A mirror of the hub, without a slash at its end. */
   hubUrl?: string | undefined;
+  /** Ends the download; what is whole by then stays in the cache. */
+  signal?: AbortSignal | undefined;
   /** Called before each file that is not in the cache. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined;
 }
@@ -131,27 +141,34 @@ async function download(
   repo: Repository,
   repoDir: string,
   ref: string,
-  { token, hubUrl, onProgress, cacheDir }: HubOptions,
+  { token, hubUrl, onProgress, cacheDir, signal }: HubOptions,
   needed: (all: string[]) => string[],
 ): Promise<Snapshot> {
   const { modelInfo, datasetInfo, listFiles, downloadFileToCacheDir } = await import("@huggingface/hub");
-  const access = { ...(token ? { accessToken: token } : {}), ...(hubUrl ? { hubUrl } : {}) };
+  const fetch = boundedFetch(signal);
+  const access = { fetch, ...(token ? { accessToken: token } : {}), ...(hubUrl ? { hubUrl } : {}) };
   const query = { name: repo.name, additionalFields: ["sha" as const], revision: "main", ...access };
-  const { sha } = await (repo.type === "model" ? modelInfo(query) : datasetInfo(query));
+  const { sha: commit } = await (repo.type === "model" ? modelInfo(query) : datasetInfo(query));
+  checkHash(commit, "a commit");
   const entries = new Map<string, ListFileEntry>();
   // A model lies in its repository's first level, a data set's files in folders.
   const recursive = repo.type === "dataset";
-  for await (const entry of listFiles({ repo, revision: sha, recursive, ...access })) {
-    if (entry.type === "file") entries.set(entry.path, entry);
+  let listed = 0;
+  for await (const entry of listFiles({ repo, revision: commit, recursive, ...access })) {
+    if (++listed > MOST_FILES) throw new PithError(`the hub lists more than ${MOST_FILES} files in the repository`);
+    if (entry?.type === "file") entries.set(entry.path, entry);
   }
   const paths = needed([...entries.keys()]);
+  for (const path of paths) checkEntry(entries.get(path)!);
+  if (paths.length > MOST_DOWNLOADS)
+    throw new PithError(`the hub lists ${paths.length} files to download, expected at most ${MOST_DOWNLOADS}`);
   const totalBytes = paths.reduce((sum, path) => sum + entries.get(path)!.size, 0);
   let doneBytes = 0;
   for (const path of paths) {
     const { size, oid, lfs, xetHash } = entries.get(path)!;
-    const local = `${repoDir}/snapshots/${sha}/${path}`;
+    const local = `${repoDir}/snapshots/${commit}/${path}`;
     if (!(await files.exists(local))) onProgress?.({ file: path, doneBytes, totalBytes });
-    await downloadFileToCacheDir({ repo, path, revision: sha, cacheDir, ...access });
+    await downloadFileToCacheDir({ repo, path, revision: commit, cacheDir, ...access });
     const got = await files.size(local);
     if (got !== size) {
       // Out of the cache, so that the next call does not take it for the file.
@@ -164,9 +181,91 @@ async function download(
   // Last: a snapshot that is named here is whole.
   const mark = `${repoDir}/refs/${ref}`;
   await files.mkdir(mark.slice(0, mark.lastIndexOf("/")));
-  const listed = repo.type === "dataset" ? paths : [];
-  await files.write(mark, [sha, ...listed].join("\n"));
-  return { dir: `${repoDir}/snapshots/${sha}`, paths: listed };
+  const chosen = repo.type === "dataset" ? paths : [];
+  await files.write(mark, [commit, ...chosen].join("\n"));
+  return { dir: `${repoDir}/snapshots/${commit}`, paths: chosen };
+}
+
+/** What a server says is a part of paths in the cache, so nothing is taken that could lead out of it. */
+function checkEntry({ path, size, oid, lfs, xetHash }: ListFileEntry): void {
+  const parts = path.split("/");
+  if (!parts.every((part) => /^[\w][\w.+=@ -]*$/.test(part)))
+    throw new PithError(
+      `the hub lists a file of the name ${JSON.stringify(path).slice(0, 80)}, which is no path within a repository`,
+    );
+  if (!Number.isSafeInteger(size) || size < 0)
+    throw new PithError(`the hub gives ${path} a size of ${String(size)} bytes`);
+  for (const hash of [oid, lfs?.oid, xetHash]) if (hash !== undefined) checkHash(hash, path);
+}
+
+function checkHash(hash: unknown, what: string): void {
+  if (typeof hash !== "string" || !/^[0-9a-f]{40,64}$/.test(hash))
+    throw new PithError(
+      `the hub names ${what} by ${(JSON.stringify(hash) ?? "nothing").slice(0, 80)}, expected a hash of 40 to 64 hexadecimal digits`,
+    );
+}
+
+/**
+ * fetch that gives up on a server that says nothing for a while or answers a question about files without end, and that takes no
+ * tag for a file but a hash: the cache's file is named by it.
+ */
+function boundedFetch(signal: AbortSignal | undefined): typeof fetch {
+  let hub: string | undefined;
+  let questions = 0;
+  return async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const isFile = url.pathname.includes("/resolve/");
+    if (url.pathname.startsWith("/api/")) {
+      // The list's next page is where the server says: not at another's, who would be told the token.
+      hub ??= url.origin;
+      if (url.origin !== hub) throw new PithError(`the hub sends the list of its files on to ${url.origin}`);
+      if (++questions > MOST_QUESTIONS)
+        throw new PithError(`the hub's list of files has more than ${MOST_QUESTIONS} pages`);
+    }
+    const silence = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const hear = () => {
+      clearTimeout(timer);
+      timer = setTimeout(
+        () => silence.abort(new PithError(`the hub said nothing for ${SILENCE_MS / 1000} s`)),
+        SILENCE_MS,
+      );
+    };
+    hear();
+    const signals = [silence.signal, ...(signal ? [signal] : []), ...(init?.signal ? [init.signal] : [])];
+    let response: Response;
+    try {
+      response = await fetch(input, { ...init, signal: AbortSignal.any(signals) });
+    } catch (error) {
+      clearTimeout(timer);
+      throw silence.signal.aborted ? silence.signal.reason : error;
+    }
+    const { body } = response;
+    const tag = response.headers.get("x-linked-etag") ?? response.headers.get("etag");
+    if (isFile && tag !== null && response.ok) checkHash(tag.replace(/^W\//, "").replaceAll('"', ""), "a file");
+    if (body === null) {
+      clearTimeout(timer);
+      return response;
+    }
+    const start = performance.now();
+    let bytes = 0;
+    const heard = body.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          hear();
+          bytes += chunk.length;
+          if (!isFile && (bytes > MOST_ANSWER_BYTES || performance.now() - start > LONGEST_ANSWER_MS))
+            throw new PithError(`the hub's answer does not end (${bytes} bytes so far)`);
+          controller.enqueue(chunk);
+        },
+        flush: () => clearTimeout(timer),
+      }),
+    );
+    const { status, statusText, headers } = response;
+    const copy = new Response(heard, { status, statusText, headers });
+    Object.defineProperty(copy, "url", { value: response.url });
+    return copy;
+  };
 }
 
 async function keptSnapshot(files: Files, repoDir: string, ref: string): Promise<Snapshot | null> {

@@ -2,7 +2,7 @@ import { Template } from "@huggingface/jinja";
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
-import { readJsonObject } from "./json.ts";
+import { oneLine, readJsonObject } from "./json.ts";
 
 type Json = Record<string, unknown>;
 
@@ -18,6 +18,7 @@ export class Tokenizer {
   readonly #chatTemplate: string | null;
 
   constructor(tokenizer: HfTokenizer, config: Json, chatTemplate: string | null) {
+    keepByteOrderMarks(tokenizer.decoder);
     this.#tokenizer = tokenizer;
     this.#config = config;
     this.#chatTemplate = chatTemplate;
@@ -55,6 +56,10 @@ export class Tokenizer {
         "expected a chat template in tokenizer_config.json or chat_template.jinja, got none; use a task with a prompt of its own",
       );
     }
+    // @huggingface/jinja takes them and loses what the iteration has printed.
+    const unsupported = /\{%[-+]?\s*(break|continue)\s*[-+]?%\}/.exec(this.#chatTemplate)?.[1];
+    if (unsupported !== undefined)
+      throw new FormatError(`the chat template cannot be rendered: expected no statement ${unsupported}, got one`);
     try {
       return new Template(this.#chatTemplate).render({
         messages,
@@ -63,7 +68,9 @@ export class Tokenizer {
         eos_token: this.#special("eos_token") ?? "",
       });
     } catch (error) {
-      throw new FormatError(`the chat template cannot be rendered: ${(error as Error).message}`, { cause: error });
+      throw new FormatError(`the chat template cannot be rendered: ${oneLine((error as Error).message)}`, {
+        cause: error,
+      });
     }
   }
 
@@ -84,7 +91,7 @@ export async function loadTokenizer(files: Files, dir: string): Promise<Tokenize
   try {
     return new Tokenizer(new HfTokenizer(tokenizer, config), config, template);
   } catch (error) {
-    throw new FormatError(`${dir}/tokenizer.json: ${(error as Error).message}`, { cause: error });
+    throw new FormatError(`${dir}/tokenizer.json: ${oneLine((error as Error).message)}`, { cause: error });
   }
 }
 
@@ -92,8 +99,19 @@ export async function loadTokenizer(files: Files, dir: string): Promise<Tokenize
 function namedTemplate(template: unknown): string | null {
   if (typeof template === "string") return template;
   if (!Array.isArray(template)) return null;
-  const named = template as { name: string; template: string }[];
+  const named = template.filter(
+    (entry: unknown): entry is { name: unknown; template: string } =>
+      typeof (entry as { template?: unknown } | null)?.template === "string",
+  );
   return (named.find(({ name }) => name === "default") ?? named[0])?.template ?? null;
+}
+
+/** Has byte-fallback decoders keep a U+FEFF, which TextDecoder takes for a mark and drops; in a sequence each by itself. */
+function keepByteOrderMarks(decoder: unknown): void {
+  const { decoders, text_decoder } = (decoder ?? {}) as { decoders?: unknown[]; text_decoder?: TextDecoder };
+  if (text_decoder && !text_decoder.ignoreBOM)
+    Object.assign(decoder!, { text_decoder: new TextDecoder("utf-8", { ignoreBOM: true }) });
+  decoders?.forEach(keepByteOrderMarks);
 }
 
 /**

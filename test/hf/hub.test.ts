@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import process from "node:process";
@@ -44,8 +44,10 @@ const hub = {
   /** What happens to the weights: they come, the connection ends in their middle or before them, or they are one byte short. */
   weights: "whole" as "whole" | "broken off" | "refused" | "short",
   authorization: undefined as string | undefined,
+  /** What it says in place of the truth. */
+  lies: {} as { sha?: unknown; oid?: string; etag?: string; next?: string },
 };
-beforeEach(() => Object.assign(hub, { status: 200, weights: "whole", authorization: undefined }));
+beforeEach(() => Object.assign(hub, { status: 200, weights: "whole", authorization: undefined, lies: {} }));
 
 beforeAll(async () => {
   server = createServer(async (request, response) => {
@@ -61,10 +63,11 @@ beforeAll(async () => {
       type: "file",
       path,
       size: content.length,
-      oid: createHash("sha1").update(content).digest("hex"),
+      oid: hub.lies.oid ?? createHash("sha1").update(content).digest("hex"),
     }));
     if (api) {
-      if (rest === "/revision/main") return json({ _id: "1", id: name, sha: SHA });
+      if (rest === "/revision/main") return json({ _id: "1", id: name, sha: "sha" in hub.lies ? hub.lies.sha : SHA });
+      if (rest === `/tree/${SHA}` && hub.lies.next) response.setHeader("link", `<${hub.lies.next}>; rel="next"`);
       if (rest === `/tree/${SHA}`) return json(entries);
       let body = "";
       for await (const chunk of request) body += String(chunk);
@@ -74,7 +77,7 @@ beforeAll(async () => {
     const entry = entries.find(({ path }) => rest === `/resolve/${SHA}/${path}`);
     if (!entry) return json({ error: "Entry not found" }, 404);
     const content = Buffer.from(repository[entry.path]!);
-    const headers = { etag: `"${entry.oid}"`, "accept-ranges": "bytes" };
+    const headers = { etag: `"${hub.lies.etag ?? entry.oid}"`, "accept-ranges": "bytes" };
     const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "") ?? [];
     if (from !== undefined) {
       response.writeHead(206, { ...headers, "content-range": `bytes ${from}-${to}/${content.length}` });
@@ -207,6 +210,28 @@ describe("pith", () => {
     const { code, stdout, stderr } = await pith({ HF_ENDPOINT: "hub.example" }, ...args);
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toBe("pith: HF_ENDPOINT: expected a URL such as https://huggingface.co, got hub.example");
+  });
+});
+
+describe("a hub that lies", () => {
+  test.each<[string, typeof hub.lies, RegExp]>([
+    ["a commit that leads out", { sha: "../../../out" }, /names a commit by/],
+    ["no commit", { sha: null }, /names a commit by/],
+    ["a blob that leads out", { oid: "../../../out" }, /names config.json by/],
+    ["an absolute blob", { oid: "/etc/passwd" }, /names config.json by/],
+    ["a tag that leads out", { etag: "../../../out" }, /names a file by/],
+    ["a list that goes on elsewhere", { next: "http://localhost:1/api/x" }, /list of its files on to/],
+  ])("%s: nothing outside the cache is touched", async (_, lies, message) => {
+    const home = mkdtempSync(`${root}/lies-`);
+    mkdirSync(`${home}/out`);
+    mkdirSync(`${home}/cache`);
+    writeFileSync(`${home}/out/kept.txt`, "kept");
+    Object.assign(hub.lies, lies);
+    const found = resolveModelDir(nodeFiles, "owner/model", { cacheDir: `${home}/cache`, hubUrl, token: "hf_secret" });
+    await expect(found).rejects.toThrow(message);
+    await expect(found).rejects.toBeInstanceOf(PithError);
+    expect(readdirSync(home)).toEqual(["cache", "out"]);
+    expect(readFileSync(`${home}/out/kept.txt`, "utf8")).toBe("kept");
   });
 });
 

@@ -1,0 +1,126 @@
+import process from "node:process";
+import { expect, test } from "vitest";
+import { PithError } from "../../src/errors.ts";
+
+/** The kinds of input that are fuzzed: PITH_FUZZ inputs in all, each kind with its share. */
+const KINDS = ["safetensors", "config", "tokenizer", "template", "parquet", "jsonl", "grader"] as const;
+const FEW = 300;
+/** CPU seconds, all threads of the process. */
+const LONGEST = 1;
+
+export interface FuzzFigures {
+  kind: string;
+  inputs: number;
+  /** Inputs that were refused with a PithError. */
+  refused: number;
+  /** CPU milliseconds of the slowest input, and which it was. */
+  slowestMs: number;
+  slowest: number;
+  /** MiB, of the whole process. */
+  peakRss: number;
+}
+
+declare module "vitest" {
+  interface TaskMeta {
+    fuzz?: FuzzFigures;
+  }
+}
+
+/** Numbers of one input: the same for the same seed, whatever ran before it. */
+export class FuzzRandom {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
+  }
+
+  /** Uniform in [0, 1). Mulberry32. */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** A whole number from 0 to n - 1. */
+  below(n: number): number {
+    return Math.floor(this.next() * n);
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+
+  /** Up to `most` pieces in a row, with repeats of one piece now and then. */
+  text(pieces: readonly string[], most: number): string {
+    let text = "";
+    for (let left = this.below(most + 1); left > 0; left--) {
+      text += this.pick(pieces).repeat(this.below(50) === 0 ? 1 + this.below(200) : 1);
+    }
+    return text;
+  }
+
+  /** `bytes` with one to eight of them changed, taken out, doubled or cut off. */
+  mutate(bytes: Uint8Array): Uint8Array {
+    let out = Uint8Array.from(bytes);
+    for (let edits = 1 + this.below(8); edits > 0; edits--) {
+      const at = this.below(out.length + 1);
+      const length = this.below(16);
+      const action = this.below(5);
+      if (action === 0) out = out.slice(0, at);
+      else if (action === 1) out = Uint8Array.from([...out.subarray(0, at), ...out.subarray(at + length)]);
+      else if (action === 2) {
+        out = Uint8Array.from([...out.subarray(0, at + length), ...out.subarray(at)]);
+      } else if (at < out.length) {
+        out[at] =
+          action === 3 ? this.below(256) : this.pick([0, 1, 0x22, 0x2c, 0x30, 0x39, 0x5b, 0x7b, 0x7f, 0x80, 0xff]);
+      }
+    }
+    return out;
+  }
+
+  /** `text` with characters changed as `mutate` does, valid Unicode or not. */
+  mutateText(text: string): string {
+    return new TextDecoder().decode(this.mutate(new TextEncoder().encode(text)));
+  }
+}
+
+/** Of one kind: `few`, in the long mode the kind's share. */
+export function fuzzInputs(few: number): number {
+  const all = process.env["PITH_FUZZ"];
+  return all === undefined ? few : Math.ceil(Number(all) / KINDS.length);
+}
+
+/**
+ * A test that gives `run` a few hundred inputs, in the long mode (PITH_FUZZ) its share of so many. An input may end in a PithError
+ * of one line and in nothing else, and in at most a second of CPU time; a failure names the input's number.
+ */
+export function fuzz(
+  kind: (typeof KINDS)[number],
+  run: (random: FuzzRandom, input: number) => unknown,
+  { few = FEW, setup }: { few?: number; setup?: () => Promise<void> } = {},
+): void {
+  const inputs = fuzzInputs(few);
+  test(`${kind}: ${inputs} broken inputs are read or refused in one line`, { timeout: 3_600_000 }, async ({ task }) => {
+    expect(inputs).toBeGreaterThan(0);
+    await setup?.();
+    const figures: FuzzFigures = { kind, inputs, refused: 0, slowestMs: 0, slowest: 0, peakRss: 0 };
+    for (let input = 0; input < inputs; input++) {
+      const before = process.cpuUsage();
+      try {
+        await run(new FuzzRandom(input), input);
+      } catch (error) {
+        if (!(error instanceof PithError) || /[\n\r]/.test(error.message))
+          throw new Error(`input ${input}: expected a PithError of one line, got ${String(error)}`, { cause: error });
+        figures.refused++;
+      }
+      const { user, system } = process.cpuUsage(before);
+      const milliseconds = (user + system) / 1000;
+      if (milliseconds > figures.slowestMs) Object.assign(figures, { slowestMs: milliseconds, slowest: input });
+      if (milliseconds > LONGEST * 1000)
+        throw new Error(`input ${input}: expected at most ${LONGEST} s of CPU time, got ${milliseconds / 1000}`);
+    }
+    figures.peakRss = process.resourceUsage().maxRSS / 1024;
+    task.meta.fuzz = figures;
+  });
+}

@@ -23,10 +23,13 @@ export function parseJson(text: string, where: string): unknown {
     const python = /\bNaN\b|\bInfinity\b/.test(text)
       ? "; NaN and Infinity, as Python writes them, are not JSON: write null or a text"
       : "";
-    const why = error instanceof RangeError ? "it is nested too deeply" : (error as Error).message;
+    const why = error instanceof RangeError ? "it is nested too deeply" : oneLine((error as Error).message);
     throw new FormatError(`${where}: expected JSON: ${why}${python}`, { cause: error });
   }
 }
+
+/** `text` without what would break a line or steer a terminal. */
+export const oneLine = (text: string): string => text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ");
 
 /** A value as a message shows it, however long and deep it is. */
 export function brief(value: unknown): string {

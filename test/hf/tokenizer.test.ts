@@ -145,6 +145,45 @@ describe("a tokenizer's folder", () => {
     );
   });
 
+  test.each(["break", "continue"])(
+    "a template that could %s is refused, and the statement named",
+    async (statement) => {
+      const chat_template = `{% for m in messages %}a{%- ${statement} -%}{% endfor %}`;
+      const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": { chat_template } });
+      expect(() => tokenizer.applyChatTemplate([], { addGenerationPrompt: true })).toThrow(`no statement ${statement}`);
+    },
+  );
+
+  test("a list of templates without one is none", async () => {
+    for (const chat_template of [[null], [{}], [{ name: "default", template: 1 }]]) {
+      const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": { chat_template } });
+      expect(() => tokenizer.applyChatTemplate([], { addGenerationPrompt: true })).toThrow(/got none/);
+    }
+  });
+
+  test("bytes that spell U+FEFF are that character, wherever they stand", async () => {
+    const bytes = ["<0xEF>", "<0xBB>", "<0xBF>", "x"];
+    const vocab = Object.fromEntries(bytes.map((token, id) => [token, id]));
+    for (const decoder of [
+      { type: "ByteFallback" },
+      { type: "Sequence", decoders: [{ type: "ByteFallback" }, { type: "Fuse" }] },
+    ]) {
+      const model = { type: "BPE", vocab, merges: [], byte_fallback: true };
+      const tokenizer = await load({
+        "tokenizer.json": {
+          added_tokens: [],
+          normalizer: null,
+          pre_tokenizer: null,
+          post_processor: null,
+          decoder,
+          model,
+        },
+      });
+      const text = tokenizer.decode([0, 1, 2, 3, 0, 1, 2], { skipSpecialTokens: true });
+      expect(text.replaceAll(" ", "")).toBe("\ufeffx\ufeff");
+    }
+  });
+
   test("eosTokenId, and files that are not what they should be", async () => {
     const tokenizer = await load({ "tokenizer.json": json, "tokenizer_config.json": { eos_token: "<|end|>" } });
     expect(tokenizer.eosTokenId).toBe(256);

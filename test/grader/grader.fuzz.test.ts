@@ -4,10 +4,11 @@ import { expect, test } from "vitest";
 import { compareAnswers, grade, gradeMarked, GRADERS } from "../../src/grader/grade.ts";
 import { parseNumber } from "../../src/grader/number.ts";
 import { tidy } from "../../src/grader/strict/spelling.ts";
+import { fuzzInputs } from "../helpers/fuzz.ts";
 import { hostileText } from "../helpers/hostile.ts";
 
 /** Inputs of the long mode; a few where none are asked for. */
-const INPUTS = Number(process.env["PITH_FUZZ"] ?? 600);
+const INPUTS = fuzzInputs(600);
 const SLOWEST_MS = 1000;
 
 /** Answers of every kind, to be cut and put together. */

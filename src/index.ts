@@ -13,7 +13,19 @@ export type { EngineOptions } from "./engine/engine-size.ts";
 export type { SamplingParams } from "./engine/sampling-params.ts";
 export { loadTokenizer, Tokenizer } from "./hf/tokenizer.ts";
 export { lengthRewards, lengthStatistics } from "./core/length-rewards/sigmoid.ts";
-export { groupNormalisedAdvantages, rlooAdvantages, whiten } from "./core/advantage.ts";
+export {
+  LENGTH_REWARDS,
+  type LengthReward,
+  type LengthRewardName,
+  type Reference,
+} from "./core/length-rewards/index.ts";
+export {
+  groupAdvantages,
+  groupNormalisedAdvantages,
+  rlooAdvantages,
+  shrinkageAdvantages,
+  whiten,
+} from "./core/advantage.ts";
 export { k1, rewardToGo } from "./core/kl.ts";
 export type { Group, Outcome } from "./core/group.ts";
 export {
@@ -25,10 +37,11 @@ export {
   type GradeOptions,
   type Verdict,
 } from "./grader/grade.ts";
-export type { Problem, Task, TaskFactory, TaskOptions } from "./tasks/task.ts";
+export type { Judgement, Problem, Task, TaskFactory, TaskOptions } from "./tasks/task.ts";
 export { AdamW, type AdamWOptions } from "./train/optimizer.ts";
 export { evaluate, type Evaluation } from "./train/evaluate.ts";
 export { sampleRollouts, type Rollout, type RolloutRow } from "./train/rollouts.ts";
+export { loadRewards, type NamedReward, type RewardFunction, type RewardInputs } from "./train/rewards.ts";
 export { trainRl, type RlIteration, type RlMetrics, type RlOptions } from "./train/rl.ts";
 export { trainDpo, type DpoMetrics, type DpoOptions, type PreferencePair } from "./train/dpo.ts";
 export { demonstrations, trainSft, type Example, type SftMetrics, type SftOptions } from "./train/sft.ts";

@@ -1,3 +1,4 @@
+import { largestStage } from "../core/schedule.ts";
 import process from "node:process";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -36,10 +37,12 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config), gpu ?? undefined);
   const responses = rl.num_prompts * rl.num_generations;
   print(
-    `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${rl.max_completion_length} tokens, ${rl.num_steps} optimizer steps; ` +
+    `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${largestStage(rl.max_completion_length)} tokens, ${rl.num_steps * rl.num_iterations} optimizer steps; ` +
       `${count(responses * plan.longestSequence)} tokens at most`,
   );
-  print(`in all: ${rl.max_iterations} iterations, ${rl.max_iterations * rl.num_steps} optimizer steps`);
+  print(
+    `in all: ${rl.max_iterations} iterations, ${rl.max_iterations * rl.num_steps * rl.num_iterations} optimizer steps`,
+  );
   print();
   printMemory(plan, shape, config);
   print(

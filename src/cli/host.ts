@@ -78,11 +78,14 @@ export async function openSources({ model, task, engine }: Config): Promise<Sour
   };
 }
 
+/** A module of the user's, by its path. */
+export const importModule = (path: string): Promise<unknown> => import(pathToFileURL(path).href);
+
 /** The task's problems alone, without a model. */
 export const openTask = ({ task }: Pick<Config, "task">): Promise<Task> =>
   loadTask(task.name, task, {
     ...dataHost,
-    importModule: (path) => import(pathToFileURL(path).href),
+    importModule,
   });
 
 let interrupt: AbortSignal | null = null;

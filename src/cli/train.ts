@@ -3,11 +3,23 @@ import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { keepSteps } from "../train/keep.ts";
+import { inertReward, loadRewards } from "../train/rewards.ts";
 import { resume } from "../train/resume.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
-import { duration, files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
+import {
+  duration,
+  files,
+  importModule,
+  INTERRUPTED,
+  interruptSignal,
+  note,
+  openGpu,
+  openSources,
+  percent,
+  print,
+} from "./host.ts";
 import { openRun, requireStopTokens } from "./open-run.ts";
 import { rlOptions } from "../train/options.ts";
 
@@ -31,6 +43,9 @@ export async function runTraining(
   const { config } = folder;
   const { dtype } = config.model;
   const options = rlOptions(config);
+  const rewards = await loadRewards(config.rl.rewards, importModule);
+  const inert = inertReward(options);
+  if (inert !== null) note(inert);
   const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer, state, resumed } = progress;
   const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
@@ -48,9 +63,10 @@ export async function runTraining(
   }));
   const total = options.maxIterations;
   try {
-    const iterations = trainRl({ model, reference, optimizer, ...sources }, options, {
+    const iterations = trainRl({ model, reference, optimizer, rewards, ...sources }, options, {
       history,
       done: state.step,
+      records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},
       signal,
       onWarning: note,
       budgets: progress.budgets,

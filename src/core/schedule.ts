@@ -18,3 +18,13 @@ export function learningRateFactor(
   const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
   return COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + Math.cos(Math.PI * progress));
 }
+
+/** A number, or stages of it: [from this iteration on (counted from 0), the number], the first from 0. */
+export type Stages = number | readonly (readonly [from: number, value: number])[];
+
+/** The number that holds in `iteration`, counted from 0. */
+export const stageAt = (stages: Stages, iteration: number): number =>
+  typeof stages === "number" ? stages : stages.findLast(([from]) => from <= iteration)![1];
+
+export const largestStage = (stages: Stages): number =>
+  typeof stages === "number" ? stages : Math.max(...stages.map(([, value]) => value));

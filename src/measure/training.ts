@@ -7,7 +7,7 @@ import { planMemory } from "../train/memory-plan.ts";
 import { MicroBatches } from "../train/micro-batches.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient } from "../train/policy.ts";
-import type { RlOptions } from "../train/rl.ts";
+import { PAPER, type RlOptions } from "../train/rl.ts";
 import { addCosts, forwardCost, gradientCost, optimizerCost } from "./cost.ts";
 import {
   lengthsOf,
@@ -86,8 +86,7 @@ const rlOptions = (config: ModelConfig, storage: Storage, lengths: Lengths, reco
   topP: 1,
   ...LOSS,
   beta: 1e-3,
-  scaleRewards: "none",
-  lossAggregation: "sequence",
+  ...PAPER,
   learningRate: LEARNING_RATE,
   scheduler: "constant_with_warmup",
   warmupSteps: 0,

@@ -1,8 +1,10 @@
 import { parse as parseToml } from "smol-toml";
 import { z } from "zod";
-import { LOSS_AGGREGATIONS } from "../core/aggregation.ts";
-import { SCALE_REWARDS } from "../core/advantage.ts";
-import { LR_SCHEDULERS } from "../core/schedule.ts";
+import { LOSS_TYPES } from "../core/aggregation.ts";
+import { ADVANTAGES, SCALE_REWARDS } from "../core/advantage.ts";
+import { LENGTH_REWARD_NAMES, LENGTH_REWARDS } from "../core/length-rewards/index.ts";
+import { IMPORTANCE_SAMPLING_LEVELS } from "../core/ratio.ts";
+import { LR_SCHEDULERS, type Stages } from "../core/schedule.ts";
 import { ConfigError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 import { decimal } from "./decimal.ts";
@@ -11,6 +13,9 @@ import { nearest } from "./nearest.ts";
 const count = (least = 1) => z.int().min(least);
 const positive = () => z.number().positive();
 const fraction = () => z.number().min(0).max(1);
+
+const areStages = (stages: Stages) =>
+  typeof stages === "number" || stages.every(([from], i) => (i === 0 ? from === 0 : from > stages[i - 1]![0]));
 
 /** The one source of keys, defaults, ranges, help and docs/configuration.md. */
 export const configSchema = z.strictObject({
@@ -48,11 +53,16 @@ export const configSchema = z.strictObject({
         .describe("loss of accuracy that shortening may cost: alpha is steered by it, rl.alpha is not used"),
       num_prompts: count().default(32).describe("prompts an iteration"),
       num_generations: count().default(8).describe("responses to each prompt"),
-      num_steps: count().default(2).describe("optimizer steps an iteration"),
+      num_steps: count().default(2).describe("optimizer steps a pass over an iteration's responses"),
+      num_iterations: count().default(1).describe("passes over an iteration's responses"),
       max_iterations: count().default(100).describe("iterations in all"),
-      max_completion_length: count()
+      max_completion_length: z
+        .union([count(), z.array(z.tuple([count(0), count()])).min(1)])
+        .refine(areStages, { message: "expected a number, or [from, tokens] with from rising from 0" })
         .default(32000)
-        .describe("response tokens at most; a response cut off counts as wrong"),
+        .describe(
+          "response tokens at most, or [[0, 4000], [50, 3000]] by iteration; a response cut off counts as wrong",
+        ),
       temperature: z.number().min(1e-5).default(1).describe("sampling temperature"),
       top_p: positive()
         .max(1)
@@ -65,17 +75,61 @@ export const configSchema = z.strictObject({
         .default("none")
         .describe("none: KL in the reward (the paper's code); otherwise a term of the loss"),
       epsilon: positive().max(1).default(0.2).describe("PPO's clip range"),
+      epsilon_high: positive()
+        .optional()
+        .describe("its upper half, default epsilon; with cispo the cap of the ratio itself, default 1 + epsilon"),
+      delta: positive().optional().describe("cap of the ratio where the advantage is negative (dual clip)"),
       scale_rewards: z
         .enum(SCALE_REWARDS)
         .default("none")
         .describe("normalisation of advantages: none (the paper), batch (its released code), group (GRPO)"),
-      loss_aggregation: z
-        .enum(LOSS_AGGREGATIONS)
-        .default("sequence")
-        .describe("mean over a response's tokens, then responses; or over all tokens"),
+      loss_type: z
+        .enum(LOSS_TYPES)
+        .default("grpo")
+        .describe(
+          "grpo: mean over a response's tokens, then responses; dapo: over all tokens; dr_grpo: their sum over responses times tokens allowed; cispo: dapo with the ratio held constant",
+        ),
+      advantage: z
+        .enum(ADVANTAGES)
+        .default("rloo")
+        .describe(
+          "what a reward is compared with: the mean of the prompt's others (rloo), that drawn towards other prompts' (shrinkage), of all of the prompt's (grpo), of the iteration's (batch)",
+        ),
+      importance_sampling_level: z
+        .enum(IMPORTANCE_SAMPLING_LEVELS)
+        .default("token")
+        .describe("a ratio for each token, or one for a response (GSPO)"),
+      mask_truncated_completions: z
+        .boolean()
+        .default(false)
+        .describe("leave responses that were cut off out of the loss"),
+      length_reward: z
+        .enum(LENGTH_REWARD_NAMES)
+        .default("sigmoid")
+        .describe("how length is rewarded: sigmoid (the paper, by rl.alpha), or another of docs/methods.md"),
+      length_reward_options: z
+        .record(z.string(), z.number())
+        .default({})
+        .describe("the length reward's own numbers, where they are not the published ones"),
+      rewards: z
+        .array(z.strictObject({ name: z.string().min(1), weight: z.number().default(1) }))
+        .min(1)
+        .default([{ name: "correct", weight: 1 }])
+        .describe("what is summed: correct (the task's verdict with the length reward), or modules by their path"),
     })
     .refine((rl) => rl.target_length === undefined || rl.max_accuracy_drop === undefined, {
       message: "expected one goal, target_length or max_accuracy_drop",
+    })
+    .superRefine((rl, context) => {
+      const { defaults } = LENGTH_REWARDS[rl.length_reward];
+      const unknown = Object.keys(rl.length_reward_options).find((name) => !Object.hasOwn(defaults, name));
+      if (unknown === undefined) return;
+      const names = Object.keys(defaults).join(", ") || "none, for alpha is its only one";
+      context.addIssue({
+        code: "custom",
+        path: ["length_reward_options", unknown],
+        message: `the numbers of ${rl.length_reward} are: ${names}`,
+      });
     })
     .prefault({}),
   rejection: z

@@ -1,3 +1,4 @@
+import type { Reference } from "../core/length-rewards/index.ts";
 import type { Verdict } from "../grader/grade.ts";
 import type { DataHost } from "./rows.ts";
 
@@ -8,6 +9,14 @@ export interface Problem {
   /** The gold answer, in a form that the task's judge understands. */
   answer: string;
   difficulty: string | number;
+  /** What a length reward may need to know of the problem. */
+  reference?: Reference;
+}
+
+/** What a task says of a response. */
+export interface Judgement extends Verdict {
+  /** How good the answer is, 0 to 1, where the task grades; without it `correct` counts as 1 or 0. */
+  reward?: number;
 }
 
 /** The part of a tokenizer that rendering a prompt may need. */
@@ -24,7 +33,7 @@ export interface Task {
   /** The text that is tokenised as the prompt, special tokens spelled out. */
   render(problem: Problem, tokenizer: TemplateTokenizer): string;
   /** Judges the text of a response. That a response cut off counts as incorrect is not the task's business. Never throws. */
-  judge(problem: Problem, response: string): Verdict;
+  judge(problem: Problem, response: string): Judgement;
   /** A worked response for `pith sft`, drawn by seed; only tasks that can write one have it. */
   demonstration?(problem: Problem, seed: number): string;
   /** Rows that were left out when the data was read, by reason. */

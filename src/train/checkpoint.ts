@@ -4,6 +4,7 @@ import { Model, type ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import type { Budgets, BudgetState } from "./budget.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
+import type { Records } from "./rewards.ts";
 
 /**
  * Where training stands, beside weights and optimizer. Everything else (prompts, random numbers, learning rate) is a function
@@ -14,6 +15,8 @@ export interface TrainerState {
   step: number;
   /** Tokens trained on so far, prompts included. */
   num_tokens: number;
+  /** Tokens of the shortest correct response to each problem so far, where the length reward goes by them. */
+  records?: Records;
   /** What went to the device at once, where memory had run out. */
   budgets?: Budgets["state"];
 }
@@ -107,15 +110,18 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
   } catch {
     // reported below, with what was found
   }
-  const { step, num_tokens, budgets } = state ?? {};
+  const { step, num_tokens, records, budgets } = state ?? {};
   const areBudgets = Object.values(budgets ?? {}).every((budget) => budget === null || isBudget(budget));
-  if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens) || !areBudgets) {
+  if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens) || !areBudgets || !areRecords(records ?? {})) {
     throw new FormatError(
       `${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`,
     );
   }
-  return { step: step!, num_tokens: num_tokens!, ...(budgets && { budgets }) };
+  return { step: step!, num_tokens: num_tokens!, ...(records && { records }), ...(budgets && { budgets }) };
 }
+
+const areRecords = (records: Records): boolean =>
+  Object.values(records).every((tokens) => Number.isSafeInteger(tokens) && tokens > 0);
 
 const isBudget = ({ size, patience, left }: BudgetState): boolean =>
   [size, patience, left].every((n) => Number.isSafeInteger(n) && n > 0);

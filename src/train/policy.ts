@@ -1,3 +1,4 @@
+import type { ImportanceSamplingLevel } from "../core/ratio.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { linkOccurrences } from "../kernels/embedding.ts";
@@ -6,6 +7,7 @@ import {
   crossEntropyGradient,
   policyGradient as policyGradientKernel,
   preferenceGradient as preferenceGradientKernel,
+  type ClipOptions,
   type HeadTensors,
   type KlEstimator,
 } from "../kernels/policy-gradient.ts";
@@ -28,9 +30,9 @@ export interface PolicyTargets {
   refLogprobs?: Float32Array;
 }
 
-export interface PolicyLossOptions {
-  /** PPO's clip range. */
-  epsilon: number;
+export interface PolicyLossOptions extends ClipOptions {
+  /** Whether a token has its own ratio, or a response has one (GSPO). Default "token". */
+  importanceSamplingLevel?: ImportanceSamplingLevel | undefined;
   /** Coefficient of the KL term inside the loss; 0 where KL is part of the reward. */
   beta: number;
   klEstimator: KlEstimator;
@@ -78,7 +80,7 @@ export function policyGradient(
   grads: Gradients,
   packed: PackedBatch,
   targets: PolicyTargets,
-  { epsilon, beta, klEstimator, temperature, recompute }: PolicyLossOptions,
+  { temperature, recompute, importanceSamplingLevel = "token", ...loss }: PolicyLossOptions,
   gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }> {
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
@@ -89,10 +91,12 @@ export function policyGradient(
     refLogprobs: rows(targets.refLogprobs ?? targets.oldLogprobs),
   };
   const ratio = gpu.empty([packed.tokenIds.length], "f32");
+  const sequences =
+    importanceSamplingLevel === "sequence" ? gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32") : undefined;
   const results = headGradient(gpu, model, grads, packed, temperature, recompute, (shared) =>
-    policyGradientKernel(gpu.recorder(), { ...shared, ...inputs, ratio, epsilon, beta, klEstimator }),
+    policyGradientKernel(gpu.recorder(), { ...loss, ...shared, ...inputs, ratio, sequences }),
   );
-  gpu.release(...Object.values(inputs));
+  gpu.release(...Object.values(inputs), ...(sequences ? [sequences] : []));
   return perToken(gpu, packed, { ...results, ratio });
 }
 

@@ -1,3 +1,4 @@
+import { largestStage } from "../core/schedule.ts";
 import { correctByLength } from "../core/selection.ts";
 import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -52,7 +53,7 @@ export async function selectedResponses(
     temperature: rl.temperature,
     topK: rl.top_k,
     topP: rl.top_p,
-    maxTokens: rl.max_completion_length,
+    maxTokens: largestStage(rl.max_completion_length),
     seed: train.seed,
   };
   const selected: Selected[] = [];

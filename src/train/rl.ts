@@ -1,11 +1,11 @@
 import { steerAlpha, type AlphaGoal, type Measured } from "../core/alpha-control.ts";
-import { groupNormalisedAdvantages, rlooAdvantages, whiten, type ScaleRewards } from "../core/advantage.ts";
-import { tokenWeights, type LossAggregation } from "../core/aggregation.ts";
+import { whiten } from "../core/advantage.ts";
+import { tokenWeights, type LossType } from "../core/aggregation.ts";
 import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
-import { lengthRewards } from "../core/length-rewards/sigmoid.ts";
+import type { ImportanceSamplingLevel } from "../core/ratio.ts";
 import { shuffledIndices } from "../core/rng.ts";
-import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
+import { learningRateFactor, stageAt, type LrScheduler, type Stages } from "../core/schedule.ts";
 import type { EngineOptions } from "../engine/engine-size.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
@@ -18,20 +18,31 @@ import { itemLogprobs } from "./logprobs.ts";
 import { MicroBatches, type OnItems, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { policyGradient } from "./policy.ts";
+import {
+  CORRECT,
+  rewardGroups,
+  updateRecords,
+  type NamedReward,
+  type Records,
+  type RewardMetrics,
+  type RewardOptions,
+} from "./rewards.ts";
 import { mapRecorded } from "./recorded.ts";
 import { sampleRollouts, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
 
-export interface RlOptions {
+export interface RlOptions extends RewardOptions {
   /** The weight of length in the reward, 0 to 1, or what to steer it by. Read in each iteration, so it may be replaced between two. */
   alpha: AlphaGoal;
   /** Prompts an iteration, and responses to each. */
   numPrompts: number;
   numGenerations: number;
-  /** Optimizer steps an iteration. */
+  /** Optimizer steps a pass over an iteration's responses. */
   numSteps: number;
+  /** Such passes; from the second on everything is off-policy. */
+  numIterations: number;
   maxIterations: number;
-  maxCompletionLength: number;
+  maxCompletionLength: Stages;
   temperature: number;
   topK: number;
   topP: number;
@@ -39,8 +50,14 @@ export interface RlOptions {
   beta: number;
   klEstimator: KlEstimator;
   epsilon: number;
-  scaleRewards: ScaleRewards;
-  lossAggregation: LossAggregation;
+  /** Default `epsilon`; with the loss type cispo the cap of the ratio itself, default 1 + epsilon. */
+  epsilonHigh?: number | undefined;
+  /** Cap of the ratio where the advantage is negative; none by default. */
+  delta?: number | undefined;
+  importanceSamplingLevel: ImportanceSamplingLevel;
+  /** Responses that were cut off are not trained on. */
+  maskTruncatedCompletions: boolean;
+  lossType: LossType;
   learningRate: number;
   scheduler: LrScheduler;
   warmupSteps: number;
@@ -49,6 +66,18 @@ export interface RlOptions {
   seed: number;
   engine: EngineOptions;
 }
+
+/** The paper's method, among what else the options can say. */
+export const PAPER = {
+  numIterations: 1,
+  lengthReward: "sigmoid",
+  lengthRewardOptions: {},
+  importanceSamplingLevel: "token",
+  maskTruncatedCompletions: false,
+  advantage: "rloo",
+  scaleRewards: "none",
+  lossType: "grpo",
+} as const satisfies Partial<RlOptions>;
 
 /** What an iteration reports, under TRL's names where TRL has one. Rates are of responses unless they say otherwise. */
 export interface RlMetrics {
@@ -85,7 +114,8 @@ export interface RlMetrics {
 }
 
 export interface RlIteration {
-  metrics: RlMetrics;
+  /** With the mean and the standard deviation of each named reward by itself. */
+  metrics: RlMetrics & RewardMetrics;
   rollouts: Rollout[];
 }
 
@@ -97,7 +127,12 @@ export interface RlSetup {
   tokenizer: Tokenizer;
   task: Task;
   stopTokenIds: readonly number[];
+  /** What is rewarded: the weighted sum. The task's verdict alone by default. */
+  rewards?: readonly NamedReward[];
 }
+
+/** Keeps the orders of an iteration's further passes apart from every iteration's first. */
+const PASS = 2 ** 24;
 
 /** What the loss needs of a rollout besides its tokens: values per response token. */
 interface Targets {
@@ -119,6 +154,7 @@ export async function* trainRl(
   {
     history = [],
     done = history.length,
+    records = {},
     signal,
     onProgress,
     onUpdateProgress,
@@ -128,6 +164,8 @@ export async function* trainRl(
     history?: readonly Measured[];
     /** Iterations done: more than `history` tells where its log was lost. */
     done?: number;
+    /** Of the run that this goes on from: each iteration is taken in before it is yielded. */
+    records?: Records;
     signal?: AbortSignal;
     onProgress?: RolloutHost["onProgress"];
     /** Of each pass over the responses: the reference's, and an optimizer step's. */
@@ -153,27 +191,31 @@ export async function* trainRl(
   try {
     for (let iteration = done; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
+      const maxLength = stageAt(options.maxCompletionLength, iteration);
       const groups = await sampleRollouts(
         sampler,
         setup.tokenizer,
         setup.task,
         problemsOf(setup.task.train, iteration, options),
         options.numGenerations,
-        { ...options, maxTokens: options.maxCompletionLength },
+        { ...options, maxTokens: maxLength },
         { stopTokenIds: setup.stopTokenIds, firstPromptId: iteration * options.numPrompts, signal, onProgress },
       );
       const rolloutTime = (performance.now() - start) / 1000;
       measured.push(measure(groups));
       const alpha = steerAlpha(options.alpha, measured);
-      const rollouts = groups.flatMap((group) => rewardGroup(group, alpha, options));
+      const context = { alpha, maxLength, records, rewards: setup.rewards ?? [CORRECT] };
+      const { rollouts, metrics: rewardMetrics } = await rewardGroups(groups, options, context);
       const refLogprobs = await referenceLogprobs(microBatches, setup.reference, rollouts, options);
       const targets = { refLogprobs, advantages: tokenAdvantages(rollouts, refLogprobs, options) };
       const update = await updatePolicy(microBatches, setup, rollouts, targets, iteration, options);
+      if (options.lengthReward === "hapo") updateRecords(records, groups);
       yield {
         metrics: {
           iteration: iteration + 1,
           alpha,
           ...rolloutMetrics(rollouts, refLogprobs, options.numGenerations),
+          ...rewardMetrics,
           ...update,
           rollout_time: rolloutTime,
           step_time: (performance.now() - start) / 1000,
@@ -203,13 +245,6 @@ function measure(groups: readonly Rollout[][]): Measured {
     meanLength: mean(rollouts.map(({ length }) => length)),
     accuracy: mean(rollouts.map(({ correct }) => Number(correct))),
   };
-}
-
-/** Rewards and advantages of one prompt's responses. */
-function rewardGroup(group: readonly Rollout[], alpha: number, { scaleRewards }: RlOptions): Rollout[] {
-  const rewards = lengthRewards(group, alpha);
-  const advantages = scaleRewards === "group" ? groupNormalisedAdvantages(rewards) : rlooAdvantages(rewards);
-  return group.map((rollout, i) => ({ ...rollout, reward: rewards[i]!, advantage: advantages[i]! }));
 }
 
 /** Prompt and response. */
@@ -255,18 +290,22 @@ async function updatePolicy(
   iteration: number,
   options: RlOptions,
 ): Promise<UpdateMetrics> {
-  const { numSteps, maxIterations, seed, lossAggregation, epsilon, klEstimator, temperature, recompute } = options;
-  const lossOptions = { epsilon, klEstimator, temperature, recompute, beta: klEstimator === "none" ? 0 : options.beta };
+  const { numSteps, numIterations, maxIterations, seed, lossType, klEstimator } = options;
+  const lossOptions = { ...options, beta: klEstimator === "none" ? 0 : options.beta, cispo: lossType === "cispo" };
+  const maxLength = stageAt(options.maxCompletionLength, iteration);
   const total = { loss: 0, entropy: 0, clipped: 0, tokens: 0, gradNorm: 0, learningRate: 0 };
   let difference = 0;
-  const steps = miniBatches(rollouts.length, numSteps, seed, iteration);
+  const steps = Array.from({ length: numIterations }, (_, pass) =>
+    miniBatches(rollouts.length, numSteps, seed, iteration + pass * PASS),
+  ).flat();
   for (const [step, indices] of steps.entries()) {
     const batch = indices.toSorted((a, b) => a - b);
     const lengths = batch.map((i) => rollouts[i]!.length);
-    const weightOf = tokenWeights(lengths, lossAggregation);
+    const trained = batch.map((i) => !options.maskTruncatedCompletions || rollouts[i]!.finishReason === "stop");
+    const weightOf = tokenWeights(lengths, lossType, maxLength, trained);
     const factor = learningRateFactor(options.scheduler, optimizer.step, {
       warmupSteps: options.warmupSteps,
-      totalSteps: maxIterations * numSteps,
+      totalSteps: maxIterations * numSteps * numIterations,
     });
     total.learningRate = options.learningRate * factor;
     const sequences = batch.map((i) => [sequenceOf(rollouts[i]!)]);
@@ -292,7 +331,7 @@ async function updatePolicy(
         if (weight === 0) return;
         if (step === 0) difference = Math.max(difference, Math.abs(logprobs[t]! - laid.oldLogprobs[t]!));
         const advantage = laid.advantages[t]!;
-        if ((ratio[t]! > 1 + epsilon && advantage > 0) || (ratio[t]! < 1 - epsilon && advantage < 0)) total.clipped++;
+        if (isClipped(ratio[t]!, advantage, options)) total.clipped++;
         total.loss += loss[t]! / steps.length;
         total.entropy += entropy[t]!;
         total.tokens++;
@@ -301,12 +340,19 @@ async function updatePolicy(
   }
   return {
     loss: total.loss,
-    clip_ratio: total.clipped / total.tokens,
-    entropy: total.entropy / total.tokens,
+    clip_ratio: total.clipped / Math.max(1, total.tokens),
+    entropy: total.entropy / Math.max(1, total.tokens),
     grad_norm: total.gradNorm,
     learning_rate: total.learningRate,
     "sampling/logp_difference_max": difference,
   };
+}
+
+/** Whether the loss takes a token's gradient away, or caps its ratio. */
+function isClipped(ratio: number, advantage: number, { lossType, epsilon, epsilonHigh, delta }: RlOptions): boolean {
+  if (lossType === "cispo") return ratio > (epsilonHigh ?? 1 + epsilon);
+  if (advantage > 0) return ratio > 1 + (epsilonHigh ?? epsilon);
+  return advantage < 0 && (ratio < 1 - epsilon || (delta !== undefined && ratio > delta));
 }
 
 const mean = (values: readonly number[]) =>

@@ -1,6 +1,7 @@
-import { isCorrect } from "../core/group.ts";
+import { isCorrect, scoreOf } from "../core/group.ts";
 import type { Completion, LLM, OnTokens } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
+import { ConfigError } from "../errors.ts";
 import type { FinishReason } from "../engine/sequence.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { Problem, Task } from "../tasks/task.ts";
@@ -23,7 +24,9 @@ export interface Rollout extends Completion {
   correct: boolean;
   /** Why the task judged as it did, or that the response was cut off. */
   reason: string;
-  /** 1 for a correct response and 0 for another, until lengths are rewarded. */
+  /** What the task gives the answer, 0 to 1; 1 or 0 where it does not grade. */
+  score: number;
+  /** The score, until lengths are rewarded. */
   reward: number;
   /** 0 until the group is compared. */
   advantage: number;
@@ -136,12 +139,17 @@ function judge(tokenizer: Tokenizer, task: Task, problem: Problem, { tokenIds, f
   const verdict = task.judge(problem, text);
   const { length } = tokenIds;
   const correct = isCorrect({ length, finishReason, correct: verdict.correct });
+  const given = verdict.reward ?? Number(verdict.correct);
+  if (!(given >= 0 && given <= 1))
+    throw new ConfigError(`task ${task.name}: expected a reward from 0 to 1 for ${problem.id}, got ${given}`);
+  const score = scoreOf({ length, finishReason, correct, score: given });
   return {
     text,
     length,
     extracted: verdict.extracted,
     correct,
     reason: finishReason === "length" ? "cut off" : verdict.reason,
-    reward: Number(correct),
+    score,
+    reward: score,
   };
 }

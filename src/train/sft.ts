@@ -101,7 +101,7 @@ export async function* trainSft(
     const start = performance.now();
     const batch = nextBatch();
     const completionLengths = batch.map(({ completionTokenIds }) => completionTokenIds.length);
-    const weightOf = tokenWeights(completionLengths, "token");
+    const weightOf = tokenWeights(completionLengths, "dapo", Infinity);
     const sequences = batch.map((example) => [[...example.promptTokenIds, ...example.completionTokenIds]]);
     const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
     const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items, gpu) => {

@@ -1,3 +1,4 @@
+import { stageAt } from "../core/schedule.ts";
 import { FormatError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
@@ -50,7 +51,7 @@ export async function* verifyRun(
         temperature: rl.temperature,
         topK: rl.top_k,
         topP: rl.top_p,
-        maxTokens: rl.max_completion_length,
+        maxTokens: stageAt(rl.max_completion_length, iteration - 1),
         seed: train.seed,
         stopTokenIds,
         maxModelLen: engineSize(model, engineOptions(folder.config)).maxModelLen,

@@ -1,14 +1,20 @@
 import { existsSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { groupNormalisedAdvantages, rlooAdvantages, whiten } from "../../src/core/advantage.ts";
+import {
+  groupAdvantages,
+  groupNormalisedAdvantages,
+  rlooAdvantages,
+  shrinkageAdvantages,
+  whiten,
+} from "../../src/core/advantage.ts";
 import { tokenWeights } from "../../src/core/aggregation.ts";
 import { microBatches, miniBatches } from "../../src/core/batches.ts";
 import type { Outcome } from "../../src/core/group.ts";
 import { k1, rewardToGo } from "../../src/core/kl.ts";
 import { lengthRewards } from "../../src/core/length-rewards/sigmoid.ts";
 import { philox, randomAt, shuffledIndices } from "../../src/core/rng.ts";
-import { learningRateFactor } from "../../src/core/schedule.ts";
+import { largestStage, learningRateFactor, stageAt } from "../../src/core/schedule.ts";
 import { loadTokenizer } from "../../src/hf/tokenizer.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 
@@ -170,15 +176,22 @@ describe("plans", () => {
               expect(batch.length === 1 || batch.reduce((n, i) => n + sizes[i]!, 0) <= budget).toBe(true);
             const weights = tokenWeights(
               step.map((i) => sizes[i]!),
-              "sequence",
+              "grpo",
+              100,
             );
             expect(step.reduce((sum, i, b) => sum + sizes[i]! * weights[b]!, 0)).toBeCloseTo(1, 10);
           }
         },
       ),
     );
-    expect(tokenWeights([1, 3], "token")).toEqual([0.25, 0.25]);
-    expect(tokenWeights([1, 4], "sequence")).toEqual([0.5, 0.125]);
+    expect(tokenWeights([1, 3], "dapo", 10)).toEqual([0.25, 0.25]);
+    expect(tokenWeights([1, 3], "cispo", 10)).toEqual([0.25, 0.25]);
+    expect(tokenWeights([1, 4], "grpo", 10)).toEqual([0.5, 0.125]);
+    expect(tokenWeights([1, 4], "dr_grpo", 10)).toEqual([0.05, 0.05]);
+    expect(tokenWeights([1, 4], "grpo", 10, [true, false])).toEqual([0.5, 0]);
+    expect(tokenWeights([1, 4], "dr_grpo", 10, [true, false])).toEqual([0.05, 0]);
+    expect(tokenWeights([1, 4], "dapo", 10, [true, false])).toEqual([1, 0]);
+    expect(tokenWeights([1, 4], "dapo", 10, [false, false])).toEqual([0, 0]);
   });
 
   test("learning rate: the first update is 0, then k / 6, then constant, or cosine down to a tenth", () => {
@@ -205,5 +218,66 @@ describe("plans", () => {
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
     expect(order).toEqual(shuffledIndices(100, 5, 1));
     expect(order).not.toEqual(shuffledIndices(100, 5, 2));
+  });
+});
+
+describe("what a reward is compared with", () => {
+  const groups = [
+    [1, 1, 0, 1],
+    [0, 0, 0, 1],
+    [1, 0, 1, 0],
+  ];
+  const options = { scaleRewards: "none" } as const;
+
+  test("shrinkage, by an independent script", () => {
+    const want = [
+      [0.5735267, 0.5735267, -0.4852999, 0.5735267],
+      [-0.5735267, -0.5735267, -0.5735267, 0.4852999],
+      [0.583334, -0.583334, 0.583334, -0.583334],
+    ];
+    groupAdvantages(groups, { advantage: "shrinkage", ...options }).forEach((advantages, g) =>
+      advantages.forEach((a, i) => expect(Math.abs(a - want[g]![i]!)).toBeLessThan(1e-6)),
+    );
+  });
+
+  test("a prompt's rewards change its own shrinkage only as leave-one-out does: by what others got", () => {
+    const before = shrinkageAdvantages(groups);
+    const changed = shrinkageAdvantages([[0.5, 1, 0, 1], ...groups.slice(1)]);
+    // Response 0 of prompt 0 got half as much: its own baseline is as before.
+    expect(changed[0]![0]! - before[0]![0]!).toBeCloseTo(-0.5, 12);
+  });
+
+  test("a single prompt, or a single response, is compared as by leave-one-out", () => {
+    expect(shrinkageAdvantages([[1, 0, 0]])).toEqual([rlooAdvantages([1, 0, 0])]);
+    expect(shrinkageAdvantages([[1], [0]])).toEqual([[0], [0]]);
+  });
+
+  test("the prompt's mean and the iteration's", () => {
+    expect(groupAdvantages(groups, { advantage: "grpo", ...options })[1]).toEqual([-0.25, -0.25, -0.25, 0.75]);
+    const batch = groupAdvantages(groups, { advantage: "batch", ...options });
+    expect(batch[1]).toEqual([-0.5, -0.5, -0.5, 0.5]);
+    expect(groupAdvantages(groups, { advantage: "rloo", ...options })).toEqual(groups.map(rlooAdvantages));
+  });
+
+  test.each(["rloo", "grpo", "batch", "shrinkage"] as const)("%s, divided by the prompt's deviation", (advantage) => {
+    const scaled = groupAdvantages([...groups, [1, 1, 1, 1]], { advantage, scaleRewards: "group" });
+    expect(scaled[3]).toEqual([0, 0, 0, 0]);
+    const plain = groupAdvantages([...groups, [1, 1, 1, 1]], {
+      advantage: advantage === "rloo" ? "grpo" : advantage,
+      ...options,
+    });
+    scaled[2]!.forEach((a, i) => expect(a).toBeCloseTo(plain[2]![i]! / 0.5, 12));
+  });
+});
+
+describe("stages", () => {
+  test("the last one that has begun holds", () => {
+    const stages = [
+      [0, 4000],
+      [50, 3000],
+    ] as const;
+    expect([0, 49, 50, 99].map((iteration) => stageAt(stages, iteration))).toEqual([4000, 4000, 3000, 3000]);
+    expect(largestStage(stages)).toBe(4000);
+    expect([stageAt(7, 3), largestStage(7)]).toEqual([7, 7]);
   });
 });

@@ -4,7 +4,7 @@ import { Tokenizer } from "../../src/hf/tokenizer.ts";
 import { Model, type ModelDType } from "../../src/model/model.ts";
 import type { Problem, Task } from "../../src/tasks/task.ts";
 import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
-import type { RlOptions, RlSetup } from "../../src/train/rl.ts";
+import { PAPER, type RlOptions, type RlSetup } from "../../src/train/rl.ts";
 import { testGpu } from "./gpu.ts";
 import { tinyConfig } from "./models.ts";
 
@@ -91,8 +91,7 @@ export const TOY_RL: RlOptions = {
   beta: 1e-3,
   klEstimator: "none",
   epsilon: 0.2,
-  scaleRewards: "none",
-  lossAggregation: "sequence",
+  ...PAPER,
   learningRate: 5e-3,
   scheduler: "constant_with_warmup",
   warmupSteps: 0,

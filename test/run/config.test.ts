@@ -36,7 +36,14 @@ describe("configuration", () => {
         kl_estimator: "none",
         epsilon: 0.2,
         scale_rewards: "none",
-        loss_aggregation: "sequence",
+        loss_type: "grpo",
+        advantage: "rloo",
+        importance_sampling_level: "token",
+        mask_truncated_completions: false,
+        num_iterations: 1,
+        length_reward: "sigmoid",
+        length_reward_options: {},
+        rewards: [{ name: "correct", weight: 1 }],
       });
       expect(optim).toEqual({
         learning_rate: name === "paper-7b" ? 2e-6 : 5e-6,

@@ -93,7 +93,7 @@ test("advantages can be whitened over the batch or normalised by group, and the 
   for (const change of [
     { scaleRewards: "batch" },
     { scaleRewards: "group" },
-    { lossAggregation: "token" },
+    { lossType: "dapo" },
     { klEstimator: "k3", beta: 0.5 },
   ] as const) {
     const other = await run({ ...options, ...change });

@@ -1,6 +1,6 @@
 import type { EvaluateOptions } from "../../src/train/evaluate.ts";
 import type { AdamWOptions } from "../../src/train/optimizer.ts";
-import type { RlOptions } from "../../src/train/rl.ts";
+import { PAPER, type RlOptions } from "../../src/train/rl.ts";
 
 /** The tab's counterpart of configs/start.toml. */
 export const RL_OPTIONS: Omit<RlOptions, "alpha" | "numPrompts" | "learningRate" | "maxIterations" | "seed"> = {
@@ -13,8 +13,7 @@ export const RL_OPTIONS: Omit<RlOptions, "alpha" | "numPrompts" | "learningRate"
   beta: 1e-3,
   klEstimator: "none",
   epsilon: 0.2,
-  scaleRewards: "none",
-  lossAggregation: "sequence",
+  ...PAPER,
   // Not cosine: a rate that depends on the run's length would make the first iterations depend on it too.
   scheduler: "constant_with_warmup",
   warmupSteps: 4,

@@ -92,7 +92,7 @@ export async function runTraining(
 function goal({ rl }: Config): string {
   if (rl.target_length !== undefined) return `target ${rl.target_length} tokens`;
   if (rl.max_accuracy_drop !== undefined) return `accuracy drop of at most ${percent(rl.max_accuracy_drop)}`;
-  return `alpha ${rl.alpha}`;
+  return rl.length_reward === "sigmoid" ? `alpha ${rl.alpha}` : `length reward ${rl.length_reward}`;
 }
 
 function progressLine(m: RlMetrics, total: number, secondsPerIteration: number): string {

@@ -120,6 +120,10 @@ export const configSchema = z.strictObject({
     .refine((rl) => rl.target_length === undefined || rl.max_accuracy_drop === undefined, {
       message: "expected one goal, target_length or max_accuracy_drop",
     })
+    .refine((rl) => rl.length_reward === "sigmoid" || (rl.target_length ?? rl.max_accuracy_drop) === undefined, {
+      path: ["length_reward"],
+      message: "expected sigmoid with target_length or max_accuracy_drop, which steer its alpha",
+    })
     .superRefine((rl, context) => {
       const { defaults } = LENGTH_REWARDS[rl.length_reward];
       const unknown = Object.keys(rl.length_reward_options).find((name) => !Object.hasOwn(defaults, name));

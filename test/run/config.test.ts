@@ -103,6 +103,39 @@ describe("configuration", () => {
     expect(() => parseConfig(json)).toThrow(ConfigError);
   });
 
+  test.each([
+    [{ length_reward: "alp", length_reward_options: { weight: 1 } }, "the numbers of alp are: beta"],
+    [{ length_reward: "alp", length_reward_options: { beta: "1" } }, "rl.length_reward_options.beta"],
+    [{ length_reward_options: { alpha: 1 } }, "the numbers of sigmoid are: none, for alpha is its only one"],
+    [{ length_reward: "kimi", target_length: 60 }, 'rl.length_reward: got "kimi"; expected sigmoid with target_length'],
+    [{ max_completion_length: [[1, 10]] }, "expected a number, or [from, tokens] with from rising from 0"],
+    [
+      {
+        max_completion_length: [
+          [0, 10],
+          [0, 5],
+        ],
+      },
+      "with from rising from 0",
+    ],
+    [{ max_completion_length: [] }, "rl.max_completion_length"],
+    [{ rewards: [] }, "rl.rewards"],
+  ])("rl %j is refused", (rl, message) => {
+    expect(() => parseConfig({ rl })).toThrow(message);
+  });
+
+  test("a length reward with its numbers, and a limit in stages", () => {
+    const rl = {
+      length_reward: "alp",
+      length_reward_options: { beta: 1e-4 },
+      max_completion_length: [
+        [0, 10],
+        [5, 8],
+      ],
+    };
+    expect(parseConfig({ rl }).rl).toMatchObject(rl);
+  });
+
   test("docs/configuration.md is current", () => {
     expect(readFileSync(`${root}/docs/configuration.md`, "utf8")).toBe(configurationDocs());
   });

@@ -30,7 +30,15 @@ const DTYPE = (fallback: string): Flags => ({
 const PLAN: Flags = {
   "dry-run": { help: "print the configuration and what it takes, and stop" },
   memory: { value: "SIZE", help: "of the device that the plan is compared with, such as 80GB or 24GiB" },
+  roof: { value: "NAME", help: "also plan the time, on h100, h200, a100, 4090, 7900xtx or m3max" },
+  tokens: { value: "N", help: "tokens of a response in that plan, in the mean; default a quarter of the most" },
 };
+
+const planFlags = (args: Args) => ({
+  ...(args.text("memory") === undefined ? {} : { memory: args.text("memory")! }),
+  ...(args.text("roof") === undefined ? {} : { roof: args.text("roof")! }),
+  ...(args.text("tokens") === undefined ? {} : { tokens: args.whole("tokens", 0, 1) }),
+});
 
 const adapterOf = (args: Args): { adapter?: string } => {
   const adapter = args.text("device.adapter");
@@ -49,7 +57,7 @@ export const CONFIGURED: Readonly<Record<string, ConfiguredCommand>> = {
     defaults: [shipped("configs/start.toml")],
     run: async (config, args) =>
       args.has("dry-run")
-        ? (await import("./dry-run.ts")).dryRunCommand(config, args.text("memory"))
+        ? (await import("./dry-run.ts")).dryRunCommand(config, planFlags(args))
         : (await import("./start.ts")).startCommand(config),
   },
   train: {
@@ -57,7 +65,7 @@ export const CONFIGURED: Readonly<Record<string, ConfiguredCommand>> = {
     flags: PLAN,
     run: async (config, args) =>
       args.has("dry-run")
-        ? (await import("./dry-run.ts")).dryRunCommand(config, args.text("memory"))
+        ? (await import("./dry-run.ts")).dryRunCommand(config, planFlags(args))
         : (await import("./train.ts")).trainCommand(config),
   },
   sft: {

@@ -9,6 +9,8 @@ import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
 import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from "./host.ts";
 import { shipped } from "./shipped.ts";
+import { planTime } from "../measure/time-plan.ts";
+import { printTime, roofNamed } from "./time-plan.ts";
 import { adamwOptions, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
@@ -26,8 +28,12 @@ export function parseMemory(text: string): number {
  * where model and data are at hand the first prompt as the model will see it and which rows were left out. Nothing is downloaded
  * for a model of configs/shapes.
  */
-export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Promise<void> {
+export async function dryRunCommand(
+  config: Config,
+  { memory = DEFAULT_MEMORY, roof, tokens }: { memory?: string; roof?: string; tokens?: number } = {},
+): Promise<void> {
   const available = parseMemory(memory);
+  const adapterRoof = roof === undefined ? undefined : roofNamed(roof);
   const { rl, model } = config;
   print(JSON.stringify(config, null, 2));
   print();
@@ -61,6 +67,16 @@ export async function dryRunCommand(config: Config, memory = DEFAULT_MEMORY): Pr
   needs("a buffer", plan.largestBuffer, gpu?.limits.maxBufferSize);
   needs("a binding", plan.largestBinding, gpu?.maxBindingSize);
   print();
+  if (adapterRoof) {
+    const mean = tokens ?? Math.round(rl.max_completion_length / 4);
+    const options = rlOptions(config);
+    printTime(await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean }), {
+      roof: adapterRoof,
+      mean,
+      iterations: rl.max_iterations,
+    });
+    print();
+  }
 
   if (shipped) {
     print(`${model.path} is not here: the prompts that it will see are not shown`);

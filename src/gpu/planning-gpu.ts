@@ -1,7 +1,7 @@
 import type { Gpu, Scope } from "./gpu.ts";
 import type { Kernel } from "./kernel.ts";
 import { Pool, type Allocation } from "./pool.ts";
-import { fold, type Dispatch, type Recorder } from "./recorder.ts";
+import { fold, type Cost, type Dispatch, type Recorder } from "./recorder.ts";
 import { Recording } from "./recording.ts";
 import { byteLength, Tensor, type DType } from "./tensor.ts";
 import type { KernelTraits } from "./workspace.ts";
@@ -10,15 +10,17 @@ import type { KernelTraits } from "./workspace.ts";
 interface Listeners {
   onBuffer?: (bytes: number) => void;
   onBinding?: (bytes: number) => void;
+  /** Hears of every dispatch; `isRecorded` where it is part of a recording. */
+  onDispatch?: (label: string, cost: Cost, isRecorded: boolean) => void;
 }
 
 /**
  * A Gpu without a device: code that runs on it takes and releases the tensors that it would, checks shapes and the sizes of
- * dispatches, and computes nothing. What it reads back is empty. `pool` then tells the memory that the same code needs on an
+ * dispatches, and computes nothing. What it reads back is 0. `pool` then tells the memory that the same code needs on an
  * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size and kernels take what they
  * are given, so that a plan tells what would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
  */
-export function planningGpu({ onBuffer, onBinding }: Listeners = {}, like?: KernelTraits): Gpu {
+export function planningGpu({ onBuffer, onBinding, onDispatch }: Listeners = {}, like?: KernelTraits): Gpu {
   const buffer = { destroy() {} } as GPUBuffer;
   const pool = new Pool(UNLIMITED, (size) => {
     onBuffer?.(size);
@@ -32,7 +34,7 @@ export function planningGpu({ onBuffer, onBinding }: Listeners = {}, like?: Kern
     maxBindingSize: like?.maxBindingSize ?? Infinity,
     tuning: like?.tuning ?? null,
   };
-  return new PlanningScope(traits, pool, { captured: null, onBinding });
+  return new PlanningScope(traits, pool, { captured: null, onBinding, onDispatch });
 }
 
 /** What all jobs on a planning device share besides its pool. */
@@ -40,6 +42,7 @@ interface Shared {
   /** What a recording that is made now has used. */
   captured: Set<Allocation> | null;
   onBinding: Listeners["onBinding"];
+  onDispatch: Listeners["onDispatch"];
 }
 
 class PlanningScope implements Scope, Recorder {
@@ -74,9 +77,12 @@ class PlanningScope implements Scope, Recorder {
     return this;
   }
 
-  dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers }: Dispatch): void {
-    fold(workgroups, `${kernel.name}.${entryPoint}`);
-    const { captured, onBinding } = this.#shared;
+  dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers, cost }: Dispatch): void {
+    const label = `${kernel.name}.${entryPoint}`;
+    fold(workgroups, label);
+    const { captured, onBinding, onDispatch } = this.#shared;
+    const bytes = () => Object.values(buffers).reduce((sum, tensor) => sum + tensor.byteLength, 0);
+    onDispatch?.(label, cost ?? { flops: 0, bytes: bytes() }, captured !== null);
     for (const { allocation, byteLength: bytes } of Object.values(buffers)) {
       captured?.add(allocation);
       onBinding?.(bytes);
@@ -113,9 +119,9 @@ class PlanningScope implements Scope, Recorder {
     for (const tensor of tensors) if (tensor) this.pool.release(this, tensor.allocation);
   }
 
-  readF32 = () => Promise.resolve(new Float32Array(0));
-  readAllF32 = (tensors: readonly Tensor[]) => Promise.resolve(tensors.map(() => new Float32Array(0)));
-  readU32 = () => Promise.resolve(new Uint32Array(0));
+  readF32 = ({ size }: Tensor) => Promise.resolve(new Float32Array(size));
+  readAllF32 = (tensors: readonly Tensor[]) => Promise.all(tensors.map(this.readF32));
+  readU32 = ({ size }: Tensor) => Promise.resolve(new Uint32Array(size));
   readBytes = () => Promise.resolve(new Uint8Array(0));
   idle = () => Promise.resolve();
   throttle = () => Promise.resolve(false);

@@ -13,6 +13,8 @@ export interface Dispatch {
   workgroups: readonly [number] | readonly [number, number] | readonly [number, number, number];
   /** Values of `override` constants. */
   constants?: Record<string, number>;
+  /** What it takes at least, for plans; without it no operations, and each of its buffers once. */
+  cost?: Cost;
 }
 
 /** Records work for a device, in the order in which it will be done. */
@@ -38,6 +40,12 @@ export interface Recorder {
 
   /** Sends what was recorded. Waiting for it is the business of a read or of `gpu.idle()`. */
   submit(): void;
+}
+
+/** Multiplications and additions, and bytes that are read and written. */
+export interface Cost {
+  flops: number;
+  bytes: number;
 }
 
 const MAX_GROUPS = 65535;

@@ -84,6 +84,10 @@ export function adamwStep(rec: Recorder, options: AdamwStep): void {
         params: { ...params, size: part.size, first },
         buffers: { ...Object.fromEntries(parts.map(({ name, windows }) => [name, windows[i]!.part])), clip },
         workgroups: [Math.ceil(part.size / 2 / GROUP_PAIRS)],
+        cost: {
+          flops: 16 * part.size,
+          bytes: parts.reduce((sum, { windows }) => sum + 2 * windows[i]!.part.byteLength, 0),
+        },
       });
     });
   };

@@ -28,6 +28,7 @@ export function embeddingForward(
     rec.dispatch(embedding, "embedding_forward", {
       params: { tokens, columns, first, rows: part.shape[0]! },
       buffers: { ids, weight: part, out },
+      cost: { flops: 0, bytes: 2 * out.byteLength },
       workgroups: [Math.ceil((tokens * columns) / 2 / GROUP_PAIRS)],
     });
   }
@@ -70,6 +71,7 @@ export function embeddingBackward(
     rec.dispatch(embedding, "embedding_backward", {
       params: { tokens, columns, first, rows: part.shape[0]! },
       buffers: { ids, links, dout, dweight: part },
+      cost: { flops: tokens * columns, bytes: 3 * dout.byteLength },
       workgroups: [Math.ceil((tokens * columns) / 2 / GROUP_PAIRS)],
     });
   }

@@ -71,6 +71,7 @@ export function kvCacheWrite(
   rec.dispatch(kvCache, "kv_cache_write", {
     params: { rows, pairs, block_size: blockSize, max_blocks: tables.shape[1]!, first_block: firstBlock },
     buffers: { k, v, positions, slots, tables, k_packed: kCache, v_packed: vCache },
+    cost: { flops: 0, bytes: 2 * (k.byteLength + v.byteLength) },
     workgroups: [Math.ceil((rows * pairs) / GROUP)],
   });
 }

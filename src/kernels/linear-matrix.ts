@@ -18,6 +18,7 @@ import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
 import { tuningShape } from "../gpu/tuning.ts";
+import { productCost } from "./linear-cost.ts";
 import { COMPONENTS, octetsOf, packRows, packTerms, SharedRows } from "./linear-pack.ts";
 
 /** How a workgroup of shaders/linear-matrix.wgsl divides its tile of the result. */
@@ -219,9 +220,11 @@ export function multiplyRows(
   const isDirect = product !== "linear_backward_input" && tileRows(matrices, tile) === matrices.m;
   const own = isDirect || left instanceof SharedRows ? null : packRows(rec, component, left);
   const operand = isDirect ? { x: source } : (own ?? (left as SharedRows).packed(rec, component));
+  const all = { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers };
   rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed", product), product, {
     params: { ...params, row0 },
-    buffers: { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers },
+    buffers: all,
+    cost: productCost(params, all),
     workgroups: groups(matrices, tile, rows, columns),
   });
   gpu.release(scratch, up?.scratch, own?.packed, own?.exponents);
@@ -245,6 +248,7 @@ export function multiplyTerms(
   rec.dispatch(matrixKernel(matrices, tile, "packed", "linear_backward_weight"), "linear_backward_weight", {
     params,
     buffers: { ...operands, dweight },
+    cost: productCost(params, { ...operands, dweight }),
     workgroups: groups(matrices, tile, rows, columns),
   });
   gpu.release(...scratch);

@@ -7,6 +7,7 @@ import source from "../../shaders/linear.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
+import { productCost } from "./linear-cost.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
@@ -53,6 +54,7 @@ function dispatchProduct(
     params,
     buffers,
     constants,
+    cost: productCost(params!, buffers),
     workgroups: [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows)],
   });
 }

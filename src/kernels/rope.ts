@@ -53,6 +53,7 @@ function rotate(
   rec.dispatch(kernel, "rope", {
     params: { tokens, heads, kv_heads: kvHeads, half, direction },
     buffers: { q, k, positions, table },
+    cost: { flops: 3 * (q.size + k.size), bytes: 2 * (q.byteLength + k.byteLength) + 4 * tokens * headDim },
     workgroups: [Math.ceil((tokens * (heads + kvHeads) * Math.ceil(half / STEPS)) / GROUP)],
   });
 }

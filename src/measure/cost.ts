@@ -1,12 +1,9 @@
+import type { Cost } from "../gpu/recorder.ts";
 import type { Storage } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { countParameters, multipliedParameters } from "./models.ts";
 
-/** What a formula counts: multiplications and additions, and bytes that must be moved at least once. */
-export interface Cost {
-  flops: number;
-  bytes: number;
-}
+export type { Cost };
 
 const width = (storage: Storage): number => (storage === "bf16" ? 2 : 4);
 
@@ -57,4 +54,28 @@ export const optimizerCost = (config: ModelConfig, storage: Storage): Cost => ({
 export const addCosts = (...costs: readonly Cost[]): Cost => ({
   flops: total(costs.map(({ flops }) => flops)),
   bytes: total(costs.map(({ bytes }) => bytes)),
+});
+
+/** Products of an attention: two forward, seven backward, and two more where the forward pass is run again. */
+const ATTENTION_PRODUCTS = { forward: 2, gradient: 9, recomputed: 11 };
+
+/** Attention of packed sequences, in all layers; every 128 queries of a head read the keys and values that they see. */
+export const attentionCost = (
+  config: ModelConfig,
+  storage: Storage,
+  lengths: readonly number[],
+  pass: keyof typeof ATTENTION_PRODUCTS,
+): Cost => {
+  const share = ATTENTION_PRODUCTS[pass] / 2;
+  const pairs = causalPairs(lengths);
+  return {
+    flops: share * attentionFlops(config, pairs),
+    bytes: share * (total(lengths) * 4 * (4 / width(storage)) + pairs / 128) * positionBytes(config, storage),
+  };
+};
+
+/** Attention of `tokens` decoded tokens, each over `context` positions. */
+export const decodeAttentionCost = (config: ModelConfig, storage: Storage, tokens: number, context: number): Cost => ({
+  flops: attentionFlops(config, tokens * context),
+  bytes: tokens * context * positionBytes(config, storage),
 });

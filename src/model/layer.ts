@@ -169,7 +169,7 @@ export function layerBackward(
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const gradient = (name: string) => grads.get(layerName(layer, name))!;
   /** Gradients of y = x W^T + b: W and b are added to, dx is written or added to. */
-  const projectBackward = (name: string, x: Tensor, dy: Tensor, dInput: Tensor, accumulate: boolean) => {
+  const projectBackward = (name: string, x: Tensor | SharedRows, dy: Tensor, dInput: Tensor, accumulate: boolean) => {
     linearBackwardWeight(rec, { x, dy, dweight: gradient(`${name}.weight`), storage: weight(name).dtype });
     const dbias = grads.get(layerName(layer, `${name}.bias`));
     if (dbias) linearBackwardBias(rec, { dy, dbias });
@@ -182,8 +182,11 @@ export function layerBackward(
   const dup = f32(intermediateSize);
   swigluBackward(rec, { gate: saved.gate, up: saved.up, dy: dActivated, dgate, dup });
   const dNorm = f32(hiddenSize);
-  projectBackward("mlp.gate_proj", saved.mlpNorm, dgate, dNorm, false);
-  projectBackward("mlp.up_proj", saved.mlpNorm, dup, dNorm, true);
+  // Rows that a norm has made, whose exponents differ little.
+  const mlpRows = new SharedRows(saved.mlpNorm);
+  projectBackward("mlp.gate_proj", mlpRows, dgate, dNorm, false);
+  projectBackward("mlp.up_proj", mlpRows, dup, dNorm, true);
+  mlpRows.release(rec);
   rmsnormBackward(rec, {
     x: saved.middle,
     weight: weight("post_attention_layernorm"),
@@ -235,9 +238,11 @@ export function layerBackward(
   };
   if (saved.rawQ) dq = headNorm("q_norm", saved.rawQ, saved.qRstd!, dq);
   if (saved.rawK) dk = headNorm("k_norm", saved.rawK, saved.kRstd!, dk);
-  projectBackward("self_attn.q_proj", saved.attentionNorm, flat(dq), dNorm, false);
-  projectBackward("self_attn.k_proj", saved.attentionNorm, flat(dk), dNorm, true);
-  projectBackward("self_attn.v_proj", saved.attentionNorm, flat(dv), dNorm, true);
+  const attentionRows = new SharedRows(saved.attentionNorm);
+  projectBackward("self_attn.q_proj", attentionRows, flat(dq), dNorm, false);
+  projectBackward("self_attn.k_proj", attentionRows, flat(dk), dNorm, true);
+  projectBackward("self_attn.v_proj", attentionRows, flat(dv), dNorm, true);
+  attentionRows.release(rec);
   rmsnormBackward(rec, {
     x: saved.input,
     weight: weight("input_layernorm"),

@@ -147,6 +147,17 @@ describe("commands", () => {
   });
 });
 
+test("with a roof, a dry run plans the time of every phase, and says that it is a model", async () => {
+  const plan = (...args: string[]) => pith("train", "configs/paper-1.5b.toml", "--dry-run", ...args);
+  const { code, stdout } = await plan("--roof", "h100", "--tokens", "5000");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/time of an iteration on H100 SXM, a model and no measurement: responses of 5000 tokens/);
+  for (const phase of ["prefill", "decode", "reference", "update", "optimizer"])
+    expect(stdout).toMatch(new RegExp(`^ {2}${phase} +[0-9.]+ s `, "m"));
+  expect(stdout).toMatch(/tokens\/s; [0-9.]+ hours in all/);
+  expect((await plan("--roof", "abacus")).code).toBe(2);
+});
+
 test("a flag can switch a setting off", async () => {
   const { code, stdout } = await pith("train", "configs/paper-1.5b.toml", "--model.recompute", "false", "--dry-run");
   expect(code).toBe(0);

@@ -90,9 +90,10 @@ function headOf(gpu: Gpu, { tokens, inputs, vocabulary, temperature }: Case, dat
       for (const [name, values] of Object.entries(want)) {
         const { tensor, expectUntouched } = out[name as keyof typeof out];
         const expected = name === "dweight" ? values.map((v) => v + 0.5) : values;
-        // Subgroup matrices round the gradient of the logits to f16's 11 bits.
+        // Subgroup matrices round hidden states and the gradient of the logits to f16's 11 bits: a logit is off by up to 2^-11 of its
+        // terms' magnitudes, about ten here, and a probability by that share of itself.
         const isRounded = gpu.matrices !== null && storage === "bf16" && /^d(hidden|weight)$/.test(name);
-        const tolerance = isRounded ? { rtol: 2 ** -10, atol: 2e-3 } : { rtol: 1e-5, atol: 2e-5 };
+        const tolerance = isRounded ? { rtol: 2 ** -7, atol: 4e-3 } : { rtol: 1e-5, atol: 2e-5 };
         expectClose(await gpu.readF32(tensor), expected, tolerance);
         await expectUntouched();
       }

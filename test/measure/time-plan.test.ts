@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { planTime, type TimePlan } from "../../src/measure/time-plan.ts";
+import { ROOFS } from "../../src/measure/roofs.ts";
+import { MODELS, countParameters, multipliedParameters } from "../../src/measure/models.ts";
+import { positionBytes } from "../../src/measure/cost.ts";
+import type { RlOptions } from "../../src/train/rl.ts";
+
+const config = MODELS["r1-1.5b"]!;
+const adamw = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };
+const options = {
+  numPrompts: 8,
+  numGenerations: 8,
+  numSteps: 1,
+  maxCompletionLength: 32000,
+  tokensPerMicroBatch: 32768,
+  temperature: 1,
+  beta: 1e-3,
+  klEstimator: "none",
+  epsilon: 0.2,
+  recompute: true,
+  engine: { maxNumSeqs: 64, maxModelLen: 32768, kvCacheBytes: 2 ** 35 },
+} as unknown as RlOptions;
+
+const plan = (mean: number, changes: object = {}): Promise<TimePlan> =>
+  planTime(config, "bfloat16", { ...options, ...changes }, adamw, ROOFS["h100"]!, { mean });
+
+/** Of all parts but attention, which is counted by formula. */
+const counted = ({ parts }: TimePlan["phases"]["update"], what: "flops" | "bytes"): number =>
+  Object.entries(parts).reduce((sum, [part, cost]) => sum + (part === "attention" ? 0 : cost[what]), 0);
+
+test("forward and backward of a long sequence multiply no more than they must, twice forward with recomputation", async () => {
+  const { phases, tokens } = await plan(32000, { numPrompts: 1, numGenerations: 1 });
+  const least = 8 * multipliedParameters(config) * tokens;
+  expect(counted(phases.update, "flops") / least).toBeGreaterThan(0.99);
+  expect(counted(phases.update, "flops") / least).toBeLessThan(1.02);
+  expect(counted(phases.reference, "flops") / (2 * multipliedParameters(config) * tokens)).toBeLessThan(1.02);
+});
+
+test("an update, a reference pass and the optimizer stay below a ceiling of megabytes a token", async () => {
+  const { phases, tokens } = await plan(32000, { numPrompts: 1, numGenerations: 1 });
+  expect(counted(phases.update, "bytes") / tokens / 1e6).toBeLessThan(55);
+  expect(counted(phases.reference, "bytes") / tokens / 1e6).toBeLessThan(12);
+  // Two moments, masters and gradients in f32, read and written, weights in bf16; the norm reads the gradients again.
+  expect(counted(phases.optimizer, "bytes") / countParameters(config)).toBeLessThan(42);
+});
+
+test("a step of decoding reads the weights once, and little beside them and the cache", async () => {
+  const { phases, decode } = await plan(8000, { maxCompletionLength: 8000 });
+  expect(decode.rows).toBe(64);
+  const weights = 2 * multipliedParameters(config);
+  const cache = decode.rows * decode.context * positionBytes(config, "bf16");
+  const bytes = counted(phases.decode, "bytes") / decode.steps + cache;
+  expect(bytes / (weights + cache)).toBeLessThan(1.15);
+});

@@ -68,7 +68,7 @@ export async function dryRunCommand(
   needs("a binding", plan.largestBinding, gpu?.maxBindingSize);
   print();
   if (adapterRoof) {
-    const mean = tokens ?? Math.round(rl.max_completion_length / 4);
+    const mean = tokens ?? Math.round(largestStage(rl.max_completion_length) / 4);
     const options = rlOptions(config);
     printTime(await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean }), {
       roof: adapterRoof,

@@ -2,6 +2,7 @@ import { paddedRows } from "../engine/engine-size.ts";
 import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
+import { largestStage } from "../core/schedule.ts";
 import { planningGpu } from "../gpu/planning-gpu.ts";
 import type { Cost } from "../gpu/recorder.ts";
 import { packSequences } from "../model/batch.ts";
@@ -134,7 +135,7 @@ export async function planTime(
   const slots = Math.max(1, Math.min(responses, full.maxNumSeqs, Math.floor(full.numPositions / length)));
   full.dispose();
   const harmonic = Math.log(responses) + 0.577;
-  const longest = Math.min(options.maxCompletionLength, mean * harmonic);
+  const longest = Math.min(largestStage(options.maxCompletionLength), mean * harmonic);
   const decodeSteps = Math.ceil(Math.max(longest, (responses * mean) / slots));
   const rows = Math.max(1, Math.round((responses * mean) / decodeSteps));
 
@@ -152,6 +153,8 @@ export async function planTime(
   const batches = responses / microBatch;
   const values = () => new Float32Array(batch.tokenIds.length);
   const lengths = Array.from({ length: responses }, () => length);
+
+  const repeated = Array.from({ length: options.numIterations }, () => lengths).flat();
 
   const phases = {
     prefill: await phase(
@@ -187,15 +190,15 @@ export async function planTime(
           { weights: values(), advantages: values(), oldLogprobs: values() },
           options,
         ),
-      batches,
-      attentionCost(config, storage, lengths, options.recompute ? "recomputed" : "gradient"),
+      options.numIterations * batches,
+      attentionCost(config, storage, repeated, options.recompute ? "recomputed" : "gradient"),
     ),
     optimizer: await phase(
       () => {
         optimizer.recordNorm(gpu);
         return optimizer.apply(1, 1e-6);
       },
-      options.numSteps,
+      options.numIterations * options.numSteps,
       null,
     ),
   };

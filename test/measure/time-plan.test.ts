@@ -11,6 +11,7 @@ const options = {
   numPrompts: 8,
   numGenerations: 8,
   numSteps: 1,
+  numIterations: 1,
   maxCompletionLength: 32000,
   tokensPerMicroBatch: 32768,
   temperature: 1,

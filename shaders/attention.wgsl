@@ -10,17 +10,28 @@
 //   attention_dq        dq           overwritten: sum_j ds_ij k_j,  ds_ij = scale p_ij (dout_i . v_j - delta_i)
 //   attention_dkv       dk, dv       overwritten: sum_i ds_ij q_i and sum_i p_ij dout_i over the later rows of the sequence
 //
-// Parallelisation: an invocation keeps a tile of queries in registers, ROWS neighbouring rows x HEADS heads that share a key
-// head, and takes each key and value once for all of them. Neighbouring invocations are neighbouring tiles of rows; in
-// attention_paged, where rows are of different sequences, neighbouring key heads of one row. attention_dkv keeps KEYS
+// Definition. Every kernel of attention without subgroup matrices, forward, computes this, to the bit:
+//
+//   score   s_ij: q_i times scale, rounded; the head's octets (eight numbers) in SHARES shares, octet n in share n % SHARES; in
+//           a share even and odd elements are summed apart, by fma in order, then joined; the shares are joined in halves, s
+//           and s + SHARES / 2, until one is left. SHARES is the head size / 16, rounded up to a power of two.
+//   block   The keys of a sequence in BLOCKs of 128, counted from its first; each block on its own is (m, l, o). It takes keys
+//           in STEPs of 8: m' = max(m, scores), p = exp(s - m'), and both sums shrink by exp(m - m'):
+//           l = fma(l, shrink, sum of p as a balanced tree), o = o shrink, then o = fma(p, v, o) key by key.
+//   merge   Blocks are joined in order, each with all before it: M' = max(M, m), and L = fma(L, exp(M - M'), l exp(m - M')), O in
+//           the same way. out = O / L, lse = M + log L.
+//
+// A key that a query may not see changes none of its numbers, so that a query has the same bits in training and in the engine,
+// whatever else is in its tile and in the batch, and whoever computes its blocks.
+//
+// This file is attention for software adapters, which have few invocations and pay for each exchange between them; GPUs take
+// attention-lanes.wgsl. Parallelisation: an invocation keeps a tile of queries in registers, ROWS neighbouring rows x HEADS heads
+// that share a key head, and takes each key and value once for all of them. Neighbouring invocations are neighbouring tiles of rows;
+// in attention_paged, where rows are of different sequences, neighbouring key heads of one row. attention_dkv keeps KEYS
 // neighbouring keys of one key head instead. dq and dkv are separate passes because there are no float atomics.
 //
 // How a row of the other side comes to a tile is in lib/attention-own.wgsl, where each invocation loads it for itself, and in
 // lib/attention-shared.wgsl, where a subgroup loads it once; the host puts one of them in front. Either gives the same bits.
-//
-// Both forward entry points take keys in fours, counted from the sequence's first, through the same function, and a key
-// that a query may not see changes none of its numbers: a query has the same bits in training and in the engine, whatever
-// else is in its tile and in the batch.
 //
 // What a tile of queries is and does is in lib/attention-tile.wgsl. The host puts its constants in front, and KEYS.
 
@@ -77,27 +88,32 @@ fn attention_forward(@builtin(global_invocation_id) gid: vec3<u32>) {
   var end = last_of_tiles(row_of(QUERIES - 1u)) + 1u;
   while (end > first) {
     let start = starts[end - 1u];
-    for (var j = start; j < end; j += 4u) {
-      let count = min(4u, end - j);
-      for (var i = 0u; i < count; i++) {
-        take_k(key_base(j + i, kv_head));
-        score(i);
+    for (var begin = start; begin < end; begin += BLOCK) {
+      begin_block();
+      let block_end = min(begin + BLOCK, end);
+      for (var j = begin; j < block_end; j += STEP) {
+        let count = min(STEP, end - j);
+        for (var i = 0u; i < count; i++) {
+          take_k(key_base(j + i, kv_head));
+          score();
+        }
+        var visible: array<u32, QUERIES>;
+        for (var n = 0u; n < QUERIES; n++) {
+          let row = row_of(n);
+          visible[n] = select(0u, row + 1u - j, starts[row] == start && j <= row);
+        }
+        weigh(count, visible);
+        for (var i = 0u; i < count; i++) {
+          take_v(key_base(j + i, kv_head));
+          add_value();
+        }
       }
-      var visible: array<u32, QUERIES>;
-      for (var n = 0u; n < QUERIES; n++) {
-        let row = row_of(n);
-        visible[n] = select(0u, row + 1u - j, starts[row] == start && j <= row);
-      }
-      weigh(visible);
-      for (var i = 0u; i < count; i++) {
-        take_v(key_base(j + i, kv_head));
-        add_value(i);
-      }
+      end_block();
     }
     end = start;
   }
   for (var n = 0u; n < QUERIES; n++) {
-    if (is_stored(n)) { lse[row_of(n) * params.heads + head_of(n)] = largest[n] + log_f32(sum[n]); }
+    if (is_stored(n)) { lse[row_of(n) * params.heads + head_of(n)] = all_largest[n] + log_f32(all_sum[n]); }
   }
   store_out();
 }

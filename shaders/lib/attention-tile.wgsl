@@ -1,16 +1,17 @@
-// The tile of queries that an invocation of attention keeps in registers, and its softmax over keys that come in fours.
+// The tile of queries that an invocation of attention keeps in registers, and its softmax over blocks of keys, as attention.wgsl
+// defines it.
 //
 // Registers must be indexed by constants, so loops over them are there to be unrolled. Loads are not: a software adapter
 // takes seconds to compile a hundred of them. A row is therefore loaded chunk by chunk, in a loop whose bound is a parameter
 // and not a constant, each chunk moving the others down by one place; rows fill a tile in the same way.
 //
 // The file that includes this says what q_pair, k_pair, v_pair and store_pair read and write, and where query_base is. The host
-// puts these constants in front: CHUNK and CHUNKS, whose product is half the head size; ROWS and HEADS.
+// puts these constants in front: CHUNK and CHUNKS, whose product is half the head size; SHARES; ROWS and HEADS.
 
 const QUERIES = ROWS * HEADS;
 const HEAD_PAIRS = CHUNK * CHUNKS;
+const OCTETS = (HEAD_PAIRS + 4u * SHARES - 1u) / (4u * SHARES); // of a share
 const FOUR = vec4(0u, 1u, 2u, 3u);
-const LOWEST = -3.4e38;
 
 alias Chunk = array<vec2<f32>, CHUNK>;
 alias Row = array<Chunk, CHUNKS>;
@@ -45,12 +46,23 @@ fn load_v(at: u32) {
   }
 }
 
+// Octet i of share s is number i * SHARES + s of the row. The sums of shares are joined in halves.
 fn dot_rows(a: Row, b: Row) -> f32 {
-  var total = vec2(0.0);
-  for (var c = 0u; c < CHUNKS; c++) {
-    for (var p = 0u; p < CHUNK; p++) { total = fma(a[c][p], b[c][p], total); }
+  var sums: array<f32, SHARES>;
+  for (var s = 0u; s < SHARES; s++) {
+    var total = vec2(0.0);
+    for (var i = 0u; i < 4u * OCTETS; i++) {
+      let p = (i / 4u * SHARES + s) * 4u + i % 4u;
+      if (p < HEAD_PAIRS) { total = fma(a[p / CHUNK][p % CHUNK], b[p / CHUNK][p % CHUNK], total); }
+    }
+    sums[s] = total.x + total.y;
   }
-  return total.x + total.y;
+  // Loops whose bounds halve would not be unrolled.
+  if (SHARES > 8u) { for (var s = 0u; s < 8u; s++) { sums[s] += sums[s + 8u]; } }
+  if (SHARES > 4u) { for (var s = 0u; s < 4u; s++) { sums[s] += sums[s + 4u]; } }
+  if (SHARES > 2u) { for (var s = 0u; s < 2u; s++) { sums[s] += sums[s + 2u]; } }
+  if (SHARES > 1u) { for (var s = 0u; s < 1u; s++) { sums[s] += sums[s + 1u]; } }
+  return sums[0];
 }
 
 fn scaled(row: Row, factor: f32) -> Row {
@@ -110,13 +122,24 @@ fn load_queries() {
 
 // ---- softmax -------------------------------------------------------------------------------------------------------
 
-// The running softmax of each query: the largest score so far, the sum of exponentials and of weighted values relative to it.
+// Of each query: the softmax over the keys of a block so far, and over the blocks before it.
 var<private> largest: array<f32, QUERIES>;
 var<private> sum: array<f32, QUERIES>;
 var<private> sum_values: array<Row, QUERIES>;
+var<private> all_largest: array<f32, QUERIES>;
+var<private> all_sum: array<f32, QUERIES>;
+var<private> all_values: array<Row, QUERIES>;
 
 fn begin_softmax() {
   load_queries();
+  for (var n = 0u; n < QUERIES; n++) {
+    all_largest[n] = LOWEST;
+    all_sum[n] = 0.0;
+    all_values[n] = Row();
+  }
+}
+
+fn begin_block() {
   for (var n = 0u; n < QUERIES; n++) {
     largest[n] = LOWEST;
     sum[n] = 0.0;
@@ -124,31 +147,54 @@ fn begin_softmax() {
   }
 }
 
-// The scores of four keys for each query, then their weights.
-var<private> weights: array<vec4<f32>, QUERIES>;
-
-// The scores of key i of the four, which is in k_row.
-fn score(i: u32) {
-  for (var n = 0u; n < QUERIES; n++) { weights[n] = select(weights[n], vec4(dot_rows(query[n], k_row)), FOUR == vec4(i)); }
+fn end_block() {
+  for (var n = 0u; n < QUERIES; n++) {
+    let merge = merge_of(all_largest[n], largest[n]);
+    all_largest[n] = merge.largest;
+    all_sum[n] = fma(all_sum[n], merge.before, sum[n] * merge.block);
+    all_values[n] = add_scaled(scaled(sum_values[n], merge.block), all_values[n], merge.before);
+  }
 }
 
-// From scores to weights: query n sees the first visible[n] of the four keys.
-fn weigh(visible: array<u32, QUERIES>) {
+// The scores of a step's keys for each query, then their weights: they come in at the end and go out at the beginning.
+var<private> weights: array<Eight, QUERIES>;
+
+fn push_weight(n: u32, last: f32) {
+  let w = weights[n];
+  weights[n] = Eight(vec4(w[0].yzw, w[1].x), vec4(w[1].yzw, last));
+}
+
+// The scores of the next key, which is in k_row.
+fn score() {
+  for (var n = 0u; n < QUERIES; n++) { push_weight(n, dot_rows(query[n], k_row)); }
+}
+
+// From `count` scores to weights: query n sees the first visible[n] of the keys.
+fn weigh(count: u32, visible: array<u32, QUERIES>) {
+  for (var i = count; i < STEP; i++) {
+    for (var n = 0u; n < QUERIES; n++) { push_weight(n, LOWEST); }
+  }
   for (var n = 0u; n < QUERIES; n++) {
-    let is_visible = FOUR < vec4(visible[n]);
-    let s = select(vec4(LOWEST), weights[n], is_visible);
-    let previous = largest[n];
-    largest[n] = max(max(max(s.x, s.y), max(s.z, s.w)), previous);
-    weights[n] = select(vec4(0.0), exp_vec4(s - largest[n]), is_visible);
-    let shrink = exp_f32(previous - largest[n]);
-    sum[n] = fma(sum[n], shrink, (weights[n].x + weights[n].y) + (weights[n].z + weights[n].w));
+    let is_low = FOUR < vec4(visible[n]);
+    let is_high = FOUR + 4u < vec4(visible[n]);
+    let low = select(vec4(LOWEST), weights[n][0], is_low);
+    let high = select(vec4(LOWEST), weights[n][1], is_high);
+    let four = max(low, high);
+    let now = max(max(max(four.x, four.y), max(four.z, four.w)), largest[n]);
+    let shrink = exp_f32(largest[n] - now);
+    largest[n] = now;
+    weights[n] = Eight(select(vec4(0.0), exp_vec4(low - now), is_low), select(vec4(0.0), exp_vec4(high - now), is_high));
+    sum[n] = fma(sum[n], shrink, sum_of(weights[n]));
     sum_values[n] = scaled(sum_values[n], shrink);
   }
 }
 
-// Adds the value of key i of the four, which is in v_row.
-fn add_value(i: u32) {
-  for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][i]); }
+// Adds the value of the next key, which is in v_row.
+fn add_value() {
+  for (var n = 0u; n < QUERIES; n++) {
+    sum_values[n] = add_scaled(sum_values[n], v_row, weights[n][0].x);
+    push_weight(n, 0.0);
+  }
 }
 
 fn store_out() {
@@ -156,13 +202,13 @@ fn store_out() {
     let at = query_base(row_of(i), head_of(i));
     for (var j = 0u; j < params.chunks; j++) {
       if (is_stored(i)) {
-        for (var p = 0u; p < CHUNK; p++) { store_pair(at + j * CHUNK + p, sum_values[0][0][p] / sum[0]); }
+        for (var p = 0u; p < CHUNK; p++) { store_pair(at + j * CHUNK + p, all_values[0][0][p] / all_sum[0]); }
       }
-      sum_values[0] = without_first(sum_values[0]);
+      all_values[0] = without_first(all_values[0]);
     }
     for (var n = 0u; n < QUERIES - 1u; n++) {
-      sum_values[n] = sum_values[n + 1u];
-      sum[n] = sum[n + 1u];
+      all_values[n] = all_values[n + 1u];
+      all_sum[n] = all_sum[n + 1u];
     }
   }
 }

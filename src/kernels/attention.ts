@@ -4,13 +4,21 @@ import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import paged from "../../shaders/lib/attention-paged.wgsl" with { type: "text" };
 import own from "../../shaders/lib/attention-own.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/attention-shared.wgsl" with { type: "text" };
+import softmax from "../../shaders/lib/attention-softmax.wgsl" with { type: "text" };
 import queries from "../../shaders/lib/attention-tile.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { attentionDecode, type PagedAttention } from "./attention-decode.ts";
+import {
+  forwardOnLanes,
+  hasLanes,
+  sharesOf,
+  splitOnLanes,
+  walkOnLanes,
+  type PagedAttention,
+} from "./attention-lanes.ts";
 import { backwardOnMatrices, forwardOnMatrices } from "./attention-matrix.ts";
 import { check, hasShape } from "./check.ts";
 
@@ -60,7 +68,8 @@ export const pagedTile = (headDim: number, group: number): Tile => tileFor(headD
 
 /** What shaders/lib/attention-tile.wgsl wants in front. */
 export const tileConstants = ({ chunk, chunks, rows, heads }: Tile): string =>
-  `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const ROWS = ${rows}u; const HEADS = ${heads}u;`;
+  `const CHUNK = ${chunk}u; const CHUNKS = ${chunks}u; const SHARES = ${sharesOf(2 * chunk * chunks)}u; ` +
+  `const ROWS = ${rows}u; const HEADS = ${heads}u;`;
 
 const kernels = new Map<string, Kernel>();
 
@@ -74,7 +83,7 @@ function kernelFor(gpu: Workspace, tile: Tile): Kernel {
     kernel = defineKernel({
       name: "attention",
       source,
-      includes: [exp, log, index, constants, queries, paged, rowsFrom],
+      includes: [exp, log, index, softmax, constants, queries, paged, rowsFrom],
     });
     kernels.set(key, kernel);
   }
@@ -147,6 +156,24 @@ export function attentionForward(
     lse,
   });
   if (!exact && forwardOnMatrices(rec, { q, k, v, starts, out, lse, scale })) return;
+  (hasLanes(rec.gpu, headDim) ? forwardOnLanes : forwardInRows)(rec, { q, k, v, starts, out, lse, scale });
+}
+
+/** attentionForward with an invocation to a row: on software adapters, and for larger heads than lanes take. */
+export function forwardInRows(
+  rec: Recorder,
+  {
+    q,
+    k,
+    v,
+    starts,
+    out,
+    lse,
+    scale,
+  }: { q: Tensor; k: Tensor; v: Tensor; starts: Tensor; out: Tensor; lse: Tensor; scale: number },
+): void {
+  const [rows = 0, heads = 0, headDim = 0] = q.shape;
+  const kvHeads = k.shape[1]!;
   const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), Infinity);
   rec.dispatch(kernelFor(rec.gpu, tile), "attention_forward", {
     params: { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks, tile: tile.rows * tile.heads },
@@ -162,7 +189,7 @@ export function attentionForward(
  * Overwrites out f32 [R, H, D]; bit for bit what attentionForward gives for the same keys and values.
  */
 export function attentionPaged(rec: Recorder, attention: PagedAttention): void {
-  const { q, kCache, vCache, tables, slots, positions, out, blockSize, firstBlock = 0, scale } = attention;
+  const { q, kCache, vCache, tables, slots, positions, out, blockSize } = attention;
   const { rows, heads, headDim } = queryShape("attention_paged", q, { q, kCache, vCache, out });
   const [cacheRows = 0, kvHeads = 0] = kCache.shape;
   const ok =
@@ -182,11 +209,19 @@ export function attentionPaged(rec: Recorder, attention: PagedAttention): void {
     slots,
     positions,
   });
-  // A software adapter has a few invocations in all, and pays for barriers.
-  if (!rec.gpu.info.isFallbackAdapter) {
-    attentionDecode(rec, attention);
+  if (hasLanes(rec.gpu, headDim)) {
+    // As many block tables as rows: every row has a sequence to itself.
+    (rows <= tables.shape[0]! ? splitOnLanes : walkOnLanes)(rec, attention);
     return;
   }
+  pagedInRows(rec, attention);
+}
+
+/** attentionPaged in the same way. */
+export function pagedInRows(rec: Recorder, { q, kCache, vCache, ...paging }: PagedAttention): void {
+  const { tables, slots, positions, out, blockSize, firstBlock = 0, scale } = paging;
+  const [rows = 0, heads = 0, headDim = 0] = q.shape;
+  const kvHeads = kCache.shape[1]!;
   const tile = pagedTile(headDim, heads / kvHeads);
   rec.dispatch(kernelFor(rec.gpu, tile), "attention_paged", {
     params: {

@@ -2,8 +2,14 @@ import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
 import type { Tier } from "../../src/gpu/tier.ts";
-import { attentionDecode } from "../../src/kernels/attention-decode.ts";
-import { attentionBackward, attentionForward, attentionPaged } from "../../src/kernels/attention.ts";
+import { forwardOnLanes, splitOnLanes, walkOnLanes } from "../../src/kernels/attention-lanes.ts";
+import {
+  attentionBackward,
+  attentionForward,
+  attentionPaged,
+  forwardInRows,
+  pagedInRows,
+} from "../../src/kernels/attention.ts";
 import { kvCacheWrite } from "../../src/kernels/kv-cache.ts";
 import * as twin from "../../src/reference/attention.ts";
 import { verifyAttention } from "../../src/verify/pytorch/kernels.ts";
@@ -143,6 +149,38 @@ test.skipIf((await tiersHere()).length === 1)(
   },
 );
 
+// Whole and partial blocks and steps, sequences that share a tile, 1 to 8 lanes, heads that end within an octet.
+const SHAPES: Case[] = [
+  { lengths: [1, 1, 2, 5, 1], heads: 4, kvHeads: 2, headDim: 6 },
+  { lengths: [3, 270, 1, 28], heads: 5, kvHeads: 1, headDim: 16 },
+  { lengths: [131, 9], heads: 7, kvHeads: 1, headDim: 24 },
+  { lengths: [140], heads: 8, kvHeads: 2, headDim: 64 },
+  { lengths: [129, 6], heads: 2, kvHeads: 1, headDim: 128 },
+];
+
+describe.each(await tiersHere())("attention spread over lanes, %s", (tier) => {
+  test.each(SHAPES.flatMap((c) => STORAGES.map((storage) => ({ ...c, storage }))))(
+    "has the bits of rows in single invocations: $lengths, $heads / $kvHeads heads of $headDim in $storage",
+    async ({ storage, ...c }) => {
+      const gpu = await testGpu(tier);
+      const rec = gpu.recorder();
+      const { dout: _, ends: __, ...tensors } = await upload(c, inputs(c, storage), storage, tier);
+      const results = [forwardInRows, forwardOnLanes].map((forward) => {
+        const [out, lse] = [guarded(gpu, tensors.q.shape, "f32"), guarded(gpu, [total(c), c.heads], "f32")];
+        forward(rec, { ...tensors, out: out.tensor, lse: lse.tensor });
+        return { out, lse };
+      });
+      const [want, got] = results as [(typeof results)[0], (typeof results)[0]];
+      for (const name of ["out", "lse"] as const) {
+        const wanted = await gpu.readF32(want[name].tensor);
+        expect(wanted.every((value) => Number.isFinite(value))).toBe(true);
+        expect(await gpu.readF32(got[name].tensor)).toEqual(wanted);
+        await got[name].expectUntouched();
+      }
+    },
+  );
+});
+
 test("a sequence has the same bits, forward and backward, alone and in a batch", async () => {
   const whole: Case = { lengths: [5, 31, 3, 18], heads: 4, kvHeads: 2, headDim: 24 };
   const values = inputs(whole, "f32");
@@ -216,7 +254,7 @@ describe.each(STORAGES)("attention through the cache in %s", (storage) => {
       const rows32 = (data: Float32Array) => gpu.upload(data, [rows, kvHeads, headDim], "f32");
       kvCacheWrite(rec, { k: rows32(values.k), v: rows32(values.v), kCache, vCache, ...paging });
       const want = await gpu.readBytes(packed);
-      for (const attend of [attentionPaged, attentionDecode]) {
+      for (const attend of headDim > 128 ? [pagedInRows] : [pagedInRows, walkOnLanes, splitOnLanes]) {
         const paged = guarded(gpu, q.shape, "f32");
         attend(rec, { q, kCache, vCache, out: paged.tensor, ...paging, scale });
         expect(await gpu.readBytes(paged.tensor), attend.name).toEqual(want);

@@ -1,4 +1,4 @@
-import { attentionDecode } from "../../kernels/attention-decode.ts";
+import { splitOnLanes } from "../../kernels/attention-lanes.ts";
 import { attentionBackward, attentionForward, attentionPaged } from "../../kernels/attention.ts";
 import { kvCacheWrite, kvPack } from "../../kernels/kv-cache.ts";
 import * as twin from "../../reference/attention.ts";
@@ -65,7 +65,7 @@ const paged = (
   kind: string,
   shape: Heads,
   rows: readonly number[],
-  attend: typeof attentionPaged | typeof attentionDecode,
+  attend: typeof attentionPaged | typeof splitOnLanes,
 ): Trial => ({
   name: `${kind}, D ${shape.headDim}`,
   run(b) {
@@ -111,5 +111,5 @@ export const attentionTrials: readonly Trial[] = HEADS.flatMap((heads) => [
     attentionPaged,
   ),
   paged("decode attention", heads, LAST, attentionPaged),
-  paged("attention, a workgroup a row", heads, LAST, attentionDecode),
+  paged("decode attention, blocks side by side", heads, LAST, splitOnLanes),
 ]);

@@ -1,9 +1,8 @@
 import { FormatError, UsageError } from "../errors.ts";
 import { PAPER_TABLES } from "../run/paper-tables.ts";
-import type { TableRow } from "../reproduce/results.ts";
 import { renderComparison, type ComparedRun } from "../run/compare.ts";
-import type { Config } from "../run/config.ts";
-import type { Evaluation } from "../train/evaluate.ts";
+import { RunFolder } from "../run/run-folder.ts";
+import { readSaved, savedEvaluation, savedReproduction } from "../run/saved.ts";
 import { readResponses } from "./eval.ts";
 import { files, print } from "./host.ts";
 import { writeReport } from "./start.ts";
@@ -25,8 +24,6 @@ export async function reportCommand(
   print(await writeReport(given[0]!));
 }
 
-const json = async <T>(path: string): Promise<T> => JSON.parse(await files.readText(path)) as T;
-
 /** The points of a folder of `start`, of `reproduce`, or of a file that `eval --output` wrote. */
 async function readRun(path: string): Promise<ComparedRun[]> {
   const name = path.split("/").at(-1)!;
@@ -35,17 +32,20 @@ async function readRun(path: string): Promise<ComparedRun[]> {
     return [{ name, method: name, alpha: null, tokens: mean_length, accuracy }];
   }
   if (await files.exists(`${path}/reproduce.json`)) {
-    const { rows } = await json<{ rows: TableRow[] }>(`${path}/reproduce.json`);
+    const { rows } = await readSaved(files, `${path}/reproduce.json`, savedReproduction);
     return rows.map((row) => ({
       ...row,
       name: `${name}: ${row.method}${row.method === "Base" ? `, ${row.context} tokens at most` : ""}`,
     }));
   }
   if (await files.exists(`${path}/evaluation.json`)) {
-    const { before, after } = await json<{ before: Evaluation; after: Evaluation }>(`${path}/evaluation.json`);
-    const { rl } = await json<Config>(`${path}/config.json`);
+    const { before, after } = await readSaved(files, `${path}/evaluation.json`, savedEvaluation);
+    const { rl } = (await RunFolder.read(files, path)).config;
     const steered = rl.target_length !== undefined || rl.max_accuracy_drop !== undefined;
-    const point = ({ mean_length, accuracy }: Evaluation) => ({ tokens: mean_length, accuracy });
+    const point = ({ mean_length, accuracy }: { mean_length: number; accuracy: number }) => ({
+      tokens: mean_length,
+      accuracy,
+    });
     return [
       { name: `${name}, before`, method: "Base", alpha: null, ...point(before) },
       { name, method: "RL", alpha: steered ? null : rl.alpha, ...point(after) },

@@ -1,6 +1,7 @@
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { renderReport } from "../run/report.ts";
+import { readSaved, savedEvaluation } from "../run/saved.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { evaluateModel } from "./eval.ts";
@@ -37,9 +38,7 @@ export async function writeReport(dir: string, config?: Config): Promise<string>
   const folder = config ? RunFolder.at(files, dir, config) : await RunFolder.read(files, dir);
   const resolved = folder.config;
   const path = `${dir}/evaluation.json`;
-  const evaluation = (await files.exists(path))
-    ? (JSON.parse(await files.readText(path)) as { before: Evaluation; after: Evaluation })
-    : null;
+  const evaluation = (await files.exists(path)) ? await readSaved(files, path, savedEvaluation) : null;
   const html = renderReport({
     title: `Pith: ${resolved.task.name}, alpha ${resolved.rl.alpha}`,
     facts: {

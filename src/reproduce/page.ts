@@ -1,5 +1,6 @@
 import { runningMean } from "../core/statistics.ts";
-import { escapeHtml, renderChart, type Series } from "../run/chart.ts";
+import { renderChart, type Series } from "../run/chart.ts";
+import { html, type Html } from "../run/html.ts";
 import { renderPage } from "../run/page.ts";
 import { renderTradeOff } from "../run/trade-off.ts";
 import type { Claim } from "./claims.ts";
@@ -26,36 +27,76 @@ export function renderReproduction({ facts, rows, outcomes, claims }: ReproduceP
   return renderPage({
     title: "Pith: the paper on the bundled reasoner",
     facts,
-    body: `<p>Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), on a model of 205,504 parameters and held-out sums. Base is the model as it was, generation cut off at a limit.</p>
-${claimsTable(claims)}
-<section class="figures" aria-label="Figures">
-${renderTradeOff("Accuracy against tokens (figures 3, 4 and 7)", rows)}
-${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
-${dynamics(outcomes, "mean_length", "Training response tokens", whole)}
-${checkpoints(outcomes)}
-${normalisation(outcomes, "mean_length", "response tokens", whole)}
-${normalisation(outcomes, "accuracy", "accuracy", share)}
-</section>
-${resultsTable(rows)}`,
+    body: html`<p>
+        Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), on a model of 205,504 parameters and
+        held-out sums. Base is the model as it was, generation cut off at a limit.
+      </p>
+      ${claimsTable(claims)}
+      <section class="figures" aria-label="Figures">
+        ${renderTradeOff("Accuracy against tokens (figures 3, 4 and 7)", rows)}
+        ${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
+        ${dynamics(outcomes, "mean_length", "Training response tokens", whole)} ${checkpoints(outcomes)}
+        ${normalisation(outcomes, "mean_length", "response tokens", whole)}
+        ${normalisation(outcomes, "accuracy", "accuracy", share)}
+      </section>
+      ${resultsTable(rows)}`,
   });
 }
 
-function claimsTable(claims: readonly Claim[]): string {
+function claimsTable(claims: readonly Claim[]): Html {
   const rows = claims.map(
     ({ claim, source, seen, holds }) =>
-      `<tr><th scope="row">${escapeHtml(claim)}<br><small>${escapeHtml(source)}</small></th><td>${holds ? "✓ holds" : "✗ does not hold"}</td><td>${escapeHtml(seen)}</td></tr>`,
+      html`<tr>
+        <th scope="row">${claim}<br /><small>${source}</small></th>
+        <td>${holds ? "✓ holds" : "✗ does not hold"}</td>
+        <td>${seen}</td>
+      </tr>`,
   );
-  return `<table><caption>The paper's claims on this model</caption><thead><tr><th>claim</th><th>here</th><th>seen</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+  return html`<table>
+    <caption>
+      The paper's claims on this model
+    </caption>
+    <thead>
+      <tr>
+        <th>claim</th>
+        <th>here</th>
+        <th>seen</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${rows}
+    </tbody>
+  </table>`;
 }
 
-function resultsTable(rows: readonly TableRow[]): string {
+function resultsTable(rows: readonly TableRow[]): Html {
   const cells = rows.map(
     (row) =>
-      `<tr><th scope="row">${escapeHtml(row.method)}</th><td>${row.alpha ?? "-"}</td><td>${between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds)}</td>` +
-      `<td>${between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds)}</td><td>${row.context}</td></tr>`,
+      html`<tr>
+        <th scope="row">${row.method}</th>
+        <td>${row.alpha ?? "-"}</td>
+        <td>${between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds)}</td>
+        <td>${between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds)}</td>
+        <td>${row.context}</td>
+      </tr>`,
   );
-  return `<table><caption>Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals</caption>
-<thead><tr><th>Model type</th><th>α</th><th>Tokens</th><th>Avg. pass rate</th><th>Ctx.</th></tr></thead><tbody>${cells.join("")}</tbody></table>`;
+  return html`<table>
+    <caption>
+      Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals
+    </caption>
+    <thead>
+      <tr>
+        <th>Model type</th>
+        <th>α</th>
+        <th>Tokens</th>
+        <th>Avg. pass rate</th>
+        <th>Ctx.</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${cells}
+    </tbody>
+  </table>`;
 }
 
 const meanOver = (curves: readonly number[][]): number[] =>
@@ -67,7 +108,7 @@ function dynamics(
   key: "accuracy" | "mean_length",
   label: string,
   format: (value: number) => string,
-): string {
+): Html {
   const byAlpha = Map.groupBy(
     outcomes.filter(({ method }) => method === "RL"),
     ({ alpha }) => alpha,
@@ -87,7 +128,7 @@ function dynamics(
 }
 
 /** Figure 5: held-out accuracy against tokens along training. */
-function checkpoints(outcomes: readonly Outcome[]): string {
+function checkpoints(outcomes: readonly Outcome[]): Html {
   const byAlpha = Map.groupBy(
     outcomes.filter(({ method }) => method === "RL"),
     ({ alpha }) => alpha,
@@ -124,7 +165,7 @@ function normalisation(
   key: "accuracy" | "mean_length",
   label: string,
   format: (value: number) => string,
-): string {
+): Html {
   const alphas = new Set(outcomes.filter(({ method }) => method === "RL, normalised").map(({ alpha }) => alpha));
   const runs = outcomes.filter(({ method, alpha }) => method.startsWith("RL") && alphas.has(alpha));
   const series = Array.from(

@@ -1,3 +1,5 @@
+import { html, type Html } from "./html.ts";
+
 /** A series of an x-y chart; drawn as a line, as points, or both. Markers tell series apart without colour. */
 export interface Series {
   name: string;
@@ -20,18 +22,18 @@ const HEIGHT = 360;
 const MARGIN = { left: 64, right: 16, top: 12, bottom: 46 };
 const SIZE = 5;
 
-export const escapeHtml = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-
 /** One shape for each series in turn, around (x, y). */
-const MARKERS: ((x: number, y: number) => string)[] = [
-  (x, y) => `<circle cx="${x}" cy="${y}" r="${SIZE}"/>`,
-  (x, y) => `<rect x="${x - SIZE}" y="${y - SIZE}" width="${2 * SIZE}" height="${2 * SIZE}"/>`,
-  (x, y) => `<path d="M${x} ${y - 7}L${x + 6.5} ${y + 5}H${x - 6.5}Z"/>`,
-  (x, y) => `<path d="M${x} ${y - 7}L${x + 7} ${y}L${x} ${y + 7}L${x - 7} ${y}Z"/>`,
+const MARKERS: ((x: number, y: number) => Html)[] = [
+  (x, y) => html`<circle cx="${x}" cy="${y}" r="${SIZE}" />`,
+  (x, y) => html`<rect x="${x - SIZE}" y="${y - SIZE}" width="${2 * SIZE}" height="${2 * SIZE}" />`,
+  (x, y) => html`<path d="M${x} ${y - 7}L${x + 6.5} ${y + 5}H${x - 6.5}Z" />`,
+  (x, y) => html`<path d="M${x} ${y - 7}L${x + 7} ${y}L${x} ${y + 7}L${x - 7} ${y}Z" />`,
   (x, y) =>
-    `<path class="stroke" d="M${x - SIZE} ${y - SIZE}L${x + SIZE} ${y + SIZE}M${x + SIZE} ${y - SIZE}L${x - SIZE} ${y + SIZE}"/>`,
-  (x, y) => `<path d="M${x} ${y + 7}L${x + 6.5} ${y - 5}H${x - 6.5}Z"/>`,
+    html`<path
+      class="stroke"
+      d="M${x - SIZE} ${y - SIZE}L${x + SIZE} ${y + SIZE}M${x + SIZE} ${y - SIZE}L${x - SIZE} ${y + SIZE}"
+    />`,
+  (x, y) => html`<path d="M${x} ${y + 7}L${x + 6.5} ${y - 5}H${x - 6.5}Z" />`,
 ];
 const markerOf = (index: number) => MARKERS[index % MARKERS.length]!;
 
@@ -45,9 +47,9 @@ function ticks(low: number, high: number): number[] {
 }
 
 /** A figure as HTML: SVG with axes, error bars and a legend, no script. Style it with CHART_STYLE. */
-export function renderChart({ title, xLabel, yLabel, series, formatX, formatY }: Chart): string {
+export function renderChart({ title, xLabel, yLabel, series, formatX, formatY }: Chart): Html {
   const all = series.flatMap(({ points }) => points);
-  if (all.length === 0) return "";
+  if (all.length === 0) return html``;
   const range = (values: number[]): [number, number] => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const room = (high - low || Math.abs(high) || 1) * 0.06;
@@ -61,38 +63,61 @@ export function renderChart({ title, xLabel, yLabel, series, formatX, formatY }:
   const grid = [
     ...ticks(x0, x1).map(
       (x) =>
-        `<path class="grid" d="M${px(x)} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}"/><text x="${px(x)}" y="${HEIGHT - MARGIN.bottom + 16}" text-anchor="middle">${formatX(x)}</text>`,
+        html`<path class="grid" d="M${px(x)} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}" /><text
+            x="${px(x)}"
+            y="${HEIGHT - MARGIN.bottom + 16}"
+            text-anchor="middle"
+            >${formatX(x)}</text
+          >`,
     ),
     ...ticks(y0, y1).map(
       (y) =>
-        `<path class="grid" d="M${MARGIN.left} ${py(y)}H${WIDTH - MARGIN.right}"/><text x="${MARGIN.left - 8}" y="${py(y) + 4}" text-anchor="end">${formatY(y)}</text>`,
+        html`<path class="grid" d="M${MARGIN.left} ${py(y)}H${WIDTH - MARGIN.right}" /><text
+            x="${MARGIN.left - 8}"
+            y="${py(y) + 4}"
+            text-anchor="end"
+            >${formatY(y)}</text
+          >`,
     ),
   ];
   const drawn = series.map(({ points, line, markers }, index) => {
     const path = line
-      ? `<path class="line" d="${points.map(({ x, y }, i) => `${i ? "L" : "M"}${px(x)} ${py(y)}`).join("")}"/>`
+      ? html`<path class="line" d="${points.map(({ x, y }, i) => `${i ? "L" : "M"}${px(x)} ${py(y)}`).join("")}" />`
       : "";
     const bars = points.map(({ x, y, halfX = 0, halfY = 0 }) =>
       halfX > 0 || halfY > 0
-        ? `<path class="bar" d="M${px(x - halfX)} ${py(y)}H${px(x + halfX)}M${px(x)} ${py(y - halfY)}V${py(y + halfY)}"/>`
+        ? html`<path
+            class="bar"
+            d="M${px(x - halfX)} ${py(y)}H${px(x + halfX)}M${px(x)} ${py(y - halfY)}V${py(y + halfY)}"
+          />`
         : "",
     );
     const shapes = markers ? points.map(({ x, y }) => markerOf(index)(px(x), py(y))) : [];
     const labels = points.map(({ x, y, label }) =>
-      label ? `<text x="${px(x) + 9}" y="${py(y) - 7}">${escapeHtml(label)}</text>` : "",
+      label ? html`<text x="${px(x) + 9}" y="${py(y) - 7}">${label}</text>` : "",
     );
-    return `<g class="s${index % 6}">${path}${bars.join("")}${shapes.join("")}${labels.join("")}</g>`;
+    return html`<g class="s${index % 6}">${path}${bars}${shapes}${labels}</g>`;
   });
   const legend = series.map(
     ({ name, markers }, index) =>
-      `<li><svg class="key s${index % 6}" viewBox="0 0 24 16" aria-hidden="true">${markers ? markerOf(index)(12, 8) : `<path class="line" d="M1 8H23"/>`}</svg>${escapeHtml(name)}</li>`,
+      html`<li>
+        <svg class="key s${index % 6}" viewBox="0 0 24 16" aria-hidden="true">
+          ${markers ? markerOf(index)(12, 8) : html`<path class="line" d="M1 8H23" />`}</svg
+        >${name}
+      </li>`,
   );
-  return `<figure class="chart"><figcaption>${escapeHtml(title)}</figcaption>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(`${title}: ${yLabel} against ${xLabel}`)}">${grid.join("")}
-<text class="label" x="${WIDTH / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeHtml(xLabel)}</text>
-<text class="label" transform="translate(14 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">${escapeHtml(yLabel)}</text>
-${drawn.join("\n")}</svg>
-<ul class="legend">${legend.join("")}</ul></figure>`;
+  return html`<figure class="chart">
+    <figcaption>${title}</figcaption>
+    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${`${title}: ${yLabel} against ${xLabel}`}">
+      ${grid}
+      <text class="label" x="${WIDTH / 2}" y="${HEIGHT - 8}" text-anchor="middle">${xLabel}</text>
+      <text class="label" transform="translate(14 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">${yLabel}</text>
+      ${drawn}
+    </svg>
+    <ul class="legend">
+      ${legend}
+    </ul>
+  </figure>`;
 }
 
 const round = (value: number): number => Math.round(10 * value) / 10;

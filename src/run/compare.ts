@@ -1,5 +1,5 @@
 import type { PaperTable } from "./paper-tables.ts";
-import { escapeHtml } from "./chart.ts";
+import { html } from "./html.ts";
 import { renderPage } from "./page.ts";
 import { renderTradeOff, type TradeOffPoint } from "./trade-off.ts";
 
@@ -12,7 +12,13 @@ export interface ComparedRun extends TradeOffPoint {
 export function renderComparison(runs: readonly ComparedRun[], paper: readonly PaperTable[]): string {
   const rows = runs.map(
     ({ name, method, alpha, tokens, accuracy }) =>
-      `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(method)}</td><td>${alpha ?? "-"}</td><td>${tokens.toFixed(1)}</td><td>${accuracy.toFixed(3)}</td></tr>`,
+      html`<tr>
+        <th scope="row">${name}</th>
+        <td>${method}</td>
+        <td>${alpha ?? "-"}</td>
+        <td>${tokens.toFixed(1)}</td>
+        <td>${accuracy.toFixed(3)}</td>
+      </tr>`,
   );
   const published = paper.map(({ table, dataset, model, rows: points }) =>
     renderTradeOff(`${dataset}, ${model} (the paper, table ${table})`, points),
@@ -20,10 +26,29 @@ export function renderComparison(runs: readonly ComparedRun[], paper: readonly P
   return renderPage({
     title: "Pith: runs compared",
     facts: { runs: runs.length },
-    body: `<section class="figures" aria-label="These runs">${renderTradeOff("These runs", runs)}</section>
-<table><caption>These runs</caption><thead><tr><th>run</th><th>model type</th><th>α</th><th>tokens</th><th>avg. pass rate</th></tr></thead><tbody>${rows.join("")}</tbody></table>
-<h2>As published</h2>
-<p>Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), appendix E. Distill is the model as it was, cut off at 8k to 32k tokens.</p>
-<section class="figures" aria-label="The paper's results">${published.join("")}</section>`,
+    body: html`<section class="figures" aria-label="These runs">${renderTradeOff("These runs", runs)}</section>
+      <table>
+        <caption>
+          These runs
+        </caption>
+        <thead>
+          <tr>
+            <th>run</th>
+            <th>model type</th>
+            <th>α</th>
+            <th>tokens</th>
+            <th>avg. pass rate</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${rows}
+        </tbody>
+      </table>
+      <h2>As published</h2>
+      <p>
+        Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), appendix E. Distill is the model as
+        it was, cut off at 8k to 32k tokens.
+      </p>
+      <section class="figures" aria-label="The paper's results">${published}</section>`,
   });
 }

@@ -1,4 +1,5 @@
-import { CHART_STYLE, escapeHtml } from "./chart.ts";
+import { CHART_STYLE } from "./chart.ts";
+import { html, Html } from "./html.ts";
 
 /** What the project's pages share: type, tables, light and dark. */
 export const PAGE_STYLE = `
@@ -12,7 +13,7 @@ thead th { color: var(--faint); font-weight: 500; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 32px; }
 `;
 
-/** A page in one file, with nothing outside itself: no script, no font, no request. `body` is HTML. */
+/** A page in one file, with nothing outside itself: no script, no font, no request, and none is let in. */
 export function renderPage({
   title,
   facts,
@@ -22,26 +23,34 @@ export function renderPage({
   title: string;
   /** Lines under the title. */
   facts: Readonly<Record<string, string | number>>;
-  body: string;
+  body: Html;
   style?: string;
 }): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${PAGE_STYLE}${CHART_STYLE}${style}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<dl class="facts">${Object.entries(facts)
-    .map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(value))}</dd></div>`)
-    .join("")}</dl>
-${body}
-</main>
-</body>
-</html>
-`;
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${title}</title>
+        <style>
+          ${new Html(PAGE_STYLE + CHART_STYLE + style)}
+        </style>
+      </head>
+      <body>
+        <main>
+          <h1>${title}</h1>
+          <dl class="facts">
+            ${Object.entries(facts).map(
+              ([name, value]) =>
+                html`<div>
+                  <dt>${name}</dt>
+                  <dd>${value}</dd>
+                </div>`,
+            )}
+          </dl>
+          ${body}
+        </main>
+      </body>
+    </html> `.markup;
 }

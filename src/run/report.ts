@@ -1,4 +1,5 @@
-import { escapeHtml as escape, renderChart } from "./chart.ts";
+import { renderChart } from "./chart.ts";
+import { html, type Html } from "./html.ts";
 import { renderPage } from "./page.ts";
 
 /** What report.html shows. Rows are metrics.jsonl's; the evaluations are before and after training, on the same problems. */
@@ -50,9 +51,9 @@ export function renderReport({ title, facts, metrics, before, after }: ReportDat
     title,
     facts,
     style: STYLE,
-    body: `${before && after ? comparisonTable(before, after) : ""}
-<section class="charts" aria-label="Training curves">${CHARTS.map((chart) => lineChart(chart, metrics)).join("")}</section>
-${before && after ? sideBySide(before, after) : ""}`,
+    body: html`${before && after ? comparisonTable(before, after) : ""}
+      <section class="charts" aria-label="Training curves">${CHARTS.map((chart) => lineChart(chart, metrics))}</section>
+      ${before && after ? sideBySide(before, after) : ""}`,
   });
 }
 
@@ -60,25 +61,48 @@ function percent(value: number): string {
   return `${(100 * value).toFixed(1)}%`;
 }
 
-function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): string {
+function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Html {
   const row = (name: string, a: ReportScores, b: ReportScores) =>
-    `<tr><th scope="row">${escape(name)}</th><td>${a.num_problems}</td><td>${percent(a.accuracy)}</td><td>${percent(b.accuracy)}</td>` +
-    `<td>${a.mean_length.toFixed(1)}</td><td>${b.mean_length.toFixed(1)}</td><td>${percent(b.mean_length / a.mean_length - 1)}</td></tr>`;
+    html`<tr>
+      <th scope="row">${name}</th>
+      <td>${a.num_problems}</td>
+      <td>${percent(a.accuracy)}</td>
+      <td>${percent(b.accuracy)}</td>
+      <td>${a.mean_length.toFixed(1)}</td>
+      <td>${b.mean_length.toFixed(1)}</td>
+      <td>${percent(b.mean_length / a.mean_length - 1)}</td>
+    </tr>`;
   const rows = Object.entries(before.by_difficulty).map(([difficulty, scores]) => {
     const other = after.by_difficulty[difficulty];
-    return other ? row(`difficulty ${difficulty}`, scores, other) : "";
+    return other ? row(`difficulty ${difficulty}`, scores, other) : html``;
   });
-  return `<table><caption>Held-out problems, before and after</caption>
-<thead><tr><th></th><th>problems</th><th>accuracy before</th><th>after</th><th>tokens before</th><th>after</th><th>change</th></tr></thead>
-<tbody>${row("all", before, after)}${rows.join("")}</tbody></table>`;
+  return html`<table>
+    <caption>
+      Held-out problems, before and after
+    </caption>
+    <thead>
+      <tr>
+        <th></th>
+        <th>problems</th>
+        <th>accuracy before</th>
+        <th>after</th>
+        <th>tokens before</th>
+        <th>after</th>
+        <th>change</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${row("all", before, after)}${rows}
+    </tbody>
+  </table>`;
 }
 
-function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: ReportData["metrics"]): string {
+function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: ReportData["metrics"]): Html {
   const points = metrics.flatMap((row) => {
     const value = row[key];
     return typeof value === "number" && Number.isFinite(value) ? [{ x: Number(row["step"]), y: value }] : [];
   });
-  if (points.length === 0) return "";
+  if (points.length === 0) return html``;
   return renderChart({
     title: `${title}: ${format(points[0]!.y)} to ${format(points.at(-1)!.y)}`,
     xLabel: "iteration",
@@ -89,22 +113,42 @@ function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: Rep
   });
 }
 
-function sideBySide(before: ReportEvaluation, after: ReportEvaluation): string {
+function sideBySide(before: ReportEvaluation, after: ReportEvaluation): Html {
   const later = new Map(after.completions.map((completion) => [completion.problem_id, completion]));
   const seen = new Set<string>();
   const pairs = before.completions.filter(
     ({ problem_id }) => later.has(problem_id) && !seen.has(problem_id) && seen.add(problem_id),
   );
   const cell = ({ completion, correct, length }: ReportEvaluation["completions"][number]) =>
-    `<td><p class="verdict">${correct ? "✓ right" : "✗ wrong"}, ${length} tokens</p><pre>${escape(completion)}</pre></td>`;
-  const rows = pairs
-    .slice(0, EXAMPLES)
-    .map(
-      (pair) =>
-        `<tr><th scope="row"><pre>${escape(pair.prompt)}</pre>gold: ${escape(pair.answer)}</th>${cell(pair)}${cell(later.get(pair.problem_id)!)}</tr>`,
-    );
-  return `<table class="examples"><caption>The same problems, before and after</caption>
-<thead><tr><th>problem</th><th>before</th><th>after</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+    html`<td>
+      <p class="verdict">${correct ? "✓ right" : "✗ wrong"}, ${length} tokens</p>
+      <pre>${completion}</pre>
+    </td>`;
+  const rows = pairs.slice(0, EXAMPLES).map(
+    (pair) =>
+      html`<tr>
+        <th scope="row">
+          <pre>${pair.prompt}</pre>
+          gold: ${pair.answer}
+        </th>
+        ${cell(pair)}${cell(later.get(pair.problem_id)!)}
+      </tr>`,
+  );
+  return html`<table class="examples">
+    <caption>
+      The same problems, before and after
+    </caption>
+    <thead>
+      <tr>
+        <th>problem</th>
+        <th>before</th>
+        <th>after</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${rows}
+    </tbody>
+  </table>`;
 }
 
 const STYLE = `

@@ -1,5 +1,6 @@
 import { paretoFront } from "../core/statistics.ts";
 import { renderChart, type Series } from "./chart.ts";
+import type { Html } from "./html.ts";
 
 /** A trained model, or the base model at a cutoff, in the plane of the paper's figures 3, 4 and 7. */
 export interface TradeOffPoint {
@@ -16,7 +17,7 @@ export interface TradeOffPoint {
 const CURVES = ["RL", "Base", "Distill"];
 
 /** Accuracy against tokens: one series a method, and the front of the points that none beats. */
-export function renderTradeOff(title: string, points: readonly TradeOffPoint[]): string {
+export function renderTradeOff(title: string, points: readonly TradeOffPoint[]): Html {
   const series = Array.from(
     Map.groupBy(points, ({ method }) => method),
     ([method, group]): Series => ({

@@ -6,6 +6,9 @@ import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
 import { renderChart } from "../../src/run/chart.ts";
 import { renderComparison } from "../../src/run/compare.ts";
 import { renderReport } from "../../src/run/report.ts";
+import { readSaved, savedEvaluation } from "../../src/run/saved.ts";
+import { FormatError } from "../../src/errors.ts";
+import { files, temporaryFolder } from "../helpers/host.ts";
 
 /** A page that needs nothing outside itself and lets no text become markup. */
 function expectClosed(html: string): void {
@@ -30,7 +33,7 @@ describe("charts", () => {
       { x: 5, y: 5 },
       { x: 10, y: 10 },
     ];
-    const html = renderChart({ ...chart, series: [{ name: "s", points, line: false, markers: true }] });
+    const html = renderChart({ ...chart, series: [{ name: "s", points, line: false, markers: true }] }).markup;
     const [low, middle, high] = coordinates(html).slice(0, 3);
     expect(middle![0]).toBeCloseTo((low![0] + high![0]) / 2, 0);
     expect(middle![1]).toBeCloseTo((low![1] + high![1]) / 2, 0);
@@ -40,9 +43,12 @@ describe("charts", () => {
   });
 
   test("one point, and none, are charts too", () => {
-    const one = renderChart({ ...chart, series: [{ name: "s", points: [{ x: 3, y: 3 }], line: true, markers: true }] });
+    const one = renderChart({
+      ...chart,
+      series: [{ name: "s", points: [{ x: 3, y: 3 }], line: true, markers: true }],
+    }).markup;
     expect(one).not.toContain("NaN");
-    expect(renderChart({ ...chart, series: [] })).toBe("");
+    expect(renderChart({ ...chart, series: [] }).markup).toBe("");
   });
 });
 
@@ -138,4 +144,36 @@ test("a report without evaluation has its curves, and no text of a model becomes
   expectClosed(
     renderReport({ ...data, before: { ...evaluation, by_difficulty }, after: { ...evaluation, by_difficulty } }),
   );
+});
+
+test("text in the place of a number is escaped, and nothing is let in from outside", () => {
+  const hostile = '<img src="x" onerror=alert(1)>' as unknown as number;
+  const rows = [{ name: "<b>", method: "<b>", alpha: hostile, tokens: 10, accuracy: 0.5 }];
+  const page = renderComparison(rows, PAPER_TABLES);
+  expect(page).toContain("&lt;img src=&quot;x&quot; onerror=alert(1)&gt;");
+  expect(page).not.toMatch(/<img|<b>/);
+  expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`);
+});
+
+describe("a folder that somebody sent", () => {
+  const dir = temporaryFolder();
+  const scores = { num_problems: 1, accuracy: 0.5, mean_length: 10, clipped_ratio: 0 };
+  const whole = { ...scores, by_difficulty: { "1": scores }, completions: [] };
+
+  test.each<[string, unknown, RegExp]>([
+    ["text for a number", { before: { ...whole, num_problems: "<img>" }, after: whole }, /before\.num_problems: /],
+    ["a part missing", { before: whole }, /after: /],
+    ["nothing", null, /expected object/],
+  ])("with %s in evaluation.json is refused by its place", async (_, content, message) => {
+    const path = `${dir}/evaluation.json`;
+    await files.write(path, JSON.stringify(content));
+    const reading = readSaved(files, path, savedEvaluation);
+    await expect(reading).rejects.toThrow(FormatError);
+    await expect(reading).rejects.toThrow(message);
+  });
+
+  test("with what pith wrote is read", async () => {
+    await files.write(`${dir}/good.json`, JSON.stringify({ before: whole, after: whole }));
+    expect(await readSaved(files, `${dir}/good.json`, savedEvaluation)).toEqual({ before: whole, after: whole });
+  });
 });

@@ -13,6 +13,7 @@ import { runDpo } from "./dpo.ts";
 import { evaluateModel } from "./eval.ts";
 import { duration, files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
 import { openRun } from "./open-run.ts";
+import { REJECTION } from "../train/rejection.ts";
 import type { Sources } from "../train/sources.ts";
 import { runSft } from "./sft.ts";
 import { shipped } from "./shipped.ts";
@@ -119,9 +120,9 @@ async function runExperiment(gpu: Gpu, dir: string, experiment: Experiment, seed
     const sources = await openSources(config);
     const folder = await openRun(config, KINDS[experiment.method]);
     // Both offline baselines learn from the same samples.
-    const samples = `${folderOf("sft")}/rejection.json`;
+    const samples = `${folderOf("sft")}/${REJECTION}`;
     if (experiment.method === "DPO" && (await files.exists(samples)))
-      await folder.write("rejection.json", await files.readText(samples));
+      await folder.write(REJECTION, await files.readText(samples));
 
     const train = { SFT: runSft, DPO: runDpo, RL: runTraining, "RL, normalised": runTraining }[experiment.method];
     const { model, finished } = await train(gpu, sources, folder);

@@ -89,11 +89,11 @@ export class RunFolder {
   }
 
   async log(step: number, metrics: Readonly<Record<string, number>>): Promise<void> {
-    await this.#append("metrics.jsonl", [{ step, ...metrics, time: Date.now() / 1000 }]);
+    await this.append("metrics.jsonl", [{ step, ...metrics, time: Date.now() / 1000 }]);
   }
 
   async logCompletions(step: number, completions: readonly object[]): Promise<void> {
-    await this.#append(
+    await this.append(
       "completions.jsonl",
       completions.map((completion) => ({ step, ...completion })),
     );
@@ -121,7 +121,21 @@ export class RunFolder {
     for await (const { row } of readRows(this.#files, `${this.dir}/completions.jsonl`)) yield row;
   }
 
-  async #append(name: string, rows: readonly Row[]): Promise<void> {
+  /** The rows of a JSON Lines file of the folder, [] where there is none; what a killed process left of another is cut off. */
+  async takeRows(name: string): Promise<Row[]> {
+    const path = `${this.dir}/${name}`;
+    const rows: Row[] = [];
+    let size = 0;
+    for await (const { row, end } of readRows(this.#files, path)) {
+      rows.push(row);
+      size = end;
+    }
+    if (await this.#files.exists(path)) await this.#files.truncate(path, size);
+    return rows;
+  }
+
+  /** Adds rows to a JSON Lines file of the folder. */
+  async append(name: string, rows: readonly Row[]): Promise<void> {
     await this.#files.append(`${this.dir}/${name}`, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
 }

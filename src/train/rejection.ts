@@ -20,6 +20,14 @@ export interface Selected {
 
 /** Problems sampled together, between two messages. */
 const BATCH = 100;
+/** The file of a run's folder that keeps what was sampled. */
+export const REJECTION = "rejection.jsonl";
+
+/** A line of it: what a batch of prompts gave, and how many prompts have been sampled with it. */
+interface Batch {
+  prompts: number;
+  selected: Selected[];
+}
 
 /** Of each group the shortest and the longest correct response; groups without a correct one are left out. */
 export function selectResponses(groups: readonly Rollout[][]): Selected[] {
@@ -34,7 +42,7 @@ export function selectResponses(groups: readonly Rollout[][]): Selected[] {
 
 /**
  * The model's own shortest and longest correct responses to training prompts: sampled once, as rl samples, and kept in the
- * run's folder as rejection.json.
+ * run's folder as rejection.jsonl, a line a batch of prompts, so that an interruption costs one batch.
  */
 export async function selectedResponses(
   gpu: Gpu,
@@ -43,12 +51,8 @@ export async function selectedResponses(
   folder: RunFolder,
   { signal, note }: { signal: AbortSignal; note: (message: string) => void },
 ): Promise<Selected[]> {
-  const path = `${folder.dir}/rejection.json`;
-  if (await files.exists(path)) return JSON.parse(await files.readText(path)) as Selected[];
   const { rl, rejection, model: modelConfig, train } = folder.config;
   const problems = task.train.slice(0, rejection.num_prompts);
-  const model = await Model.load(gpu, files, modelDir, { dtype: modelConfig.dtype });
-  const sampler = new Sampler(model, engineOptions(folder.config), { onWarning: note });
   const sampling = {
     temperature: rl.temperature,
     topK: rl.top_k,
@@ -56,24 +60,30 @@ export async function selectedResponses(
     maxTokens: largestStage(rl.max_completion_length),
     seed: train.seed,
   };
-  const selected: Selected[] = [];
-  try {
-    for (let first = 0; first < problems.length; first += BATCH) {
-      const part = problems.slice(first, first + BATCH);
-      const host = { stopTokenIds, firstPromptId: first, signal };
-      selected.push(
-        ...selectResponses(await sampleRollouts(sampler, tokenizer, task, part, rl.num_generations, sampling, host)),
-      );
-      note(`sampled ${first + part.length}/${problems.length} prompts, ${selected.length} with a correct response`);
+  const kept = (await folder.takeRows(REJECTION)) as unknown as Batch[];
+  const selected = kept.flatMap((batch) => batch.selected);
+  const done = kept.at(-1)?.prompts ?? 0;
+  if (done < problems.length) {
+    const model = await Model.load(gpu, files, modelDir, { dtype: modelConfig.dtype });
+    const sampler = new Sampler(model, engineOptions(folder.config), { onWarning: note });
+    try {
+      for (let first = done; first < problems.length; first += BATCH) {
+        const part = problems.slice(first, first + BATCH);
+        const host = { stopTokenIds, firstPromptId: first, signal };
+        const groups = await sampleRollouts(sampler, tokenizer, task, part, rl.num_generations, sampling, host);
+        const batch: Batch = { prompts: first + part.length, selected: selectResponses(groups) };
+        await folder.append(REJECTION, [{ ...batch }]);
+        selected.push(...batch.selected);
+        note(`sampled ${batch.prompts}/${problems.length} prompts, ${selected.length} with a correct response`);
+      }
+    } finally {
+      sampler.dispose();
+      model.dispose();
     }
-  } finally {
-    sampler.dispose();
-    model.dispose();
   }
   if (selected.length === 0)
     throw new ConfigError(
       `${task.name}: expected correct responses to learn from, got none in ${problems.length} prompts; raise rejection.num_prompts`,
     );
-  await folder.write("rejection.json", JSON.stringify(selected));
   return selected;
 }

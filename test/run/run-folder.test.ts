@@ -199,3 +199,13 @@ describe("what does not fit together is refused", () => {
     );
   });
 });
+
+test("rows that a process adds are taken up whole; what a kill left of another is cut off before more are added", async () => {
+  const folder = await runOf(0);
+  expect(await folder.takeRows("parts.jsonl")).toEqual([]);
+  await folder.append("parts.jsonl", [{ part: 1 }, { part: 2 }]);
+  appendFileSync(`${dir}/parts.jsonl`, '{"part": 3, "text": "ü');
+  expect(await folder.takeRows("parts.jsonl")).toEqual([{ part: 1 }, { part: 2 }]);
+  await folder.append("parts.jsonl", [{ part: 3 }]);
+  expect(await folder.takeRows("parts.jsonl")).toEqual([{ part: 1 }, { part: 2 }, { part: 3 }]);
+});

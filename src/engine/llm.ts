@@ -3,7 +3,7 @@ import type { Model } from "../model/model.ts";
 import { BlockManager } from "./block-manager.ts";
 import { engineSize, type EngineOptions } from "./engine-size.ts";
 import { ModelRunner } from "./model-runner.ts";
-import { checkSamplingParams, effectiveParams, type SamplingParams } from "./sampling-params.ts";
+import { checkSamplingParams, type SamplingParams } from "./sampling-params.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sequence, type FinishReason, type Prompt } from "./sequence.ts";
 
@@ -118,7 +118,7 @@ export class LLM {
       const job: Job = {
         ...request,
         sequences,
-        params: effectiveParams(params),
+        params,
         stops: new Set(params.stopTokenIds),
         onTokens,
         signal,

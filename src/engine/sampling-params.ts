@@ -16,13 +16,6 @@ export interface SamplingParams {
   stopTokenIds: readonly number[];
 }
 
-/** Below this a temperature is greedy: logits divided by it are beyond what f32 tells apart (vLLM draws the line here too). */
-const GREEDY = 1e-5;
-
-/** The parameters as they are drawn by. */
-export const effectiveParams = (params: SamplingParams): SamplingParams =>
-  params.temperature < GREEDY ? { ...params, temperature: 0 } : params;
-
 export function checkSamplingParams({ n, temperature, topK, topP, maxTokens, seed }: SamplingParams): void {
   const check = (ok: boolean, name: string, range: string, got: number) => {
     if (!ok) throw new ConfigError(`${name}: expected ${range}, got ${got}`);

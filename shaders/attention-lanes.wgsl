@@ -43,19 +43,12 @@ struct Params {
 
 // Of a lane: OCTETS of a row.
 alias Share = array<Octet, OCTETS>;
+alias Values = Share;
 
 var<private> lane: u32;
 var<private> kv_head: u32;
 var<private> query: array<Share, QUERIES>;
 var<private> limit: array<u32, QUERIES>; // keys of the sequence at hand that a query sees
-
-// Of the block at hand, and of those before it.
-var<private> largest: array<f32, QUERIES>;
-var<private> sum: array<f32, QUERIES>;
-var<private> sum_values: array<Share, QUERIES>;
-var<private> all_largest: array<f32, QUERIES>;
-var<private> all_sum: array<f32, QUERIES>;
-var<private> all_values: array<Share, QUERIES>;
 
 fn group_size() -> u32 { return params.heads / params.kv_heads; }
 
@@ -111,31 +104,6 @@ fn scaled(share: Share, factor: f32) -> Share {
     for (var h = 0u; h < 2u; h++) { result[i][h] = share[i][h] * factor; }
   }
   return result;
-}
-
-fn begin_softmax() {
-  for (var n = 0u; n < QUERIES; n++) {
-    all_largest[n] = LOWEST;
-    all_sum[n] = 0.0;
-    all_values[n] = Share();
-  }
-}
-
-fn begin_block() {
-  for (var n = 0u; n < QUERIES; n++) {
-    largest[n] = LOWEST;
-    sum[n] = 0.0;
-    sum_values[n] = Share();
-  }
-}
-
-fn end_block() {
-  for (var n = 0u; n < QUERIES; n++) {
-    let merge = merge_of(all_largest[n], largest[n]);
-    all_largest[n] = merge.largest;
-    all_sum[n] = fma(all_sum[n], merge.before, sum[n] * merge.block);
-    all_values[n] = add_scaled(scaled(sum_values[n], merge.block), all_values[n], merge.before);
-  }
 }
 
 // Eight keys, from number j of the sequence on, whose rows are these.

@@ -82,6 +82,7 @@ fn store_pair(at: u32, value: vec2<f32>) { out[at] = value; }
 fn attention_forward(@builtin(global_invocation_id) gid: vec3<u32>) {
   enter();
   place_tile(gid.x, gid.y);
+  load_queries();
   begin_softmax();
   // The tile's rows are of one sequence or of several: each in turn, the last one first.
   let first = first_of_tiles(starts[row_of(0u)]);

@@ -17,6 +17,7 @@ fn after(place: Place) -> Place {
 }
 
 fn attend_paged() {
+  load_queries();
   begin_softmax();
   let length = positions[first_row] + 1u;
   var step_place = Place(slot_of(first_row) * params.max_blocks, 0u);

@@ -15,6 +15,7 @@ const FOUR = vec4(0u, 1u, 2u, 3u);
 
 alias Chunk = array<vec2<f32>, CHUNK>;
 alias Row = array<Chunk, CHUNKS>;
+alias Values = Row;
 
 fn key_base(row: u32, kv_head: u32) -> u32 { return (row * params.kv_heads + kv_head) * HEAD_PAIRS; }
 
@@ -121,40 +122,6 @@ fn load_queries() {
 }
 
 // ---- softmax -------------------------------------------------------------------------------------------------------
-
-// Of each query: the softmax over the keys of a block so far, and over the blocks before it.
-var<private> largest: array<f32, QUERIES>;
-var<private> sum: array<f32, QUERIES>;
-var<private> sum_values: array<Row, QUERIES>;
-var<private> all_largest: array<f32, QUERIES>;
-var<private> all_sum: array<f32, QUERIES>;
-var<private> all_values: array<Row, QUERIES>;
-
-fn begin_softmax() {
-  load_queries();
-  for (var n = 0u; n < QUERIES; n++) {
-    all_largest[n] = LOWEST;
-    all_sum[n] = 0.0;
-    all_values[n] = Row();
-  }
-}
-
-fn begin_block() {
-  for (var n = 0u; n < QUERIES; n++) {
-    largest[n] = LOWEST;
-    sum[n] = 0.0;
-    sum_values[n] = Row();
-  }
-}
-
-fn end_block() {
-  for (var n = 0u; n < QUERIES; n++) {
-    let merge = merge_of(all_largest[n], largest[n]);
-    all_largest[n] = merge.largest;
-    all_sum[n] = fma(all_sum[n], merge.before, sum[n] * merge.block);
-    all_values[n] = add_scaled(scaled(sum_values[n], merge.block), all_values[n], merge.before);
-  }
-}
 
 // The scores of a step's keys for each query, then their weights: they come in at the end and go out at the beginning.
 var<private> weights: array<Eight, QUERIES>;

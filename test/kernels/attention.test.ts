@@ -149,12 +149,11 @@ test.skipIf((await tiersHere()).length === 1)(
   },
 );
 
-// Whole and partial blocks and steps, sequences that share a tile, 1 to 8 lanes, heads that end within an octet.
+// Whole and partial blocks and steps, sequences that share a tile, 1, 2 and 8 lanes, heads that end within an octet. Few, for a
+// software adapter takes seconds to compile each.
 const SHAPES: Case[] = [
   { lengths: [1, 1, 2, 5, 1], heads: 4, kvHeads: 2, headDim: 6 },
-  { lengths: [3, 270, 1, 28], heads: 5, kvHeads: 1, headDim: 16 },
-  { lengths: [131, 9], heads: 7, kvHeads: 1, headDim: 24 },
-  { lengths: [140], heads: 8, kvHeads: 2, headDim: 64 },
+  { lengths: [3, 270, 1, 28], heads: 7, kvHeads: 1, headDim: 24 },
   { lengths: [129, 6], heads: 2, kvHeads: 1, headDim: 128 },
 ];
 
@@ -215,7 +214,6 @@ describe.each(STORAGES)("attention through the cache in %s", (storage) => {
   test.each([
     { blockSize: 16, lengths: [5, 50, 1, 16, 33], heads: 4, kvHeads: 2, headDim: 24 },
     { blockSize: 3, lengths: [13, 4, 22], heads: 7, kvHeads: 1, headDim: 24 },
-    { blockSize: 4, lengths: [9, 12], heads: 2, kvHeads: 2, headDim: 10 },
     { blockSize: 1, lengths: [6, 2], heads: 4, kvHeads: 2, headDim: 6 },
     { blockSize: 16, lengths: [3, 530], heads: 6, kvHeads: 1, headDim: 12 },
     { blockSize: 8, lengths: [270], heads: 3, kvHeads: 1, headDim: 144 },

@@ -149,16 +149,23 @@ test.skipIf((await tiersHere()).length === 1)(
   },
 );
 
-// Whole and partial blocks and steps, sequences that share a tile, 1, 2 and 8 lanes, heads that end within an octet. Few, for a
-// software adapter takes seconds to compile each.
+/** Every shape and loading of keys is a pipeline of its own, which a software adapter takes seconds to compile: in Node, all. */
+const few = "Deno" in globalThis || "document" in globalThis;
+
+// Whole and partial blocks and steps, sequences that share a tile, 1, 2 and 8 lanes, heads that end within an octet.
 const SHAPES: Case[] = [
   { lengths: [1, 1, 2, 5, 1], heads: 4, kvHeads: 2, headDim: 6 },
   { lengths: [3, 270, 1, 28], heads: 7, kvHeads: 1, headDim: 24 },
   { lengths: [129, 6], heads: 2, kvHeads: 1, headDim: 128 },
 ];
 
+/** The longest head in bf16 alone, as models of it are trained: it is the slowest to compile. */
+const LANES = SHAPES.flatMap((c) => STORAGES.map((storage) => ({ ...c, storage }))).filter(
+  ({ headDim, storage }) => headDim < 128 || storage === "bf16",
+);
+
 describe.each(await tiersHere())("attention spread over lanes, %s", (tier) => {
-  test.each(SHAPES.flatMap((c) => STORAGES.map((storage) => ({ ...c, storage }))))(
+  test.each(few ? LANES.slice(2, 4) : LANES)(
     "has the bits of rows in single invocations: $lengths, $heads / $kvHeads heads of $headDim in $storage",
     async ({ storage, ...c }) => {
       const gpu = await testGpu(tier);
@@ -210,14 +217,16 @@ test("a sequence has the same bits, forward and backward, alone and in a batch",
   }
 });
 
+const PAGED: (Case & { blockSize: number })[] = [
+  { blockSize: 16, lengths: [5, 50, 1, 16, 33], heads: 4, kvHeads: 2, headDim: 24 },
+  { blockSize: 3, lengths: [13, 4, 22], heads: 7, kvHeads: 1, headDim: 24 },
+  { blockSize: 1, lengths: [6, 2], heads: 4, kvHeads: 2, headDim: 6 },
+  { blockSize: 16, lengths: [3, 530], heads: 6, kvHeads: 1, headDim: 12 },
+  { blockSize: 8, lengths: [270], heads: 3, kvHeads: 1, headDim: 144 },
+];
+
 describe.each(STORAGES)("attention through the cache in %s", (storage) => {
-  test.each([
-    { blockSize: 16, lengths: [5, 50, 1, 16, 33], heads: 4, kvHeads: 2, headDim: 24 },
-    { blockSize: 3, lengths: [13, 4, 22], heads: 7, kvHeads: 1, headDim: 24 },
-    { blockSize: 1, lengths: [6, 2], heads: 4, kvHeads: 2, headDim: 6 },
-    { blockSize: 16, lengths: [3, 530], heads: 6, kvHeads: 1, headDim: 12 },
-    { blockSize: 8, lengths: [270], heads: 3, kvHeads: 1, headDim: 144 },
-  ])(
+  test.each(few ? PAGED.slice(0, 1) : PAGED)(
     "has the bits of the packed batch: $lengths, blocks of $blockSize, $heads / $kvHeads heads of $headDim",
     async (c) => {
       const gpu = await testGpu();

@@ -67,14 +67,16 @@ export async function runTraining(
       history,
       done: state.step,
       records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},
+      ahead: progress.ahead,
       signal,
       onWarning: note,
       budgets: progress.budgets,
     });
-    const record = ({ metrics: { iteration, ...metrics }, rollouts }: RlIteration) => ({
+    const record = ({ metrics: { iteration, ...metrics }, rollouts, ahead }: RlIteration) => ({
       step: iteration,
       metrics,
       completions: rollouts.map(rolloutRecord),
+      ahead,
     });
     for await (const { metrics } of keepSteps(iterations, record, progress, folder, { total, signal })) {
       const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);

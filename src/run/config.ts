@@ -56,6 +56,12 @@ export const configSchema = z.strictObject({
       num_steps: count().default(2).describe("optimizer steps a pass over an iteration's responses"),
       num_iterations: count().default(1).describe("passes over an iteration's responses"),
       max_iterations: count().default(100).describe("iterations in all"),
+      lag: count(0)
+        .max(1)
+        .default(0)
+        .describe(
+          "1: an iteration's responses come from the weights before the last update, so that others may draw meanwhile",
+        ),
       max_completion_length: z
         .union([count(), z.array(z.tuple([count(0), count()])).min(1)])
         .refine(areStages, { message: "expected a number, or [from, tokens] with from rising from 0" })

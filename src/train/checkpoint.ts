@@ -1,7 +1,9 @@
+import type { RequestOutput } from "../engine/llm.ts";
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model, type ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
+import { readAhead, writeAhead } from "./ahead.ts";
 import type { Budgets, BudgetState } from "./budget.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 import type { Records } from "./rewards.ts";
@@ -23,6 +25,7 @@ export interface TrainerState {
 
 const OPTIMIZER = "optimizer.safetensors";
 const STATE = "trainer_state.json";
+const AHEAD = "next_rollouts.jsonl";
 const NAME = /^step_(\d{6,})$/;
 /** Prefix of a checkpoint that is being written; one that is found later was never finished. */
 const UNFINISHED = ".unfinished_";
@@ -31,14 +34,27 @@ const checkpointName = (step: number): string => `step_${String(step).padStart(6
 
 /**
  * Writes `dir`/step_000010: a Hugging Face folder with the optimizer's state in it. It is written aside and renamed, so that
- * whatever happens at whatever moment, a folder of that name is whole. Tokenizer files are copied from `source`.
+ * whatever happens at whatever moment, a folder of that name is whole. Tokenizer files are copied from `source`; `ahead` is what the
+ * next step has drawn from earlier weights.
  *
  * @returns the checkpoint's path
  */
 export async function saveCheckpoint(
   files: Files,
   dir: string,
-  { model, optimizer, state, source }: { model: Model; optimizer: AdamW; state: TrainerState; source?: string },
+  {
+    model,
+    optimizer,
+    state,
+    ahead = null,
+    source,
+  }: {
+    model: Model;
+    optimizer: AdamW;
+    state: TrainerState;
+    ahead?: readonly RequestOutput[] | null;
+    source?: string;
+  },
 ): Promise<string> {
   const name = checkpointName(state.step);
   const path = `${dir}/${name}`;
@@ -50,6 +66,7 @@ export async function saveCheckpoint(
     await model.save(files, aside, source);
     await optimizer.save(files, `${aside}/${OPTIMIZER}`);
     await files.write(`${aside}/${STATE}`, `${JSON.stringify(state)}\n`);
+    if (ahead) await writeAhead(files, `${aside}/${AHEAD}`, ahead);
     await files.rename(aside, path);
   } catch (error) {
     await files.remove(aside).catch(() => {}); // the disk may be what failed: the error below says what happened
@@ -94,12 +111,13 @@ export async function loadCheckpoint(
   files: Files,
   path: string,
   { dtype, optimizer: options }: { dtype: ModelDType; optimizer: AdamWOptions },
-): Promise<{ model: Model; optimizer: AdamW; state: TrainerState }> {
+): Promise<{ model: Model; optimizer: AdamW; state: TrainerState; ahead: RequestOutput[] | null }> {
   const state = await readState(files, `${path}/${STATE}`);
+  const ahead = (await files.exists(`${path}/${AHEAD}`)) ? await readAhead(files, `${path}/${AHEAD}`) : null;
   const model = await Model.load(gpu, files, path, { dtype });
   const optimizer = await AdamW.create(model, options);
   await optimizer.load(files, `${path}/${OPTIMIZER}`);
-  return { model, optimizer, state };
+  return { model, optimizer, state, ahead };
 }
 
 async function readState(files: Files, path: string): Promise<TrainerState> {

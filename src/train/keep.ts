@@ -1,3 +1,4 @@
+import type { RequestOutput } from "../engine/llm.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "./resume.ts";
 import type { RolloutRecord } from "./rollouts.ts";
@@ -7,6 +8,8 @@ export interface StepRecord {
   step: number;
   metrics: Readonly<Record<string, number>> & { num_tokens: number };
   completions?: readonly RolloutRecord[];
+  /** What the next step trains on, where this one's weights did not draw it. */
+  ahead?: Promise<RequestOutput[]> | null;
 }
 
 /**
@@ -22,10 +25,11 @@ export async function* keepSteps<S>(
   { total, signal }: { total: number; signal: AbortSignal },
 ): AsyncGenerator<S> {
   let saved = state.step;
+  let next: StepRecord["ahead"] = null;
   const checkpoint = async () => {
     if (saved === state.step) return;
     await folder.sync();
-    await save();
+    await save(await next);
     const { save_total_limit: limit } = folder.config.train;
     if (limit !== undefined) await prune(limit);
     await folder.writeEvents();
@@ -33,7 +37,8 @@ export async function* keepSteps<S>(
   };
   try {
     for await (const item of steps) {
-      const { step, metrics, completions } = record(item);
+      const { step, metrics, completions, ahead } = record(item);
+      next = ahead;
       state.step = step;
       state.num_tokens += metrics.num_tokens;
       await folder.log(step, metrics);

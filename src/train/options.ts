@@ -38,6 +38,7 @@ export const rlOptions = (config: Config): RlOptions => ({
   numSteps: config.rl.num_steps,
   numIterations: config.rl.num_iterations,
   maxIterations: config.rl.max_iterations,
+  lag: config.rl.lag,
   maxCompletionLength: config.rl.max_completion_length,
   lengthReward: config.rl.length_reward,
   lengthRewardOptions: config.rl.length_reward_options,

@@ -1,3 +1,4 @@
+import type { RequestOutput } from "../engine/llm.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
@@ -13,10 +14,12 @@ export interface Progress {
   optimizer: AdamW;
   state: TrainerState;
   budgets: Budgets;
+  /** What the next step had drawn from earlier weights; null where it had not. */
+  ahead: RequestOutput[] | null;
   /** Whether there was a checkpoint. */
   resumed: boolean;
-  /** Writes a checkpoint of the state as it is; its path. */
-  save(): Promise<string>;
+  /** Writes a checkpoint of the state as it is, and of what the next step has drawn; its path. */
+  save(ahead?: readonly RequestOutput[] | null): Promise<string>;
   /** Leaves the `limit` newest checkpoints. */
   prune(limit: number): Promise<void>;
 }
@@ -34,9 +37,10 @@ export async function resume(
   const path = await latestCheckpoint(files, folder.checkpoints);
   const fresh = async () => {
     const model = await begin();
-    return { model, optimizer: await AdamW.create(model, options), state: { step: 0, num_tokens: 0 } as TrainerState };
+    const state: TrainerState = { step: 0, num_tokens: 0 };
+    return { model, optimizer: await AdamW.create(model, options), state, ahead: null };
   };
-  const { model, optimizer, state } = path
+  const { model, optimizer, state, ahead } = path
     ? await loadCheckpoint(gpu, files, path, { dtype: folder.config.model.dtype, optimizer: options })
     : await fresh();
   const missing = await folder.cutBack(state.step);
@@ -44,13 +48,14 @@ export async function resume(
     note(`${folder.dir}/metrics.jsonl lacks ${missing} of the ${state.step} steps done; goes on without them`);
   await folder.writeEvents(); // a process that was killed after a checkpoint may not have
   const budgets = new Budgets(state.budgets);
-  const save = () =>
+  const save = (next?: readonly RequestOutput[] | null) =>
     saveCheckpoint(files, folder.checkpoints, {
       model,
       optimizer,
       state: { ...state, budgets: budgets.state },
+      ahead: next,
       source: modelDir,
     });
   const prune = (limit: number) => pruneCheckpoints(files, folder.checkpoints, limit);
-  return { model, optimizer, state, budgets, resumed: path !== null, save, prune };
+  return { model, optimizer, state, budgets, ahead, resumed: path !== null, save, prune };
 }

@@ -7,6 +7,7 @@ import type { ImportanceSamplingLevel } from "../core/ratio.ts";
 import { shuffledIndices } from "../core/rng.ts";
 import { learningRateFactor, stageAt, type LrScheduler, type Stages } from "../core/schedule.ts";
 import type { EngineOptions } from "../engine/engine-size.ts";
+import type { RequestOutput } from "../engine/llm.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { KlEstimator } from "../kernels/policy-gradient.ts";
@@ -28,7 +29,9 @@ import {
   type RewardOptions,
 } from "./rewards.ts";
 import { mapRecorded } from "./recorded.ts";
-import { sampleRollouts, type Rollout, type RolloutHost } from "./rollouts.ts";
+import { mean, rolloutMetrics } from "./rollout-metrics.ts";
+import { drawnBy, localSource, type Drawing, type RolloutSource } from "./rollout-source.ts";
+import { askProblems, judgeGroups, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
 
 export interface RlOptions extends RewardOptions {
@@ -42,6 +45,8 @@ export interface RlOptions extends RewardOptions {
   /** Such passes; from the second on everything is off-policy. */
   numIterations: number;
   maxIterations: number;
+  /** Iteration i trains on responses from the weights after iteration i - lag (iteration 0 and, with lag 1, 1: from the first). */
+  lag: number;
   maxCompletionLength: Stages;
   temperature: number;
   topK: number;
@@ -70,6 +75,7 @@ export interface RlOptions extends RewardOptions {
 /** The paper's method, among what else the options can say. */
 export const PAPER = {
   numIterations: 1,
+  lag: 0,
   lengthReward: "sigmoid",
   lengthRewardOptions: {},
   importanceSamplingLevel: "token",
@@ -104,11 +110,14 @@ export interface RlMetrics {
   clip_ratio: number;
   grad_norm: number;
   learning_rate: number;
-  /** Largest |sampler's - trainer's log-probability| at unchanged weights, over the first optimizer step's tokens. */
+  /**
+   * Largest |sampler's - trainer's log-probability| over the first optimizer step's tokens: of the same weights with lag 0, so that
+   * it says whether the two agree; otherwise also what the updates between moved.
+   */
   "sampling/logp_difference_max": number;
   /** Prompt and response tokens. */
   num_tokens: number;
-  /** Seconds. */
+  /** Seconds: waiting for responses, and in all. */
   rollout_time: number;
   step_time: number;
 }
@@ -117,6 +126,8 @@ export interface RlIteration {
   /** With the mean and the standard deviation of each named reward by itself. */
   metrics: RlMetrics & RewardMetrics;
   rollouts: Rollout[];
+  /** What the next iteration trains on, where the weights before this one's update draw it: to be kept with a checkpoint. */
+  ahead: Promise<RequestOutput[]> | null;
 }
 
 /** What training needs besides its options; `reference` is null where beta is 0. */
@@ -155,6 +166,8 @@ export async function* trainRl(
     history = [],
     done = history.length,
     records = {},
+    ahead: drawnAhead = null,
+    source,
     signal,
     onProgress,
     onUpdateProgress,
@@ -166,6 +179,10 @@ export async function* trainRl(
     done?: number;
     /** Of the run that this goes on from: each iteration is taken in before it is yielded. */
     records?: Records;
+    /** What the run that this goes on from had drawn for its next iteration. */
+    ahead?: readonly RequestOutput[] | null;
+    /** Who draws: this device unless another is given. */
+    source?: RolloutSource;
     signal?: AbortSignal;
     onProgress?: RolloutHost["onProgress"];
     /** Of each pass over the responses: the reference's, and an optimizer step's. */
@@ -187,20 +204,28 @@ export async function* trainRl(
     onWarning,
     onProgress: onUpdateProgress,
   });
+  const { numGenerations: n, temperature, topK, topP, seed } = options;
+  const ask = (iteration: number) =>
+    askProblems(
+      setup.tokenizer,
+      setup.task,
+      problemsOf(setup.task.train, iteration, options),
+      iteration * options.numPrompts,
+    );
+  const draw = (iteration: number): Promise<Drawing> => {
+    const maxTokens = stageAt(options.maxCompletionLength, iteration);
+    const params = { n, temperature, topK, topP, maxTokens, seed, stopTokenIds: setup.stopTokenIds };
+    return (source ?? localSource(sampler)).begin(ask(iteration), params, { signal, onProgress });
+  };
   const measured = [...history];
+  let ahead: Drawing | null = drawnAhead && { outputs: Promise.resolve([...drawnAhead]) };
   try {
     for (let iteration = done; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
       const maxLength = stageAt(options.maxCompletionLength, iteration);
-      const groups = await sampleRollouts(
-        sampler,
-        setup.tokenizer,
-        setup.task,
-        problemsOf(setup.task.train, iteration, options),
-        options.numGenerations,
-        { ...options, maxTokens: maxLength },
-        { stopTokenIds: setup.stopTokenIds, firstPromptId: iteration * options.numPrompts, signal, onProgress },
-      );
+      const drawn = await drawnBy(ahead ?? (await draw(iteration)), signal);
+      ahead = options.lag > 0 && iteration + 1 < options.maxIterations ? await draw(iteration + 1) : null;
+      const groups = judgeGroups(setup.tokenizer, setup.task, ask(iteration), drawn);
       const rolloutTime = (performance.now() - start) / 1000;
       measured.push(measure(groups));
       const alpha = steerAlpha(options.alpha, measured);
@@ -221,6 +246,7 @@ export async function* trainRl(
           step_time: (performance.now() - start) / 1000,
         },
         rollouts,
+        ahead: ahead && ahead.outputs,
       };
     }
   } finally {
@@ -353,32 +379,4 @@ function isClipped(ratio: number, advantage: number, { lossType, epsilon, epsilo
   if (lossType === "cispo") return ratio > (epsilonHigh ?? 1 + epsilon);
   if (advantage > 0) return ratio > 1 + (epsilonHigh ?? epsilon);
   return advantage < 0 && (ratio < 1 - epsilon || (delta !== undefined && ratio > delta));
-}
-
-const mean = (values: readonly number[]) =>
-  values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
-
-function rolloutMetrics(rollouts: readonly Rollout[], refLogprobs: readonly (readonly number[])[], groupSize: number) {
-  const rewards = rollouts.map((rollout) => rollout.reward);
-  const lengths = rollouts.map((rollout) => rollout.length);
-  const terminated = rollouts.filter(({ finishReason }) => finishReason === "stop");
-  const groups = Array.from({ length: rollouts.length / groupSize }, (_, g) =>
-    rollouts.slice(g * groupSize, (g + 1) * groupSize),
-  );
-  const share = (holds: (group: readonly Rollout[]) => boolean) => mean(groups.map((group) => Number(holds(group))));
-  const reward = mean(rewards);
-  return {
-    reward,
-    reward_std: Math.sqrt(mean(rewards.map((r) => (r - reward) ** 2))),
-    accuracy: mean(rollouts.map(({ correct }) => Number(correct))),
-    "completions/mean_length": mean(lengths),
-    "completions/max_length": Math.max(...lengths),
-    "completions/mean_terminated_length": mean(terminated.map(({ length }) => length)),
-    "completions/clipped_ratio": 1 - terminated.length / rollouts.length,
-    frac_reward_zero_std: share((group) => group.every(({ reward: r }) => r === group[0]!.reward)),
-    all_correct: share((group) => group.every(({ correct }) => correct)),
-    all_zero: share((group) => group.every(({ correct }) => !correct)),
-    kl: mean(rollouts.flatMap(({ logprobs }, i) => k1(logprobs, refLogprobs[i]!))),
-    num_tokens: rollouts.reduce((sum, { promptTokenIds, length }) => sum + promptTokenIds.length + length, 0),
-  };
 }

@@ -1,5 +1,5 @@
 import { isCorrect, scoreOf } from "../core/group.ts";
-import type { Completion, LLM, OnTokens } from "../engine/llm.ts";
+import type { Completion, GenerateRequest, LLM, OnTokens, RequestOutput } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { ConfigError } from "../errors.ts";
 import type { FinishReason } from "../engine/sequence.ts";
@@ -74,8 +74,8 @@ export interface RolloutRecord extends RolloutRow {
   logprobs: number[];
 }
 
-/** Digits that tell every f32 from its neighbours. */
-const F32_DIGITS = 9;
+/** An f32 in as few digits as tell it from its neighbours. */
+export const f32Number = (value: number): number => Number(value.toPrecision(9));
 
 export const rolloutRecord = (rollout: Rollout): RolloutRecord => ({
   ...rolloutRow(rollout),
@@ -83,7 +83,7 @@ export const rolloutRecord = (rollout: Rollout): RolloutRecord => ({
   index: rollout.index,
   prompt_token_ids: rollout.promptTokenIds,
   token_ids: rollout.tokenIds,
-  logprobs: rollout.logprobs.map((logprob) => Number(logprob.toPrecision(F32_DIGITS))),
+  logprobs: rollout.logprobs.map(f32Number),
 });
 
 export interface RolloutHost {
@@ -93,6 +93,53 @@ export interface RolloutHost {
   signal?: AbortSignal | undefined;
   /** Responses finished, of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** A problem as the engine is asked it. */
+export interface Asked extends GenerateRequest {
+  problem: Problem;
+  /** As rendered. */
+  prompt: string;
+}
+
+/** The requests of `problems`: the i-th draws under the key `firstPromptId` + i. */
+export function askProblems(
+  tokenizer: Tokenizer,
+  task: Task,
+  problems: readonly Problem[],
+  firstPromptId: number,
+): Asked[] {
+  return problems.map((problem, i) => {
+    const prompt = task.render(problem, tokenizer);
+    const promptTokenIds = tokenizer.encode(prompt, { addSpecialTokens: false });
+    return { promptId: firstPromptId + i, promptTokenIds, problem, prompt };
+  });
+}
+
+/** Has the task judge what was drawn for `asked`: a group for each problem, in their order. */
+export function judgeGroups(
+  tokenizer: Tokenizer,
+  task: Task,
+  asked: readonly Asked[],
+  drawn: readonly RequestOutput[],
+): Rollout[][] {
+  return asked.map((request, i) =>
+    drawn[i]!.outputs.map((completion) => ({
+      ...completion,
+      ...request,
+      ...judge(tokenizer, task, request.problem, completion),
+      advantage: 0,
+    })),
+  );
+}
+
+/** Hears of each response of `requests` that ends, of the n to each. */
+export function countFinished(requests: number, n: number, onProgress: RolloutHost["onProgress"]): OnTokens {
+  const done = new Set<number>(); // a response that is sampled anew counts once
+  return ({ request, index, finished }) => {
+    const { size } = done;
+    if (finished && done.add(request * n + index).size > size) onProgress?.(size + 1, requests * n);
+  };
 }
 
 /** Draws n responses to each problem and has the task judge them: a group for each problem, in their order. */
@@ -105,32 +152,13 @@ export async function sampleRollouts(
   { temperature, topK, topP, maxTokens, seed }: Omit<SamplingParams, "n" | "stopTokenIds">,
   { stopTokenIds, firstPromptId = 0, signal, onProgress }: RolloutHost,
 ): Promise<Rollout[][]> {
-  const prompts = problems.map((problem) => task.render(problem, tokenizer));
-  const requests = prompts.map((prompt, i) => ({
-    promptId: firstPromptId + i,
-    promptTokenIds: tokenizer.encode(prompt, { addSpecialTokens: false }),
-  }));
-  const done = new Set<number>(); // a response that is sampled anew counts once
-  const onTokens: OnTokens = ({ request, index, finished }) => {
-    const { size } = done;
-    if (finished && done.add(request * n + index).size > size) onProgress?.(size + 1, requests.length * n);
-  };
-  const results = await llm.generate(
-    requests,
+  const asked = askProblems(tokenizer, task, problems, firstPromptId);
+  const drawn = await llm.generate(
+    asked,
     { n, temperature, topK, topP, maxTokens, seed, stopTokenIds },
-    { onTokens, signal },
+    { onTokens: countFinished(asked.length, n, onProgress), signal },
   );
-  return results.map(({ promptId, promptTokenIds, outputs }, i) =>
-    outputs.map((completion) => ({
-      ...completion,
-      promptId,
-      problem: problems[i]!,
-      prompt: prompts[i]!,
-      promptTokenIds,
-      ...judge(tokenizer, task, problems[i]!, completion),
-      advantage: 0,
-    })),
-  );
+  return judgeGroups(tokenizer, task, asked, drawn);
 }
 
 function judge(tokenizer: Tokenizer, task: Task, problem: Problem, { tokenIds, finishReason }: Completion) {

@@ -21,7 +21,7 @@ export interface ReplayedIteration {
 
 /**
  * Replays what a reinforcement-learning run logged, as far as the weights are still there: the first iteration from the model
- * that the run began with, and the one after each checkpoint.
+ * that the run began with, and the one that each checkpoint's weights drew.
  *
  * @throws FormatError where rows lack what a replay needs
  */
@@ -36,16 +36,17 @@ export async function* verifyRun(
     [0, modelDir],
     ...(await checkpointSteps(files, folder.checkpoints)).map(({ step, path }) => [step, path] as const),
   ]);
+  const drawnAfter = (iteration: number) => Math.max(0, iteration - 1 - rl.lag);
   const byIteration = new Map<number, RolloutRecord[]>();
   for await (const row of folder.readCompletions()) {
     const iteration = Number(row["step"]);
-    if (!dirs.has(iteration - 1)) continue;
+    if (!dirs.has(drawnAfter(iteration))) continue;
     if (!byIteration.has(iteration)) byIteration.set(iteration, []);
     byIteration.get(iteration)!.push(row as unknown as RolloutRecord);
   }
   for (const [iteration, rollouts] of byIteration) {
     const claims = rollouts.map((row) => claimOf(row, `${folder.dir}/completions.jsonl, iteration ${iteration}`));
-    const model = await Model.load(gpu, files, dirs.get(iteration - 1)!, { dtype: modelConfig.dtype });
+    const model = await Model.load(gpu, files, dirs.get(drawnAfter(iteration))!, { dtype: modelConfig.dtype });
     try {
       const differences = await replay(model, new MicroBatches(train.tokens_per_micro_batch), claims, {
         temperature: rl.temperature,

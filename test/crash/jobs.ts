@@ -28,6 +28,13 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "rl with lag",
+    args: (dir) => [
+      "train",
+      ...flags({ ...SAMPLING, "rl.lag": 1, "rl.max_iterations": 5, "train.save_every": 1, "train.output_dir": dir }),
+    ],
+  },
+  {
     name: "sft",
     args: (dir) => [
       "sft",

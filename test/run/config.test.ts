@@ -28,6 +28,7 @@ describe("configuration", () => {
         num_generations: 8,
         num_steps: 2,
         max_iterations: 100,
+        lag: 0,
         max_completion_length: 32000,
         temperature: 1,
         top_p: 1,

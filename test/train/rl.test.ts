@@ -117,12 +117,28 @@ test("the reward rises and responses get shorter", async () => {
   expect(mean(last, "completions/mean_length")).toBeLessThan(mean(first, "completions/mean_length") / 2);
 });
 
-test.each(DTYPES)(
-  "a run resumed from a checkpoint equals one that was not interrupted, to the bit (%s)",
-  async (dtype) => {
+test("with lag 1 an iteration trains on what the weights before the last update draw", async () => {
+  const options = { ...TOY_RL, lag: 1, maxIterations: 3, learningRate: 0.01 };
+  const [first, second, third] = await run(options);
+  const untrained = await toySetup("float32");
+  const frozen = await Array.fromAsync(trainRl(untrained, { ...options, lag: 0, learningRate: 0 }));
+  const tokens = (iteration: RlIteration | undefined) => iteration!.rollouts.map(({ tokenIds }) => tokenIds);
+  expect(tokens(first)).toEqual(tokens(frozen[0]));
+  expect(tokens(second)).toEqual(tokens(frozen[1]));
+  expect(tokens(third)).not.toEqual(tokens(frozen[2]));
+  const moved = [first, second, third].map((iteration) => iteration!.metrics["sampling/logp_difference_max"]);
+  expect(moved[0]).toBe(0);
+  expect(moved[1]).toBeGreaterThan(0);
+  expect(moved[2]).toBeGreaterThan(0);
+});
+
+test.each(DTYPES.flatMap((dtype) => [0, 1].map((lag) => [dtype, lag] as const)))(
+  "a run resumed from a checkpoint equals one that was not interrupted, to the bit (%s, lag %i)",
+  async (dtype, lag) => {
     const options = {
       ...TOY_RL,
       alpha: { maxAccuracyDrop: 0.1 },
+      lag,
       maxIterations: 6,
       warmupSteps: 3,
       learningRate: 0.01,
@@ -131,7 +147,7 @@ test.each(DTYPES)(
     const setup = await toySetup(dtype);
     const whole = await Array.fromAsync(trainRl(setup, options));
 
-    const dir = `${folder}/${dtype}`;
+    const dir = `${folder}/${dtype}-${lag}`;
     await files.mkdir(dir);
     const before = await toySetup(dtype);
     const parts: RlIteration[] = [];
@@ -143,11 +159,16 @@ test.each(DTYPES)(
         model: before.model,
         optimizer: before.optimizer,
         state: { step, num_tokens },
+        ahead: await iteration.ahead,
       });
       break;
     }
     const path = await latestCheckpoint(files, dir);
-    const { state: _, ...loaded } = await loadCheckpoint(await testGpu(), files, path!, {
+    const {
+      state: _,
+      ahead,
+      ...loaded
+    } = await loadCheckpoint(await testGpu(), files, path!, {
       dtype,
       optimizer: ADAMW,
     });
@@ -155,7 +176,7 @@ test.each(DTYPES)(
       meanLength: metrics["completions/mean_length"],
       accuracy: metrics.accuracy,
     }));
-    const resumed = trainRl({ ...before, ...loaded }, options, { history });
+    const resumed = trainRl({ ...before, ...loaded }, options, { history, ahead });
     parts.push(...(await Array.fromAsync(resumed)));
 
     expect(timeless(parts)).toEqual(timeless(whole));

@@ -1,0 +1,42 @@
+import type { GenerateRequest, RequestOutput } from "../engine/llm.ts";
+import type { SamplingParams } from "../engine/sampling-params.ts";
+import { countFinished, type RolloutHost } from "./rollouts.ts";
+import type { Sampler } from "./sampler.ts";
+
+/** An iteration's responses, on their way. */
+export interface Drawing {
+  /** n completions for each request, in the order of the requests. */
+  outputs: Promise<RequestOutput[]>;
+}
+
+/** Where a trainer's responses are drawn. Which tokens come is a function of the policy and the requests, whoever draws them. */
+export interface RolloutSource {
+  /**
+   * Begins to draw from the policy as it is now. Resolves when the policy may change: what is drawn does not follow it. An abort
+   * ends what has not begun.
+   */
+  begin(
+    requests: readonly GenerateRequest[],
+    params: SamplingParams,
+    host: Pick<RolloutHost, "signal" | "onProgress">,
+  ): Promise<Drawing>;
+}
+
+/** The trainer's own device draws: all is there before the policy changes. */
+export const localSource = (sampler: Sampler): RolloutSource => ({
+  begin: async (requests, params, { signal, onProgress }) => {
+    const onTokens = countFinished(requests.length, params.n, onProgress);
+    const outputs = await sampler.generate(requests, params, { onTokens, signal });
+    return { outputs: Promise.resolve(outputs) };
+  },
+});
+
+/** What was drawn, once it is all there; an abort ends the wait for it alone. */
+export function drawnBy({ outputs }: Drawing, signal: AbortSignal | undefined): Promise<RequestOutput[]> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal!.reason as Error);
+    if (signal?.aborted) return abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    outputs.then(resolve, reject).finally(() => signal?.removeEventListener("abort", abort));
+  });
+}

@@ -5,6 +5,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../model/config.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
+import { renderPrompt } from "../tasks/prompt.ts";
 import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
 import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from "./host.ts";
@@ -94,10 +95,10 @@ export async function dryRunCommand(
   printTask(task);
   const first = task.train[0] ?? task.test[0];
   if (!first) return;
-  const prompt = task.render(first, tokenizer);
+  const { prompt, promptTokenIds } = renderPrompt(task, first, tokenizer);
   if (overlong.length > 0) print(`prompts that fill the context, left out: ${overlong.length}`);
   print(`stop tokens: ${stopTokenIds.join(", ") || "none: nothing ends a response before its limit"}`);
-  print(`first prompt (${tokenizer.encode(prompt, { addSpecialTokens: false }).length} tokens): ${prompt}`);
+  print(`first prompt (${promptTokenIds.length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
 }
 

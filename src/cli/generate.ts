@@ -1,9 +1,9 @@
 import { LLM } from "../engine/llm.ts";
 import { UsageError } from "../errors.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
-import { loadTokenizer, StreamDecoder } from "../hf/tokenizer.ts";
+import { StreamDecoder } from "../hf/tokenizer.ts";
 import { Model, readModelConfig, type ModelDType } from "../model/model.ts";
-import { files, modelFolder, openGpu, print, write } from "./host.ts";
+import { files, modelFolder, openGpu, openTokenizer, print, write } from "./host.ts";
 import { readerGone } from "./output.ts";
 
 export interface GenerateOptions {
@@ -29,14 +29,16 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   }
   const dir = await modelFolder(name);
   const config = await readModelConfig(files, dir);
-  const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await loadTokenizer(files, dir) : null;
+  const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await openTokenizer(dir) : null;
   if (options.prompt !== undefined && !tokenizer)
     throw new UsageError(`${dir}: expected a tokenizer.json for --prompt, got none; use --prompt-ids`);
   const promptTokenIds = options.promptTokenIds ?? encodePrompt(options.prompt!);
   function encodePrompt(text: string): number[] {
     return options.chat
       ? tokenizer!.encode(
-          tokenizer!.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true }),
+          tokenizer!.applyChatTemplate([{ role: "user", content: tokenizer!.literal(text) }], {
+            addGenerationPrompt: true,
+          }),
           { addSpecialTokens: false },
         )
       : tokenizer!.encode(text, { addSpecialTokens: true });

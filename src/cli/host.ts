@@ -2,11 +2,12 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { DeviceGpu } from "../gpu/device-gpu.ts";
-import { loadTokenizer } from "../hf/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
 import { resolveDataFiles, resolveModelDir, type DownloadProgress, type HubOptions } from "../hf/hub.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
+import { deadline } from "../runtime/deadline.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
 import { openGpu as openHostGpu } from "../runtime/open-gpu.ts";
 import { loadTask } from "../tasks/load.ts";
@@ -54,6 +55,12 @@ export async function modelFolder(path: string): Promise<string> {
   return isShipped ? shipped(path) : resolveModelDir(files, path, hubAccess());
 }
 
+/** Seconds that a hostile tokenizer may take over a text. */
+const TOKENIZER_DEADLINE_S = 10;
+
+export const openTokenizer = (dir: string): Promise<Tokenizer> =>
+  loadTokenizer(files, dir, deadline(TOKENIZER_DEADLINE_S));
+
 /** Problems that a message names, of many. */
 const NAMED = 10;
 
@@ -61,7 +68,7 @@ const NAMED = 10;
 export async function openSources({ model, task, engine }: Config): Promise<Sources> {
   const modelDir = await modelFolder(model.path);
   const shape = await readModelConfig(files, modelDir);
-  const tokenizer = await loadTokenizer(files, modelDir);
+  const tokenizer = await openTokenizer(modelDir);
   const limit = Math.min(engine.max_model_len ?? Infinity, shape.maxPositionEmbeddings);
   const { task: fitting, overlong } = leaveOutOverlong(await openTask({ task }), tokenizer, limit);
   if (overlong.length > 0) {

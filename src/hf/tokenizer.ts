@@ -1,40 +1,62 @@
-import { Template } from "@huggingface/jinja";
 import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
+import { ChatTemplate, type ChatMessage } from "./chat-template.ts";
 import { oneLine, readJsonObject } from "./json.ts";
 
 type Json = Record<string, unknown>;
 
-export interface ChatMessage {
-  role: string;
-  content: string;
-}
+/** Runs synchronous work that a hostile tokenizer.json could keep from ending; what that means is up to the host. */
+export type Within = <T>(work: () => T) => T;
+
+/** Within the spelling of a special token: that it is text. A noncharacter of Unicode, which texts do not have. */
+const GUARD = "\uFDD0";
 
 /** tokenizer.json with tokenizer_config.json: text to ids and back, and the model's chat template. */
 export class Tokenizer {
   readonly #tokenizer: HfTokenizer;
   readonly #config: Json;
-  readonly #chatTemplate: string | null;
+  /** Has calls made in `work` share one deadline. */
+  readonly within: Within;
+  /** The place behind the first character of each added token. */
+  readonly #spelled: RegExp | null;
+  readonly #chatTemplateSource: string | null;
+  #chatTemplate: ChatTemplate | null = null;
 
-  constructor(tokenizer: HfTokenizer, config: Json, chatTemplate: string | null) {
+  constructor(tokenizer: HfTokenizer, config: Json, chatTemplate: string | null, within: Within = (work) => work()) {
     keepByteOrderMarks(tokenizer.decoder);
+    dropGuards(tokenizer);
+    this.within = within;
     this.#tokenizer = tokenizer;
+    this.#spelled = spelling([...tokenizer.get_added_tokens_decoder().values()].map(({ content }) => content));
     this.#config = config;
-    this.#chatTemplate = chatTemplate;
+    this.#chatTemplateSource = chatTemplate;
   }
 
   /** `addSpecialTokens`: what the tokenizer itself puts around a text, such as a BOS token; a rendered prompt has its own. */
   encode(text: string, { addSpecialTokens }: { addSpecialTokens: boolean }): number[] {
-    return this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids;
+    return this.within(() => this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids);
   }
 
   decode(ids: readonly number[], { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
     if (ids.length === 0) return "";
-    return this.#tokenizer.decode([...ids], {
-      skip_special_tokens: skipSpecialTokens,
-      clean_up_tokenization_spaces: false,
-    });
+    return this.within(() =>
+      this.#tokenizer.decode([...ids], {
+        skip_special_tokens: skipSpecialTokens,
+        clean_up_tokenization_spaces: false,
+      }),
+    );
+  }
+
+  /** The text such that `encode` takes the special tokens that it spells for text. */
+  literal(text: string): string {
+    const plain = this.plain(text);
+    return this.#spelled === null ? plain : plain.replaceAll(this.#spelled, GUARD);
+  }
+
+  /** The text as it was before `literal`. */
+  plain(text: string): string {
+    return text.replaceAll(GUARD, "");
   }
 
   tokenId(token: string): number | undefined {
@@ -51,27 +73,20 @@ export class Tokenizer {
     messages: readonly ChatMessage[],
     { addGenerationPrompt }: { addGenerationPrompt: boolean },
   ): string {
-    if (this.#chatTemplate === null) {
+    if (this.#chatTemplateSource === null) {
       throw new FormatError(
         "expected a chat template in tokenizer_config.json or chat_template.jinja, got none; use a task with a prompt of its own",
       );
     }
-    // @huggingface/jinja takes them and loses what the iteration has printed.
-    const unsupported = /\{%[-+]?\s*(break|continue)\s*[-+]?%\}/.exec(this.#chatTemplate)?.[1];
-    if (unsupported !== undefined)
-      throw new FormatError(`the chat template cannot be rendered: expected no statement ${unsupported}, got one`);
-    try {
-      return new Template(this.#chatTemplate).render({
-        messages,
+    this.#chatTemplate ??= new ChatTemplate(this.#chatTemplateSource);
+    const template = this.#chatTemplate;
+    return this.within(() =>
+      template.render(messages, {
         add_generation_prompt: addGenerationPrompt,
         bos_token: this.#special("bos_token") ?? "",
         eos_token: this.#special("eos_token") ?? "",
-      });
-    } catch (error) {
-      throw new FormatError(`the chat template cannot be rendered: ${oneLine((error as Error).message)}`, {
-        cause: error,
-      });
-    }
+      }),
+    );
   }
 
   #special(key: string): string | undefined {
@@ -81,7 +96,7 @@ export class Tokenizer {
   }
 }
 
-export async function loadTokenizer(files: Files, dir: string): Promise<Tokenizer> {
+export async function loadTokenizer(files: Files, dir: string, within?: Within): Promise<Tokenizer> {
   const tokenizer = await readJsonObject(files, `${dir}/tokenizer.json`);
   const configPath = `${dir}/tokenizer_config.json`;
   const config = (await files.exists(configPath)) ? await readJsonObject(files, configPath) : {};
@@ -89,7 +104,7 @@ export async function loadTokenizer(files: Files, dir: string): Promise<Tokenize
     ? await files.readText(`${dir}/chat_template.jinja`)
     : namedTemplate(config["chat_template"]);
   try {
-    return new Tokenizer(new HfTokenizer(tokenizer, config), config, template);
+    return new Tokenizer(new HfTokenizer(tokenizer, config), config, template, within);
   } catch (error) {
     throw new FormatError(`${dir}/tokenizer.json: ${oneLine((error as Error).message)}`, { cause: error });
   }
@@ -104,6 +119,27 @@ function namedTemplate(template: unknown): string | null {
       typeof (entry as { template?: unknown } | null)?.template === "string",
   );
   return (named.find(({ name }) => name === "default") ?? named[0])?.template ?? null;
+}
+
+/** Matches each of the tokens, the longest first; those of one character cannot be broken up. */
+function spelling(tokens: readonly string[]): RegExp | null {
+  const escaped = tokens
+    .map((token) => [...token])
+    .filter((characters) => characters.length > 1)
+    .sort((a, b) => b.length - a.length)
+    .map(([first, ...rest]) => `(?<=${RegExp.escape(first!)})(?=${RegExp.escape(rest.join(""))})`);
+  return escaped.length === 0 ? null : new RegExp(escaped.join("|"), "gu");
+}
+
+/** Has texts lose their guards when they have been split at special tokens. */
+function dropGuards(tokenizer: HfTokenizer): void {
+  const pretokenize = tokenizer.pre_tokenizer as ((text: string, options: unknown) => string[]) | null;
+  Object.assign(tokenizer, {
+    pre_tokenizer(text: string, options: unknown): string[] {
+      const plain = text.replaceAll(GUARD, "");
+      return pretokenize ? pretokenize(plain, options) : [plain];
+    },
+  });
 }
 
 /** Has byte-fallback decoders keep a U+FEFF, which TextDecoder takes for a mark and drops; in a sequence each by itself. */

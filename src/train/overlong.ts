@@ -1,4 +1,5 @@
 import type { Tokenizer } from "../hf/tokenizer.ts";
+import { renderPrompt } from "../tasks/prompt.ts";
 import type { Problem, Task } from "../tasks/task.ts";
 
 /** A problem whose prompt leaves no room for a response. */
@@ -8,21 +9,30 @@ export interface Overlong {
   tokens: number;
 }
 
+/** Prompts that share a deadline. */
+const PROBLEMS_TOGETHER = 256;
+
 /** The task without the problems whose prompts have `limit` tokens or more, the context's length; and which those are. */
 export function leaveOutOverlong(
   task: Task,
-  tokenizer: Pick<Tokenizer, "encode" | "applyChatTemplate">,
+  tokenizer: Pick<Tokenizer, "encode" | "applyChatTemplate" | "literal" | "plain" | "within">,
   limit: number,
 ): { task: Task; overlong: Overlong[] } {
   const overlong: Overlong[] = [];
+  const fitting = (problems: readonly Problem[]): Problem[] => {
+    const kept: Problem[] = [];
+    for (let at = 0; at < problems.length; at += PROBLEMS_TOGETHER)
+      kept.push(...tokenizer.within(() => problems.slice(at, at + PROBLEMS_TOGETHER).filter(fits)));
+    return kept;
+  };
   const fits = (problem: Problem): boolean => {
-    const tokens = tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false }).length;
+    const tokens = renderPrompt(task, problem, tokenizer).promptTokenIds.length;
     if (tokens >= limit) overlong.push({ id: problem.id, tokens });
     return tokens < limit;
   };
   // A task's methods may need the task they are of.
   return {
-    task: Object.assign(Object.create(task), { train: task.train.filter(fits), test: task.test.filter(fits) }) as Task,
+    task: Object.assign(Object.create(task), { train: fitting(task.train), test: fitting(task.test) }) as Task,
     overlong,
   };
 }

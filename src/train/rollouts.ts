@@ -4,6 +4,7 @@ import type { SamplingParams } from "../engine/sampling-params.ts";
 import { ConfigError } from "../errors.ts";
 import type { FinishReason } from "../engine/sequence.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
+import { renderPrompt } from "../tasks/prompt.ts";
 import type { Problem, Task } from "../tasks/task.ts";
 
 /** A completion with the verdict on it and its part in an update. */
@@ -109,11 +110,13 @@ export function askProblems(
   problems: readonly Problem[],
   firstPromptId: number,
 ): Asked[] {
-  return problems.map((problem, i) => {
-    const prompt = task.render(problem, tokenizer);
-    const promptTokenIds = tokenizer.encode(prompt, { addSpecialTokens: false });
-    return { promptId: firstPromptId + i, promptTokenIds, problem, prompt };
-  });
+  return tokenizer.within(() =>
+    problems.map((problem, i) => ({
+      promptId: firstPromptId + i,
+      problem,
+      ...renderPrompt(task, problem, tokenizer),
+    })),
+  );
 }
 
 /** Has the task judge what was drawn for `asked`: a group for each problem, in their order. */

@@ -4,6 +4,7 @@ import { learningRateFactor, type LrScheduler } from "../core/schedule.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
+import { renderPrompt } from "../tasks/prompt.ts";
 import type { Task } from "../tasks/task.ts";
 import { ConfigError } from "../errors.ts";
 import { MicroBatches, type PassHost } from "./micro-batches.ts";
@@ -61,7 +62,7 @@ export function* demonstrations(
       const problem = task.train[index]!;
       const text = demonstration(problem, seed + epoch * task.train.length + index);
       yield {
-        promptTokenIds: tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false }),
+        promptTokenIds: renderPrompt(task, problem, tokenizer).promptTokenIds,
         completionTokenIds: [...tokenizer.encode(text, { addSpecialTokens: false }), stopTokenId],
       };
     }

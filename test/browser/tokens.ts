@@ -4,6 +4,7 @@ import { stopTokenIds } from "../../src/hf/generation-config.ts";
 import { loadTokenizer } from "../../src/hf/tokenizer.ts";
 import { Model } from "../../src/model/model.ts";
 import type { Files } from "../../src/runtime/types.ts";
+import { renderPrompt } from "../../src/tasks/prompt.ts";
 import { arithmeticTask } from "../../src/tasks/arithmetic.ts";
 
 export interface Tokens {
@@ -20,7 +21,7 @@ export async function tokensOf(gpu: Gpu, files: Files, dir: string): Promise<Tok
   const task = arithmeticTask();
   const requests = task.test.slice(0, 16).map((problem, promptId) => ({
     promptId,
-    promptTokenIds: tokenizer.encode(task.render(problem, tokenizer), { addSpecialTokens: false }),
+    promptTokenIds: renderPrompt(task, problem, tokenizer).promptTokenIds,
   }));
   const llm = new LLM(model, { maxNumSeqs: 16, maxModelLen: 320 });
   const stops = await stopTokenIds(files, dir, model.config, tokenizer);

@@ -144,7 +144,7 @@ export class Engine {
     const { device, problems, training, runs, files } = this.#the;
     const { base, tokenizer, stopTokenIds, gpu } = await device.load();
     const task = problems.get(problems.info.name);
-    const prompt = task.render({ id: "", prompt: problem, answer: "", difficulty: "" }, tokenizer);
+    const prompt = task.render({ id: "", prompt: tokenizer.literal(problem), answer: "", difficulty: "" }, tokenizer);
     const request = { prompt, stopTokenIds, gold: goldOf(problem) };
     const side = (name: Side, model: Model) =>
       streamAnswer(model, tokenizer, request, (piece, tokens) => onPiece(name, piece, tokens), signal);

@@ -57,7 +57,7 @@ export class OwnModel {
     if (!this.#own) throw new PithError("expected a model of your own, got none; drop its folder first");
     const { model, tokenizer, stopTokenIds: stops, hasTemplate } = this.#own;
     const prompt = hasTemplate
-      ? tokenizer.applyChatTemplate([{ role: "user", content: text }], { addGenerationPrompt: true })
+      ? tokenizer.applyChatTemplate([{ role: "user", content: tokenizer.literal(text) }], { addGenerationPrompt: true })
       : text;
     return streamAnswer(model, tokenizer, { prompt, stopTokenIds: stops, gold: null }, onPiece, signal);
   }

@@ -1,5 +1,5 @@
 import { h, svg } from "./dom.ts";
-import { Client } from "./engine.ts";
+import { Client } from "./client.ts";
 import { text } from "./text.ts";
 import { benchmarkView } from "./views/benchmark.ts";
 import { notices } from "./views/notices.ts";

@@ -60,8 +60,12 @@ export const text = {
       what: "Training goes on from its last checkpoint with half as many tokens at a time. Close other tabs that use the GPU if this happens again.",
     },
     "not-saved": {
-      title: "This run could not be saved.",
-      what: "Training goes on in memory. Delete kept runs or free space on the disk, and the next checkpoint will be saved again.",
+      title: "This browser has no room left for this page.",
+      what: "What was kept so far is whole. From here on everything lives in this tab alone: export what you want to keep. Delete runs or free space on the disk, and reload, to have it kept again.",
+    },
+    unreadable: {
+      title: "Some of what was kept here cannot be read.",
+      what: "It was cut off while it was written, or the disk broke it. It is left alone, and everything else is here.",
     },
     failed: {
       title: "That did not work.",
@@ -195,10 +199,8 @@ export const text = {
     rename: "Name of the run",
     delete: "Delete",
     deleteQuestion: (name: string) => `Delete the run “${name}”? Its model and metrics are gone then.`,
-    exportMetrics: "Metrics",
-    exportModel: "Model",
-    exportMetricsOf: (name: string) => `Export the metrics of ${name} as JSON`,
-    exportModelOf: (name: string) => `Export the model of ${name} as safetensors`,
+    export: "Export",
+    exportOf: (name: string) => `Export ${name} as one file: model, metrics and responses`,
     deleteOf: (name: string) => `Delete ${name}`,
   },
 

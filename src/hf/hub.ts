@@ -3,10 +3,10 @@ import { PithError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 
 /** `owner/name` as on the hub; neither part starts with a dot, so `../name` is a path. */
-const HUB_ID = /^\w[\w.-]*\/\w[\w.-]*$/;
+export const HUB_ID = /^\w[\w.-]*\/\w[\w.-]*$/;
 
 /** What a model needs of its repository: settings, tokenizer and safetensors, not the same weights in other formats. */
-const NEEDED =
+export const NEEDED =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model(-\d+-of-\d+)?\.safetensors$/;
 
 /** Bounds on what a server may say: files listed and fetched, questions, bytes and milliseconds of an answer, and of silence. */
@@ -186,8 +186,10 @@ async function download(
   return { dir: `${repoDir}/snapshots/${commit}`, paths: chosen };
 }
 
+type FileEntry = Pick<ListFileEntry, "path" | "size" | "oid" | "lfs" | "xetHash">;
+
 /** What a server says is a part of paths in the cache, so nothing is taken that could lead out of it. */
-function checkEntry({ path, size, oid, lfs, xetHash }: ListFileEntry): void {
+export function checkEntry({ path, size, oid, lfs, xetHash }: FileEntry): void {
   const parts = path.split("/");
   if (!parts.every((part) => /^[\w][\w.+=@ -]*$/.test(part)))
     throw new PithError(
@@ -209,7 +211,7 @@ function checkHash(hash: unknown, what: string): void {
  * fetch that gives up on a server that says nothing for a while or answers a question about files without end, and that takes no
  * tag for a file but a hash: the cache's file is named by it.
  */
-function boundedFetch(signal: AbortSignal | undefined): typeof fetch {
+export function boundedFetch(signal?: AbortSignal): typeof fetch {
   let hub: string | undefined;
   let questions = 0;
   return async (input, init) => {

@@ -1,5 +1,5 @@
 import { opfsTuning } from "../../src/runtime/tuning-opfs.ts";
-import { OpfsFiles } from "../../web/storage.ts";
+import { OpfsFiles } from "../../src/runtime/files-opfs.ts";
 import { filesScenario } from "./files-scenario.ts";
 
 /** Runs in a worker of a real browser: the scenario, then a rename that a closed tab cut off after it was noted down, and tables of tiles. */
@@ -18,12 +18,36 @@ async function run(): Promise<unknown> {
   await again.write(".renaming.json", '{"from": "run/oth');
   const third = (await OpfsFiles.open("test"))!;
 
+  // A disk without room, within a file: what was there stays, and nothing where nothing was.
+  const { write } = FileSystemWritableFileStream.prototype;
+  let room = 1;
+  FileSystemWritableFileStream.prototype.write = async function (chunk) {
+    if (room-- === 0) throw new DOMException("full", "QuotaExceededError");
+    await write.call(this, chunk);
+  };
+  const halves = ["half of ", "the new text"].map((text) => new TextEncoder().encode(text));
+  await third.append("full/old", "the old text");
+  const errors: string[] = [];
+  for (const name of ["old", "new"]) {
+    room = 1;
+    await third.write(`full/${name}`, halves).catch((error: Error) => errors.push(error.message));
+  }
+  FileSystemWritableFileStream.prototype.write = write;
+  const full = { errors, list: await third.list("full"), old: await third.readText("full/old") };
+
   const tables = [await opfsTuning.read("gpu.json")];
   for (const text of ["a longer text", "short"]) {
     await opfsTuning.write("gpu.json", text);
     tables.push(await opfsTuning.read("gpu.json"));
   }
-  return { seen, finished, untouched: await third.list("run"), journal: await third.exists(".renaming.json"), tables };
+  return {
+    seen,
+    finished,
+    full,
+    untouched: await third.list("run"),
+    journal: await third.exists(".renaming.json"),
+    tables,
+  };
 }
 
 void run().then(

@@ -1,6 +1,6 @@
 import { openGpu } from "../../src/runtime/web.ts";
 import { fetchReasoner, REASONER } from "../../web/session/reasoner.ts";
-import { BlobFiles } from "../../web/storage.ts";
+import { BlobFiles } from "../../web/storage/blob-files.ts";
 import { tokensOf } from "./tokens.ts";
 
 /** Runs in a worker of a real browser. */

@@ -1,5 +1,5 @@
 /// <reference types="vite/client" />
-import { BlobFiles } from "../../web/storage.ts";
+import { BlobFiles } from "../../web/storage/blob-files.ts";
 
 /** A tab: its paths are those of the server that the tests come from, which is at the root of the checkout. */
 export { openGpu } from "../../src/runtime/web.ts";

@@ -13,12 +13,12 @@ export function goldOf(problem: string): string | null {
   return chain && String(chainValues(chain).at(-1));
 }
 
-/** Streams one greedy completion. `onPiece` gets the text that was added and the tokens so far. */
+/** Streams one greedy completion. `onPieces` gets what each further token says. */
 export async function streamAnswer(
   model: Model,
   tokenizer: Tokenizer,
   { prompt, stopTokenIds, gold }: { prompt: string; stopTokenIds: readonly number[]; gold: string | null },
-  onPiece: (piece: string, tokens: number) => void,
+  onPieces: (pieces: string[]) => void,
   signal: AbortSignal,
 ): Promise<Answer> {
   const promptTokenIds = tokenizer.encode(prompt, { addSpecialTokens: false });
@@ -26,8 +26,7 @@ export async function streamAnswer(
   const llm = new LLM(model, { maxNumSeqs: 1, maxModelLen });
   const stream = new StreamDecoder(tokenizer);
   const start = performance.now();
-  let text = "";
-  let tokens = 0;
+  const pieces: string[] = [];
   try {
     const [result] = await llm.generate(
       [{ promptId: 0, promptTokenIds }],
@@ -35,16 +34,16 @@ export async function streamAnswer(
       {
         signal,
         onTokens: ({ tokenIds, finished }) => {
-          tokens += tokenIds.length;
-          const piece = stream.push(tokenIds, finished);
-          text += piece;
-          onPiece(piece, tokens);
+          const added = tokenIds.map((id, i) => stream.push([id], finished && i === tokenIds.length - 1));
+          pieces.push(...added);
+          onPieces(added);
         },
       },
     );
+    const text = pieces.join("");
     const truncated = result!.outputs[0]!.finishReason === "length";
     const correct = gold === null ? null : !truncated && gradeMarked(text, gold).correct;
-    return { text, tokens, correct, truncated, seconds: (performance.now() - start) / 1000 };
+    return { text, pieces, tokens: pieces.length, correct, truncated, seconds: (performance.now() - start) / 1000 };
   } finally {
     llm.dispose();
   }

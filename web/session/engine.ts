@@ -6,7 +6,10 @@ import { Model } from "../../src/model/model.ts";
 import { opfsTuning } from "../../src/runtime/tuning-opfs.ts";
 import { saveTuning } from "../../src/runtime/tuning.ts";
 import type { Measured, Operation } from "../matrices.ts";
-import { BlobFiles, OpfsFiles, type Store } from "../storage.ts";
+import { OpfsFiles } from "../../src/runtime/files-opfs.ts";
+import { BlobFiles } from "../storage/blob-files.ts";
+import { OverflowFiles, type Disk } from "../storage/overflow-files.ts";
+import { packFolder, unpackFolder } from "./archive.ts";
 import type { Check } from "../../src/verify/check.ts";
 import { goldOf, streamAnswer } from "./answers.ts";
 import { Device } from "./device.ts";
@@ -16,10 +19,11 @@ import { Problems } from "./problems.ts";
 import type {
   Answer,
   EngineEvent,
-  ExportedMetrics,
-  OnPiece,
+  OnPieces,
   OwnModelInfo,
   Run,
+  RunChoice,
+  RunView,
   Side,
   Snapshot,
   TaskInfo,
@@ -36,7 +40,9 @@ const LOCK = "pith";
 const LOCK_PATIENCE = 4000;
 
 interface Parts {
-  files: Store;
+  /** Where models of the hub go; runs and problems are kept in memory where it is full. */
+  disk: Disk;
+  files: Disk;
   device: Device;
   runs: Runs;
   problems: Problems;
@@ -57,13 +63,15 @@ export class Engine {
     if (!alone) this.#notice("other-tab");
     const kept = alone ? await OpfsFiles.open("pith") : null;
     if (!kept && alone) this.#notice("no-storage");
-    const files = kept ?? new BlobFiles();
-    const runs = new Runs(files);
+    const disk = kept ?? new BlobFiles();
+    const files = new OverflowFiles(disk, (detail) => this.#notice("not-saved", detail));
+    const onUnreadable = (detail: string) => this.#notice("unreadable", detail);
+    const runs = new Runs(files, onUnreadable);
     const problems = new Problems(files);
-    await problems.restore();
+    await problems.restore(onUnreadable);
     const device = new Device(files, (reason) => void this.#recover(reason));
     const training = new Training(device, runs, problems.get, (event) => this.#emit(event));
-    this.#parts = { files, device, runs, problems, training };
+    this.#parts = { disk, files, device, runs, problems, training };
     await fetchReasoner(files);
     await training.restore();
     return this.snapshot();
@@ -83,17 +91,16 @@ export class Engine {
     const { training, runs, problems } = this.#the;
     return {
       training: training.state,
-      metrics: training.metrics,
-      completions: training.completions,
+      ...training.view,
       runs: await runs.list(),
       base: await runs.base(problems.info.name),
       task: problems.info,
     };
   }
 
-  async start(options: { alpha: number; maxIterations: number; numPrompts: number }): Promise<void> {
+  async start(choice: RunChoice): Promise<void> {
     const { training, problems } = this.#the;
-    await training.start({ ...options, task: problems.info.name });
+    await training.start({ ...choice, task: problems.info.name });
     await this.#emitRuns();
   }
   pause = (): Promise<void> => this.#the.training.pause();
@@ -116,13 +123,22 @@ export class Engine {
     await this.#emitRuns();
   }
 
-  exportMetrics = (id: string): Promise<ExportedMetrics> => this.#the.runs.exportMetrics(id);
+  /** What is to be drawn of a kept run. */
+  async viewRun(id: string): Promise<RunView> {
+    const { runs } = this.#the;
+    return runs.view(id, (await runs.read(id)).iteration);
+  }
 
-  /** model.safetensors of a finished run. */
-  exportModel = (id: string): Promise<Blob> => {
-    const { runs, files } = this.#the;
-    return files.blob(`${runs.model(id)}/model.safetensors`);
-  };
+  /** A run's folder as one file. */
+  exportRun = (id: string): Promise<Blob> => packFolder(this.#the.files, this.#the.runs.folder(id));
+
+  /** Keeps a run that was exported here or elsewhere; its id. */
+  async importRun(file: File): Promise<string> {
+    const { runs } = this.#the;
+    const run = await runs.add(file.name, await unpackFolder(file.name, file));
+    await this.#emitRuns();
+    return run.id;
+  }
 
   /** Problems that no model was trained on. */
   pickProblems(count: number): string[] {
@@ -137,7 +153,7 @@ export class Engine {
   async answer(
     problem: string,
     choice: TrainedChoice | null,
-    onPiece: OnPiece,
+    onPieces: OnPieces,
   ): Promise<{ base: Answer; trained: Answer | null }> {
     this.#answering.abort();
     const { signal } = (this.#answering = new AbortController());
@@ -146,9 +162,9 @@ export class Engine {
     const task = problems.get(problems.info.name);
     const prompt = task.render({ id: "", prompt: tokenizer.literal(problem), answer: "", difficulty: "" }, tokenizer);
     const request = { prompt, stopTokenIds, gold: goldOf(problem) };
-    const side = (name: Side, model: Model) =>
-      streamAnswer(model, tokenizer, request, (piece, tokens) => onPiece(name, piece, tokens), signal);
-    if (choice === null) return { base: await side("base", base), trained: null };
+    const side = (name: Side, model: Model, until: AbortSignal) =>
+      streamAnswer(model, tokenizer, request, (pieces) => onPieces(name, pieces), until);
+    if (choice === null) return { base: await side("base", base, signal), trained: null };
 
     const current = training.model;
     if (choice === "current" && !current) throw new PithError("expected a trained model, got none; train one first");
@@ -158,8 +174,8 @@ export class Engine {
         ? await current!.clone()
         : await Model.load(gpu, files, runs.model(choice), { dtype: DTYPE });
     try {
-      const [a, b] = await Promise.all([side("base", base), side("trained", trained)]);
-      return { base: a, trained: b };
+      const [a, b] = await together(signal, (until) => [side("base", base, until), side("trained", trained, until)]);
+      return { base: a!, trained: b! };
     } finally {
       trained.dispose();
     }
@@ -172,15 +188,15 @@ export class Engine {
   }
 
   async loadFromHub(id: string, onProgress: OnProgress): Promise<OwnModelInfo> {
-    const { files, device } = this.#the;
+    const { disk, device } = this.#the;
     const { gpu } = await device.load();
-    return this.#own.load(gpu, files, await downloadModel(files, gpu, id, onProgress), id, onProgress);
+    return this.#own.load(gpu, disk, await downloadModel(disk, gpu, id, { room }, onProgress), id, onProgress);
   }
 
-  async generate(prompt: string, onPiece: (piece: string, tokens: number) => void): Promise<Answer> {
+  async generate(prompt: string, onPieces: (pieces: string[]) => void): Promise<Answer> {
     this.#answering.abort();
     const { signal } = (this.#answering = new AbortController());
-    return this.#own.generate(prompt, onPiece, signal);
+    return this.#own.generate(prompt, onPieces, signal);
   }
 
   stopGenerating = (): void => this.#answering.abort();
@@ -244,6 +260,25 @@ export class Engine {
 }
 
 export type RemoteEngine = Remote<Engine>;
+
+/**
+ * What all pieces of work come to. Where one fails, the others are ended, and all have ended when the first's error is thrown:
+ * what they use may then be released.
+ */
+async function together<T>(signal: AbortSignal, begin: (signal: AbortSignal) => Promise<T>[]): Promise<T[]> {
+  const failed = new AbortController();
+  const work = begin(AbortSignal.any([signal, failed.signal]));
+  for (const one of work) one.catch((error: unknown) => failed.abort(error));
+  const settled = await Promise.allSettled(work);
+  if (failed.signal.aborted) throw failed.signal.reason;
+  return settled.map((one) => (one as PromiseFulfilledResult<T>).value);
+}
+
+/** Bytes that the browser still keeps for this site. */
+async function room(): Promise<number> {
+  const { quota = Infinity, usage = 0 } = await navigator.storage.estimate();
+  return quota - usage;
+}
 
 /** Browsers leave most of an adapter's description out, so that it tells people apart less: what they give is joined. */
 const adapterName = ({ name, info }: Gpu): string =>

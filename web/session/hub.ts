@@ -1,55 +1,71 @@
 import { PithError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import { boundedFetch, checkEntry, HUB_ID, NEEDED } from "../../src/hf/hub.ts";
 import { readModelConfig } from "../../src/model/model.ts";
-import type { Store } from "../storage.ts";
+import type { Files } from "../../src/runtime/types.ts";
 import { checkLimits, type OnProgress } from "./own.ts";
 
 const HUB = "https://huggingface.co";
-const HUB_ID = /^\w[\w.-]*\/\w[\w.-]*$/;
-const NEEDED =
-  /^(config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model(-\d+-of-\d+)?\.safetensors$/;
 
-/** Downloads a repository's model into the store, config.json first: a model that cannot run here is refused before the rest. */
-export async function downloadModel(files: Store, gpu: Gpu, id: string, onProgress: OnProgress): Promise<string> {
+export interface Hub {
+  url?: string;
+  /** Bytes that the store can still take. */
+  room: () => Promise<number>;
+}
+
+type Entry = Parameters<typeof checkEntry>[0];
+
+/**
+ * Downloads what the store lacks of a repository's model, config.json first: a model that cannot run here is refused before the
+ * rest. Returns its folder.
+ */
+export async function downloadModel(
+  files: Files,
+  gpu: Gpu,
+  id: string,
+  { url = HUB, room }: Hub,
+  onProgress: OnProgress,
+): Promise<string> {
   if (!HUB_ID.test(id))
     throw new PithError(`${id}: expected a hub id such as HuggingFaceTB/SmolLM2-135M-Instruct, got something else`);
   const dir = `hub/${id.replace("/", "--")}`;
-  const listed = (await (await get(`${HUB}/api/models/${id}/tree/main`, id)).json()) as {
-    path: string;
-    size: number;
-  }[];
+  const fetch = boundedFetch();
+  const get = (path: string) => answer(fetch, `${url}/${path}`, id);
+  const listed = (await (await get(`api/models/${id}/tree/main`)).json()) as Entry[];
   const needed = listed.filter(({ path }) => NEEDED.test(path)).sort((a, b) => a.size - b.size);
-  const total = needed.reduce((sum, { size }) => sum + size, 0);
+  for (const entry of needed) checkEntry(entry);
   if (!needed.some(({ path }) => path === "config.json"))
     throw new PithError(`${id}: expected a config.json, got none: it is not a model for transformers`);
-  const { quota = Infinity, usage = 0 } = await navigator.storage.estimate();
-  if (total > quota - usage)
-    throw new PithError(`${id}: expected at most ${quota - usage} bytes (this browser's storage), got ${total}`);
+  const missing: Entry[] = [];
+  for (const entry of needed) if (!(await isKept(files, `${dir}/${entry.path}`, entry.size))) missing.push(entry);
+  const total = missing.reduce((sum, { size }) => sum + size, 0);
+  const most = await room();
+  if (total > most) throw new PithError(`${id}: expected at most ${most} bytes (this browser's storage), got ${total}`);
 
   let done = 0;
-  const fetchFile = async (path: string) => {
-    const { body } = await get(`${HUB}/${id}/resolve/main/${path}`, id);
-    await files.write(
-      `${dir}/${path}`,
-      pieces(body!, (bytes) => onProgress(path, (done += bytes), total)),
-    );
+  const fetchFile = async ({ path, size }: Entry) => {
+    const { body } = await get(`${id}/resolve/main/${path}`);
+    const count = (bytes: number) => onProgress(path, (done += bytes), total);
+    await files.write(`${dir}/${path}`, pieces(body!, size, path, count));
   };
-  await fetchFile("config.json");
+  const [config, rest] = [missing.filter(isConfig), missing.filter((entry) => !isConfig(entry))];
+  for (const entry of config) await fetchFile(entry);
   checkLimits(await readModelConfig(files, dir), gpu, id);
-  for (const { path, size } of needed) {
-    if (path === "config.json") continue;
-    const kept = (await files.exists(`${dir}/${path}`)) && (await files.size(`${dir}/${path}`)) === size;
-    if (kept) done += size;
-    else await fetchFile(path);
-  }
+  for (const entry of rest) await fetchFile(entry);
   return dir;
 }
 
-async function get(url: string, id: string): Promise<Response> {
+const isConfig = ({ path }: Entry): boolean => path === "config.json";
+
+const isKept = async (files: Files, path: string, size: number): Promise<boolean> =>
+  (await files.exists(path)) && (await files.size(path)) === size;
+
+async function answer(fetch: typeof globalThis.fetch, url: string, id: string): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url);
   } catch (error) {
+    if (error instanceof PithError) throw error;
     throw new PithError(`${id}: huggingface.co cannot be reached; go online, or drop the model's folder`, {
       cause: error,
     });
@@ -59,12 +75,22 @@ async function get(url: string, id: string): Promise<Response> {
   return response;
 }
 
-async function* pieces(body: ReadableStream<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+/** The body as it comes; one of another length than was said is not a file. */
+async function* pieces(
+  body: ReadableStream<Uint8Array>,
+  size: number,
+  path: string,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
+  let got = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) break;
+    got += value.length;
     yield value;
     onBytes(value.length);
   }
+  if (got !== size)
+    throw new PithError(`the hub's copy of ${path} broke off: expected ${size} bytes, got ${got}; try again`);
 }

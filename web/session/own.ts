@@ -8,7 +8,7 @@ import { parameterShapes, type ModelConfig } from "../../src/model/config.ts";
 import { misfit } from "../../src/model/limits.ts";
 import { Model, readModelConfig, STORAGE } from "../../src/model/model.ts";
 import type { Files } from "../../src/runtime/types.ts";
-import { BlobFiles } from "../storage.ts";
+import { BlobFiles } from "../storage/blob-files.ts";
 import { streamAnswer } from "./answers.ts";
 import type { Answer, OwnModelInfo } from "./protocol.ts";
 import { DTYPE } from "./settings.ts";
@@ -53,13 +53,13 @@ export class OwnModel {
     return { name, modelType: config.modelType, parameters, bytes, context: config.maxPositionEmbeddings, hasTemplate };
   }
 
-  async generate(text: string, onPiece: (piece: string, tokens: number) => void, signal: AbortSignal): Promise<Answer> {
+  async generate(text: string, onPieces: (pieces: string[]) => void, signal: AbortSignal): Promise<Answer> {
     if (!this.#own) throw new PithError("expected a model of your own, got none; drop its folder first");
     const { model, tokenizer, stopTokenIds: stops, hasTemplate } = this.#own;
     const prompt = hasTemplate
       ? tokenizer.applyChatTemplate([{ role: "user", content: tokenizer.literal(text) }], { addGenerationPrompt: true })
       : text;
-    return streamAnswer(model, tokenizer, { prompt, stopTokenIds: stops, gold: null }, onPiece, signal);
+    return streamAnswer(model, tokenizer, { prompt, stopTokenIds: stops, gold: null }, onPieces, signal);
   }
 
   dispose(): void {

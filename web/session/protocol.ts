@@ -1,30 +1,19 @@
-import type { Evaluation } from "../../src/train/evaluate.ts";
 import type { RlMetrics } from "../../src/train/rl.ts";
 import type { RolloutRow } from "../../src/train/rollouts.ts";
+import type { Frame, Run, Scores } from "./records.ts";
 
 /** What page and worker say to each other. Everything here survives structured cloning. */
 
-/** What an evaluation comes to. */
-export type Scores = Omit<Evaluation, "by_difficulty" | "completions">;
+/** Responses to each prompt. */
+export const NUM_GENERATIONS = 8;
 
-/** A run as it is kept: run.json of its folder. */
-export interface Run {
-  id: string;
-  name: string;
-  /** Milliseconds since 1970. */
-  created: number;
-  /** The alpha of its last iteration, and whether it was another one before. */
-  alpha: number;
-  alphaChanged: boolean;
-  task: string;
-  /** Iterations done, and in all. */
-  iteration: number;
+/** What a person chooses of a run; several alphas are trained one after the other. */
+export interface RunChoice {
+  alphas: number[];
   maxIterations: number;
-  /** Prompts an iteration; each gets eight responses. */
   numPrompts: number;
-  seed: number;
-  /** On held-out problems after the last iteration; null while the run is not finished. */
-  scores: Scores | null;
+  /** The problem that is answered anew after every iteration. */
+  pinned: string;
 }
 
 export type Phase = "idle" | "starting" | "running" | "pausing" | "paused" | "evaluating";
@@ -36,13 +25,21 @@ export interface TrainingState {
   /** Responses of the current step (sampling, or evaluation) that are finished, of all. */
   done: number;
   total: number;
+  /** Alphas of a sweep that are still to come. */
+  queue: number[];
 }
 
-export interface Snapshot {
-  training: TrainingState;
+/** All that the page draws of a run. */
+export interface RunView {
   metrics: RlMetrics[];
   /** The last iteration's responses, group after group. */
   completions: RolloutRow[];
+  /** The pinned problem's answers, by iteration; 0 is the untrained model. */
+  frames: Frame[];
+}
+
+export interface Snapshot extends RunView {
+  training: TrainingState;
   runs: Run[];
   base: Scores | null;
   /** What problems come from, in the words of the page's task list. */
@@ -59,11 +56,20 @@ export interface TaskInfo {
 
 /** Something happened that a person should know; the page has the words. */
 export type NoticeKind =
-  "no-webgpu" | "no-storage" | "other-tab" | "device-lost" | "device-back" | "out-of-memory" | "not-saved" | "failed";
+  | "no-webgpu"
+  | "no-storage"
+  | "other-tab"
+  | "unreadable"
+  | "device-lost"
+  | "device-back"
+  | "out-of-memory"
+  | "not-saved"
+  | "failed";
 
 export type EngineEvent =
   | { type: "training"; training: TrainingState }
   | { type: "iteration"; metrics: RlMetrics; completions: RolloutRow[] }
+  | { type: "frame"; frame: Frame }
   | { type: "runs"; runs: Run[]; base: Scores | null }
   | { type: "notice"; kind: NoticeKind; detail: string };
 
@@ -73,6 +79,8 @@ export type Emit = (event: EngineEvent) => void;
 export interface Answer {
   text: string;
   tokens: number;
+  /** What each token says. */
+  pieces: string[];
   /** null where the problem has no answer that the page can work out. */
   correct: boolean | null;
   truncated: boolean;
@@ -81,7 +89,7 @@ export interface Answer {
 }
 
 export type Side = "base" | "trained";
-export type OnPiece = (side: Side, piece: string, tokens: number) => void;
+export type OnPieces = (side: Side, pieces: string[]) => void;
 
 /** The trained side of a comparison: the run under way, or the id of a kept one. */
 export type TrainedChoice = "current" | (string & {});
@@ -96,10 +104,4 @@ export interface OwnModelInfo {
   hasTemplate: boolean;
 }
 
-export interface ExportedMetrics {
-  run: Run;
-  base: Scores | null;
-  metrics: RlMetrics[];
-}
-
-export type { RlMetrics, RolloutRow };
+export type { Frame, RlMetrics, RolloutRow, Run, Scores };

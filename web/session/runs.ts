@@ -1,38 +1,66 @@
-import type { RlMetrics } from "../../src/train/rl.ts";
-import type { RolloutRow } from "../../src/train/rollouts.ts";
-import type { Store } from "../storage.ts";
-import type { ExportedMetrics, Run, Scores } from "./protocol.ts";
+import { FormatError } from "../../src/errors.ts";
+import { RunFolder } from "../../src/run/run-folder.ts";
+import type { Disk } from "../storage/overflow-files.ts";
+import type { RlMetrics, RolloutRow, RunView } from "./protocol.ts";
+import { frameSchema, runSchema, scoresSchema, type Frame, type Run, type Scores } from "./records.ts";
 
 const FOLDER = "runs";
+const FRAMES = "frames.jsonl";
 
-/** Runs in the store: runs/ID with run.json, metrics.json, completions.json, and checkpoints/ or, when finished, model/. */
+/**
+ * Runs in the store, each a folder as every run of Pith leaves one (runs/ID), with run.json and frames.jsonl, and model/ once it is
+ * finished.
+ */
 export class Runs {
-  readonly files: Store;
+  readonly files: Disk;
+  readonly #onUnreadable: (message: string) => void;
 
-  constructor(files: Store) {
+  /** `onUnreadable` hears of files that are left alone, because an earlier visit or the disk broke them. */
+  constructor(files: Disk, onUnreadable: (message: string) => void) {
     this.files = files;
+    this.#onUnreadable = onUnreadable;
   }
 
   folder = (id: string): string => `${FOLDER}/${id}`;
-  checkpoints = (id: string): string => `${FOLDER}/${id}/checkpoints`;
   model = (id: string): string => `${FOLDER}/${id}/model`;
+
+  open = (id: string): Promise<RunFolder> => RunFolder.read(this.files, this.folder(id));
 
   /** Oldest first. */
   async list(): Promise<Run[]> {
     if (!(await this.files.exists(FOLDER))) return [];
     const runs: Run[] = [];
     for (const id of await this.files.list(FOLDER)) {
-      if (await this.files.exists(`${FOLDER}/${id}/run.json`)) runs.push(await this.read(id));
+      const run = (await this.#json(`${FOLDER}/${id}/run.json`, runSchema)) as Run | null;
+      if (run?.id === id) runs.push(run);
     }
     return runs.sort((a, b) => a.created - b.created);
   }
 
   async read(id: string): Promise<Run> {
-    return JSON.parse(await this.files.readText(`${this.folder(id)}/run.json`)) as Run;
+    const run = (await this.list()).find((one) => one.id === id);
+    if (!run) throw new FormatError(`expected the run ${id}, got none that can be read; reload the page`);
+    return run;
   }
 
   async save(run: Run): Promise<void> {
     await this.files.write(`${this.folder(run.id)}/run.json`, JSON.stringify(run));
+  }
+
+  /** Keeps an exported run under an id of its own. A file that is none leaves everything as it was. */
+  async add(name: string, contents: ReadonlyMap<string, Uint8Array>): Promise<Run> {
+    const json = contents.get("run.json");
+    if (!json || !contents.has("config.json"))
+      throw new FormatError(`${name}: expected a run that this page exported, got no run.json and config.json in it`);
+    const read = runSchema.safeParse(parsed(new TextDecoder().decode(json)));
+    if (!read.success)
+      throw new FormatError(`${name}: run.json is not a run's (${read.error.issues[0]!.message}); export it again`);
+    const run = { ...read.data, id: Date.now().toString(36) };
+    const aside = `imported/${run.id}`;
+    for (const [path, bytes] of contents) await this.files.write(`${aside}/${path}`, bytes);
+    await this.files.write(`${aside}/run.json`, JSON.stringify(run));
+    await this.files.rename(aside, this.folder(run.id));
+    return run;
   }
 
   async rename(id: string, name: string): Promise<void> {
@@ -43,35 +71,57 @@ export class Runs {
     await this.files.remove(this.folder(id));
   }
 
-  /** Written before the checkpoint of the same iteration: rows beyond a checkpoint are those of one that was not finished. */
-  async saveProgress(id: string, metrics: readonly RlMetrics[], completions: readonly RolloutRow[]): Promise<void> {
-    await this.files.write(`${this.folder(id)}/metrics.json`, JSON.stringify(metrics));
-    await this.files.write(`${this.folder(id)}/completions.json`, JSON.stringify(completions));
+  /** What is to be drawn of a run, up to its iteration `last`. What cannot be read of it is left out. */
+  async view(id: string, last: number): Promise<RunView> {
+    try {
+      const folder = await this.open(id);
+      const rows = (await folder.readMetrics()) as unknown as (RlMetrics & { step: number })[];
+      const metrics = rows.filter(({ step }) => step <= last).map((row) => ({ ...row, iteration: row.step }));
+      const completions: (RolloutRow & { step: number })[] = [];
+      for await (const row of folder.readCompletions()) {
+        const { step } = row as unknown as RolloutRow & { step: number };
+        if (step > last) break;
+        if (completions.length > 0 && completions[0]!.step !== step) completions.length = 0;
+        completions.push(row as unknown as RolloutRow & { step: number });
+      }
+      // A run that went on from a checkpoint answered some iterations twice.
+      const frames = new Map<number, Frame>();
+      for (const row of await folder.takeRows(FRAMES)) {
+        const frame = frameSchema.parse(row);
+        if (frame.step <= last) frames.set(frame.step, frame);
+      }
+      return { metrics, completions, frames: [...frames.values()].sort((a, b) => a.step - b.step) };
+    } catch (error) {
+      this.#onUnreadable(`${this.folder(id)}: ${(error as Error).message}`);
+      return { metrics: [], completions: [], frames: [] };
+    }
   }
 
-  async metrics(id: string): Promise<RlMetrics[]> {
-    return ((await this.#json(`${this.folder(id)}/metrics.json`)) ?? []) as RlMetrics[];
-  }
-
-  async completions(id: string): Promise<RolloutRow[]> {
-    return ((await this.#json(`${this.folder(id)}/completions.json`)) ?? []) as RolloutRow[];
-  }
+  addFrame = (folder: RunFolder, frame: Frame): Promise<void> => folder.append(FRAMES, [frame]);
 
   /** The untrained model's scores on a task's held-out problems, once they are known. */
-  async base(task: string): Promise<Scores | null> {
-    return (await this.#json(`base/${task}.json`)) as Scores | null;
-  }
+  base = (task: string): Promise<Scores | null> => this.#json(`base/${task}.json`, scoresSchema);
 
   async saveBase(task: string, scores: Scores): Promise<void> {
     await this.files.write(`base/${task}.json`, JSON.stringify(scores));
   }
 
-  async exportMetrics(id: string): Promise<ExportedMetrics> {
-    const run = await this.read(id);
-    return { run, base: await this.base(run.task), metrics: await this.metrics(id) };
+  /** A file's content, null where there is none or none that can be read. */
+  async #json<T>(path: string, schema: { parse(value: unknown): T }): Promise<T | null> {
+    if (!(await this.files.exists(path))) return null;
+    try {
+      return schema.parse(parsed(await this.files.readText(path)));
+    } catch {
+      this.#onUnreadable(path);
+      return null;
+    }
   }
+}
 
-  async #json(path: string): Promise<unknown> {
-    return (await this.files.exists(path)) ? (JSON.parse(await this.files.readText(path)) as unknown) : null;
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null; // as no schema has it
   }
 }

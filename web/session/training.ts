@@ -1,33 +1,33 @@
-import { ConfigError, DeviceLostError, OutOfMemoryError, PithError } from "../../src/errors.ts";
+import { ConfigError, DeviceLostError, OutOfMemoryError } from "../../src/errors.ts";
 import { LLM } from "../../src/engine/llm.ts";
 import type { Model } from "../../src/model/model.ts";
-import type { Task } from "../../src/tasks/task.ts";
-import { Budgets } from "../../src/train/budget.ts";
-import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../../src/train/checkpoint.ts";
+import { RunFolder } from "../../src/run/run-folder.ts";
+import type { Problem, Task } from "../../src/tasks/task.ts";
+import { latestCheckpoint } from "../../src/train/checkpoint.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
-import { AdamW } from "../../src/train/optimizer.ts";
-import { trainRl, type RlMetrics, type RlOptions } from "../../src/train/rl.ts";
-import { rolloutRow, type RolloutRow } from "../../src/train/rollouts.ts";
+import { keepSteps } from "../../src/train/keep.ts";
+import { engineOptions, evaluateOptions, rlOptions } from "../../src/train/options.ts";
+import { resume, type Progress } from "../../src/train/resume.ts";
+import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
+import { rolloutRecord, rolloutRow } from "../../src/train/rollouts.ts";
+import { goldOf, streamAnswer } from "./answers.ts";
 import type { Device, Loaded } from "./device.ts";
-import type { Emit, Phase, Run, Scores, TrainingState } from "./protocol.ts";
-import { REASONER } from "./reasoner.ts";
+import type { Emit, Frame, Phase, Run, RunChoice, RunView, Scores, TrainingState } from "./protocol.ts";
+import { REASONER, REASONER_NAME } from "./reasoner.ts";
 import type { Runs } from "./runs.ts";
-import { ADAMW_OPTIONS, DTYPE, EVALUATE_OPTIONS, EVALUATED_PROBLEMS, learningRate, RL_OPTIONS } from "./settings.ts";
+import { runConfig } from "./settings.ts";
 
 /** Failures in a row, without an iteration between them, after which training stops to try. */
 const MOST_FAILURES = 3;
-/** Tokens per micro-batch below which it is not halved again when memory runs out. */
-const LEAST_MICRO_BATCH = 512;
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 150;
 
 /** What training holds on the device. */
 interface Live {
   loaded: Loaded;
-  model: Model;
-  optimizer: AdamW;
-  state: TrainerState;
-  budgets: Budgets;
+  folder: RunFolder;
+  progress: Progress;
+  options: RlOptions;
 }
 
 /**
@@ -41,14 +41,12 @@ export class Training {
   readonly #task: (name: string) => Task;
   #phase: Phase = "idle";
   #run: Run | null = null;
-  #metrics: RlMetrics[] = [];
-  #completions: RolloutRow[] = [];
+  #view: RunView = { metrics: [], completions: [], frames: [] };
   #progress = { done: 0, total: 0 };
+  #queue: RunChoice | null = null;
   #live: Live | null = null;
-  #options: RlOptions | null = null;
   #abort = new AbortController();
   #loop: Promise<void> = Promise.resolve();
-  #tokensPerMicroBatch = RL_OPTIONS.tokensPerMicroBatch;
 
   /** `task` finds a task by its name; throws a ConfigError where the page does not hold it. */
   constructor(device: Device, runs: Runs, task: (name: string) => Task, emit: Emit) {
@@ -59,59 +57,56 @@ export class Training {
   }
 
   get state(): TrainingState {
-    return { phase: this.#phase, run: this.#run, ...this.#progress };
+    return { phase: this.#phase, run: this.#run, ...this.#progress, queue: this.#queue?.alphas ?? [] };
   }
 
-  get metrics(): RlMetrics[] {
-    return this.#metrics;
-  }
-
-  get completions(): RolloutRow[] {
-    return this.#completions;
+  get view(): RunView {
+    return this.#view;
   }
 
   /** The model as it is between two iterations; null before the first run. */
   get model(): Model | null {
-    return this.#live && !this.#live.loaded.lost ? this.#live.model : null;
+    return this.#live && !this.#live.loaded.lost ? this.#live.progress.model : null;
   }
 
   /** Takes up the newest run that was not finished, as paused. */
   async restore(): Promise<void> {
     const run = (await this.#runs.list()).findLast(({ scores }) => scores === null);
     if (!run) return;
-    const path = await latestCheckpoint(this.#runs.files, this.#runs.checkpoints(run.id));
+    const path = await latestCheckpoint(this.#runs.files, `${this.#runs.folder(run.id)}/checkpoints`);
     const step = path === null ? 0 : Number(path.slice(path.lastIndexOf("_") + 1));
     this.#run = { ...run, iteration: step };
-    this.#metrics = (await this.#runs.metrics(run.id)).slice(0, step);
-    this.#completions = await this.#runs.completions(run.id);
+    this.#view = await this.#runs.view(run.id, step);
     this.#setPhase("paused");
   }
 
-  async start({
-    alpha,
-    maxIterations,
-    numPrompts,
-    task,
-  }: Pick<Run, "alpha" | "maxIterations" | "numPrompts" | "task">): Promise<void> {
+  /** Trains at the first alpha, and then at those after it. */
+  async start(choice: RunChoice & { task: string }): Promise<void> {
     if (this.#phase !== "idle") throw new ConfigError("expected no run under way, got one; resume or reset it");
     this.#dispose();
+    const [alpha, ...later] = choice.alphas;
+    const { maxIterations, numPrompts, pinned, task } = choice;
     const created = Date.now();
-    this.#run = {
+    const run: Run = {
       id: created.toString(36),
       name: "",
       created,
-      alpha,
+      alpha: alpha!,
       alphaChanged: false,
+      model: REASONER_NAME,
       task,
+      pinned,
       iteration: 0,
       maxIterations,
       numPrompts,
-      seed: 1,
       scores: null,
     };
-    this.#metrics = [];
-    this.#completions = [];
-    await this.#keep(() => this.#runs.save(this.#run!));
+    const folder = this.#runs.folder(run.id);
+    await RunFolder.open(this.#runs.files, runConfig(run, folder), "train", () => {});
+    await this.#runs.save(run);
+    this.#run = run;
+    this.#view = { metrics: [], completions: [], frames: [] };
+    this.#queue = later.length > 0 ? { ...choice, alphas: later } : null;
     this.#begin();
   }
 
@@ -129,14 +124,13 @@ export class Training {
 
   /** Back to the untrained model. A run that was not finished is deleted. */
   async reset(): Promise<void> {
+    this.#queue = null;
     await this.pause();
     await this.#loop;
     if (this.#run && !this.#run.scores) await this.#runs.remove(this.#run.id);
     this.#dispose();
     this.#run = null;
-    this.#metrics = [];
-    this.#completions = [];
-    this.#tokensPerMicroBatch = RL_OPTIONS.tokensPerMicroBatch;
+    this.#view = { metrics: [], completions: [], frames: [] };
     this.#setPhase("idle");
   }
 
@@ -144,8 +138,8 @@ export class Training {
   async setAlpha(alpha: number): Promise<void> {
     if (!this.#run || this.#run.scores || this.#run.alpha === alpha) return;
     this.#run = { ...this.#run, alpha, alphaChanged: this.#run.alphaChanged || this.#run.iteration > 0 };
-    if (this.#options) this.#options.alpha = { alpha };
-    await this.#keep(() => this.#runs.save(this.#run!));
+    if (this.#live) this.#live.options.alpha = { alpha };
+    await this.#runs.save(this.#run);
     this.#emitState();
   }
 
@@ -163,7 +157,7 @@ export class Training {
     this.#loop = this.#train();
   }
 
-  /** Trains to the end of the run, over losses of the device and of memory. Never rejects. */
+  /** Trains to the end of the run, and then the next of a sweep, over losses of the device and of memory. Never rejects. */
   async #train(): Promise<void> {
     let failures = 0;
     for (;;) {
@@ -174,6 +168,7 @@ export class Training {
         await this.#iterate(signal);
         await this.#finish(signal);
         this.#setPhase("idle");
+        if (this.#queue) await this.start({ ...this.#queue, task: this.#run!.task });
         return;
       } catch (error) {
         const lost = error instanceof DeviceLostError || this.#live?.loaded.lost === true;
@@ -182,12 +177,11 @@ export class Training {
         this.#dispose();
         const tries = failures <= MOST_FAILURES && !signal.aborted;
         if (tries && lost) continue; // the device says so itself
-        if (tries && error instanceof OutOfMemoryError && this.#tokensPerMicroBatch > LEAST_MICRO_BATCH) {
-          this.#tokensPerMicroBatch /= 2;
-          this.#emit({ type: "notice", kind: "out-of-memory", detail: error.message });
-          continue;
+        if (!signal.aborted) {
+          const kind = error instanceof OutOfMemoryError ? "out-of-memory" : "failed";
+          this.#emit({ type: "notice", kind, detail: (error as Error).message });
+          if (tries && kind === "out-of-memory") continue;
         }
-        if (!signal.aborted) this.#emit({ type: "notice", kind: "failed", detail: (error as Error).message });
         break;
       }
     }
@@ -196,130 +190,99 @@ export class Training {
 
   async #iterate(signal: AbortSignal): Promise<void> {
     if (this.#live?.loaded.lost) this.#dispose();
-    this.#live ??= await this.#load(this.#run!.id);
-    const { loaded, model, optimizer, state, budgets } = this.#live;
-    signal.throwIfAborted();
-    const run = this.#run!; // after loading: alpha may have been changed meanwhile
-    this.#options = {
-      ...RL_OPTIONS,
-      alpha: { alpha: run.alpha },
-      maxIterations: run.maxIterations,
-      numPrompts: run.numPrompts,
-      learningRate: learningRate(run.numPrompts),
-      seed: run.seed,
-      tokensPerMicroBatch: this.#tokensPerMicroBatch,
-    };
-    const history = this.#metrics.map((row) => ({
-      meanLength: row["completions/mean_length"],
-      accuracy: row.accuracy,
-    }));
+    this.#live ??= await this.#load(this.#run!);
+    const { loaded, folder, progress, options } = this.#live;
+    options.alpha = { alpha: this.#run!.alpha }; // it may have been changed while this was loading
+    const { model, optimizer, state, budgets } = progress;
     const { base: reference, tokenizer, stopTokenIds } = loaded;
-    const iterations = trainRl(
-      { model, reference, optimizer, tokenizer, stopTokenIds, task: this.#task(run.task) },
-      this.#options,
-      {
-        history,
-        signal,
-        onProgress: this.#onProgress,
-        budgets,
-        onWarning: (detail) => this.#emit({ type: "notice", kind: "out-of-memory", detail }),
-      },
-    );
+    if (this.#view.frames.length === 0) await this.#answerPinned(0, signal);
+    const task = this.#task(this.#run!.task);
+    const iterations = trainRl({ model, reference, optimizer, tokenizer, stopTokenIds, task }, options, {
+      history: this.#view.metrics.map((row) => ({
+        meanLength: row["completions/mean_length"],
+        accuracy: row.accuracy,
+      })),
+      done: state.step,
+      signal,
+      onProgress: this.#onProgress,
+      budgets,
+      onWarning: (detail) => this.#emit({ type: "notice", kind: "out-of-memory", detail }),
+    });
+    const record = ({ metrics: { iteration, ...metrics }, rollouts }: RlIteration) => ({
+      step: iteration,
+      metrics,
+      completions: rollouts.map(rolloutRecord),
+    });
     this.#setPhase("running");
-    for await (const { metrics, rollouts } of iterations) {
+    const total = options.maxIterations;
+    for await (const { metrics, rollouts } of keepSteps(iterations, record, progress, folder, { total, signal })) {
       const completions = rollouts.map(rolloutRow);
-      state.step = metrics.iteration;
-      state.num_tokens += metrics.num_tokens;
-      this.#metrics.push(metrics);
-      this.#completions = completions;
+      this.#view = { ...this.#view, metrics: [...this.#view.metrics, metrics], completions };
       this.#run = { ...this.#run!, iteration: metrics.iteration };
       this.#progress = { done: 0, total: 0 };
-      await this.#keep(() => this.#save());
+      await this.#runs.save(this.#run);
       this.#emit({ type: "iteration", metrics, completions });
       this.#emitState();
-      signal.throwIfAborted();
+      await this.#answerPinned(metrics.iteration, signal);
     }
+    signal.throwIfAborted();
   }
 
-  async #load(id: string): Promise<Live> {
-    const loaded = await this.#device.load();
-    const path = await latestCheckpoint(this.#runs.files, this.#runs.checkpoints(id));
-    let live: Omit<Live, "budgets">;
-    if (path !== null) {
-      const options = { dtype: DTYPE, optimizer: ADAMW_OPTIONS } as const;
-      live = { loaded, ...(await loadCheckpoint(loaded.gpu, this.#runs.files, path, options)) };
-    } else {
-      const model = await loaded.base.clone();
-      live = {
-        loaded,
-        model,
-        optimizer: await AdamW.create(model, ADAMW_OPTIONS),
-        state: { step: 0, num_tokens: 0 },
-      };
-    }
-    this.#metrics = this.#metrics.slice(0, live.state.step);
-    this.#run = { ...this.#run!, iteration: live.state.step };
-    return { ...live, budgets: new Budgets(live.state.budgets) };
-  }
-
-  async #save(): Promise<void> {
-    const run = this.#run!;
+  async #load(run: Run): Promise<Live> {
     const { files } = this.#runs;
-    await this.#runs.saveProgress(run.id, this.#metrics, this.#completions);
-    const dir = this.#runs.checkpoints(run.id);
-    const { model, optimizer, budgets } = this.#live!;
-    const state = { ...this.#live!.state, budgets: budgets.state };
-    const path = await saveCheckpoint(files, dir, { model, optimizer, state, source: REASONER });
-    await this.#runs.save(run);
-    for (const name of await files.list(dir)) if (`${dir}/${name}` !== path) await files.remove(`${dir}/${name}`);
+    const loaded = await this.#device.load();
+    const folder = await this.#runs.open(run.id);
+    const note = (detail: string) => this.#emit({ type: "notice", kind: "unreadable", detail });
+    const progress = await resume(loaded.gpu, files, folder, REASONER, note, () => loaded.base.clone());
+    this.#run = { ...this.#run!, iteration: progress.state.step };
+    this.#view = await this.#runs.view(run.id, progress.state.step);
+    return { loaded, folder, progress, options: rlOptions(folder.config) };
+  }
+
+  /** What the model says to the pinned problem after an iteration. */
+  async #answerPinned(step: number, signal: AbortSignal): Promise<void> {
+    const { loaded, folder, progress } = this.#live!;
+    const { pinned, task } = this.#run!;
+    const { tokenizer, stopTokenIds } = loaded;
+    const problem: Problem = { id: "", prompt: pinned, answer: "", difficulty: "" };
+    const prompt = this.#task(task).render(problem, tokenizer);
+    const request = { prompt, stopTokenIds, gold: goldOf(pinned) };
+    const answer = await streamAnswer(progress.model, tokenizer, request, () => {}, signal);
+    const frame: Frame = { step, pieces: answer.pieces, correct: answer.correct };
+    await this.#runs.addFrame(folder, frame);
+    this.#view = { ...this.#view, frames: [...this.#view.frames, frame] };
+    this.#emit({ type: "frame", frame });
   }
 
   /** Scores the trained model, and the untrained one if that was not done before, and keeps the run as finished. */
   async #finish(signal: AbortSignal): Promise<void> {
-    const { model, loaded } = this.#live!;
+    const { progress, loaded } = this.#live!;
+    const { files } = this.#runs;
     this.#setPhase("evaluating");
     const run = this.#run!;
     const base = (await this.#runs.base(run.task)) ?? (await this.#score(loaded.base, signal));
-    await this.#keep(() => this.#runs.saveBase(run.task, base));
-    const scores = await this.#score(model, signal);
+    await this.#runs.saveBase(run.task, base);
+    const scores = await this.#score(progress.model, signal);
+    await progress.model.save(files, this.#runs.model(run.id), REASONER);
     this.#run = { ...this.#run!, scores };
-    await this.#keep(async () => {
-      await model.save(this.#runs.files, this.#runs.model(run.id), REASONER);
-      await this.#runs.save(this.#run!);
-      await this.#runs.files.remove(this.#runs.checkpoints(run.id));
-    });
+    await this.#runs.save(this.#run);
+    await files.remove(this.#live!.folder.checkpoints);
     this.#emit({ type: "runs", runs: await this.#runs.list(), base });
   }
 
   async #score(model: Model, signal: AbortSignal): Promise<Scores> {
-    const { tokenizer, stopTokenIds } = this.#live!.loaded;
+    const { loaded, folder } = this.#live!;
+    const { tokenizer, stopTokenIds } = loaded;
     const task = this.#task(this.#run!.task);
-    const llm = new LLM(model, RL_OPTIONS.engine);
+    const llm = new LLM(model, engineOptions(folder.config));
     try {
-      const problems = task.test.slice(0, EVALUATED_PROBLEMS);
-      const {
-        by_difficulty: _d,
-        completions: _c,
-        ...scores
-      } = await evaluate(llm, tokenizer, task, problems, EVALUATE_OPTIONS, {
-        stopTokenIds,
-        signal,
-        onProgress: this.#onProgress,
-      });
+      const problems = task.test.slice(0, folder.config.eval.num_problems);
+      const host = { stopTokenIds, signal, onProgress: this.#onProgress };
+      const evaluation = await evaluate(llm, tokenizer, task, problems, evaluateOptions(folder.config), host);
+      const { completions: _, ...scores } = evaluation;
       return scores;
     } finally {
       llm.dispose();
-    }
-  }
-
-  /** What cannot be kept is said, and training goes on in memory. */
-  async #keep(save: () => Promise<void>): Promise<void> {
-    try {
-      await save();
-    } catch (error) {
-      if (!(error instanceof PithError) || error instanceof DeviceLostError) throw error;
-      if (error.cause instanceof DeviceLostError) throw error.cause;
-      this.#emit({ type: "notice", kind: "not-saved", detail: error.message });
     }
   }
 
@@ -346,9 +309,8 @@ export class Training {
   #dispose(): void {
     const live = this.#live;
     this.#live = null;
-    this.#options = null;
     if (!live || live.loaded.lost) return;
-    live.optimizer.dispose();
-    live.model.dispose();
+    live.progress.optimizer.dispose();
+    live.progress.model.dispose();
   }
 }

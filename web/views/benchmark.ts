@@ -1,6 +1,6 @@
 import { proxy, wrap, type Remote } from "comlink";
 import { h } from "../dom.ts";
-import type { Client } from "../engine.ts";
+import type { Client } from "../client.ts";
 import { difference, OPERATIONS, SIZES, type Measured, type Operation } from "../matrices.ts";
 import type { Peer } from "../peer.ts";
 import { text } from "../text.ts";

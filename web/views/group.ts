@@ -1,10 +1,8 @@
 import { h } from "../dom.ts";
-import type { RolloutRow } from "../session/protocol.ts";
-import { RL_OPTIONS } from "../session/settings.ts";
+import { NUM_GENERATIONS, type RolloutRow } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
 
 const t = text.train.group;
-const { numGenerations } = RL_OPTIONS;
 
 /** The responses to one prompt as bars, each with its verdict, reward and advantage. */
 export function groupPanel(): {
@@ -73,8 +71,8 @@ export function groupPanel(): {
       table,
     ),
     update(completions) {
-      groups = Array.from({ length: completions.length / numGenerations }, (_, g) =>
-        completions.slice(g * numGenerations, (g + 1) * numGenerations),
+      groups = Array.from({ length: completions.length / NUM_GENERATIONS }, (_, g) =>
+        completions.slice(g * NUM_GENERATIONS, (g + 1) * NUM_GENERATIONS),
       );
       // A group in which nothing differs shows nothing: begin with one that mixes right and wrong.
       const mixed = groups.findIndex(

@@ -1,5 +1,5 @@
 import { h } from "../dom.ts";
-import type { PageNotice } from "../engine.ts";
+import type { PageNotice } from "../client.ts";
 import { text } from "../text.ts";
 
 /** Notices that take the place of others: what they say is over. */

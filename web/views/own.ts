@@ -1,6 +1,6 @@
 import { proxy } from "comlink";
 import { h } from "../dom.ts";
-import type { Client } from "../engine.ts";
+import type { Client } from "../client.ts";
 import type { OwnModelInfo } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
 
@@ -67,7 +67,7 @@ export function ownView(client: Client): HTMLElement {
     try {
       const answer = await engine.generate(
         prompt.value,
-        proxy((piece: string) => void (whole || output.append(piece))),
+        proxy((pieces: string[]) => void (whole || output.append(pieces.join("")))),
       );
       whole = true;
       output.textContent = answer.text;

@@ -1,6 +1,6 @@
 import { Scatter, type ScatterPoint } from "../charts.ts";
 import { confirmed, download, h } from "../dom.ts";
-import type { Client } from "../engine.ts";
+import type { Client } from "../client.ts";
 import { PAPER } from "../paper.ts";
 import type { Run } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
@@ -102,17 +102,9 @@ export function tradeoffView(client: Client): HTMLElement {
           h(
             "div",
             { class: "buttons" },
-            action(t.exportMetrics, t.exportMetricsOf(name), async () => {
-              const data = await engine.exportMetrics(run.id);
-              download(
-                new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }),
-                `${fileName(name)}.json`,
-              );
-            }),
-            scores &&
-              action(t.exportModel, t.exportModelOf(name), async () =>
-                download(await engine.exportModel(run.id), `${fileName(name)}.safetensors`),
-              ),
+            action(t.export, t.exportOf(name), async () =>
+              download(await engine.exportRun(run.id), `${fileName(name)}.tar.gz`),
+            ),
             scores &&
               action(t.delete, t.deleteOf(name), async () => {
                 if (!(await confirmed(t.deleteQuestion(name), t.delete, text.cancel))) return;

@@ -1,6 +1,6 @@
 import { LineChart } from "../charts.ts";
 import { confirmed, h } from "../dom.ts";
-import type { Client } from "../engine.ts";
+import type { Client } from "../client.ts";
 import type { Phase, RlMetrics } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
 import { groupPanel } from "./group.ts";
@@ -67,7 +67,8 @@ export function trainView(client: Client): HTMLElement {
     h("button", { class: className, type: "button", onclick: () => void client.attempt(action) }, label);
   const start = button(t.start, "primary", () =>
     engine.start({
-      alpha: Number(alpha.value),
+      alphas: [Number(alpha.value)],
+      pinned: "37+8-5+4=?",
       maxIterations: wholeOf(iterations),
       numPrompts: wholeOf(prompts),
     }),

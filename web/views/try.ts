@@ -1,6 +1,6 @@
 import { proxy } from "comlink";
 import { h } from "../dom.ts";
-import type { Client } from "../engine.ts";
+import type { Client } from "../client.ts";
 import type { Answer, Side } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
 import { runName } from "./tradeoff.ts";
@@ -58,11 +58,11 @@ export function tryView(client: Client): HTMLElement {
     latest = asked;
     // Pieces come by a channel of their own: the last may come after the whole, or after the next question.
     let whole = false;
-    const onPiece = (side: Side, piece: string, tokens: number) => {
-      if (!whole && latest === asked) sides[side].add(piece, tokens);
+    const onPieces = (side: Side, pieces: string[]) => {
+      if (!whole && latest === asked) sides[side].add(pieces);
     };
     try {
-      const answers = await engine.answer(problem.value.trim(), choice, proxy(onPiece));
+      const answers = await engine.answer(problem.value.trim(), choice, proxy(onPieces));
       whole = true;
       if (latest !== asked) return;
       sides.base.finish(answers.base, null);
@@ -143,10 +143,11 @@ function answerCard(title: string, side: Side) {
   const meter = h("div");
   const output = h("pre", { tabindex: 0, "aria-label": title }, t.waiting);
   const badges = h("div", { class: "row" });
-  const setTokens = (tokens: number) => {
-    count.textContent = format.count(tokens);
-    meter.style.setProperty("--share", `${Math.min(100, (100 * tokens) / METER_TOKENS)}%`);
+  const setTokens = (n: number) => {
+    count.textContent = format.count(n);
+    meter.style.setProperty("--share", `${Math.min(100, (100 * n) / METER_TOKENS)}%`);
   };
+  let tokens = 0;
   let empty = true;
   return {
     element: h(
@@ -167,7 +168,7 @@ function answerCard(title: string, side: Side) {
       output.textContent = "";
       output.classList.remove("faint");
       badges.replaceChildren();
-      setTokens(0);
+      setTokens((tokens = 0));
     },
     /** Text for a card without an answer; one that has an answer keeps it. */
     setEmpty(words: string) {
@@ -175,9 +176,9 @@ function answerCard(title: string, side: Side) {
       output.textContent = words;
       output.classList.add("faint");
     },
-    add(piece: string, tokens: number) {
-      output.append(piece);
-      setTokens(tokens);
+    add(pieces: string[]) {
+      output.append(pieces.join(""));
+      setTokens((tokens += pieces.length));
     },
     finish(answer: Answer, saved: number | null) {
       output.textContent = answer.text;

@@ -10,16 +10,17 @@ export interface PageState extends Snapshot {
   adapter: string | null;
 }
 
-export type Change = "training" | "iteration" | "runs" | "task" | "adapter";
+export type Change = "training" | "iteration" | "frame" | "runs" | "task" | "adapter";
 
 /** The page's copy of what the worker holds, and the way to it. */
 export class Client {
   readonly engine: RemoteEngine;
   state: PageState = {
     adapter: null,
-    training: { phase: "idle", run: null, done: 0, total: 0 },
+    training: { phase: "idle", run: null, done: 0, total: 0, queue: [] },
     metrics: [],
     completions: [],
+    frames: [],
     runs: [],
     base: null,
     task: { name: "arithmetic", numTrain: 0, numTest: 0, dropped: {} },
@@ -37,7 +38,7 @@ export class Client {
 
   async open(): Promise<void> {
     Object.assign(this.state, await this.engine.open(proxy((event: EngineEvent) => this.#receive(event))));
-    this.#changed("training", "iteration", "runs", "task");
+    this.#changed("training", "iteration", "frame", "runs", "task");
     if (this.state.training.phase === "paused") this.#onNotice("resumable", "");
     this.state.adapter = (await this.engine.openDevice()) ?? "";
     this.#changed("adapter");
@@ -64,7 +65,7 @@ export class Client {
   /** After an action that may have changed anything. */
   async refresh(): Promise<void> {
     Object.assign(this.state, await this.engine.snapshot());
-    this.#changed("training", "iteration", "runs", "task");
+    this.#changed("training", "iteration", "frame", "runs", "task");
   }
 
   #receive(event: EngineEvent): void {
@@ -75,15 +76,21 @@ export class Client {
       if (started) {
         state.metrics = [];
         state.completions = [];
+        state.frames = [];
       }
       // A run that goes on from a checkpoint does its last iteration again.
-      state.metrics = state.metrics.slice(0, event.training.run?.iteration ?? 0);
+      const done = event.training.run?.iteration ?? 0;
+      state.metrics = state.metrics.slice(0, done);
+      state.frames = state.frames.filter(({ step }) => step <= done);
       this.#changed("training", ...(started ? (["iteration"] as const) : []));
     } else if (event.type === "iteration") {
       state.metrics = [...state.metrics.slice(0, event.metrics.iteration - 1), event.metrics];
       state.completions = event.completions;
       if (state.training.run) state.training.run.iteration = event.metrics.iteration;
       this.#changed("iteration");
+    } else if (event.type === "frame") {
+      state.frames = [...state.frames.filter(({ step }) => step < event.frame.step), event.frame];
+      this.#changed("frame");
     } else if (event.type === "runs") {
       state.runs = event.runs;
       state.base = event.base;

@@ -1,0 +1,48 @@
+import { z } from "zod";
+
+/** What a run's folder holds besides what every run of Pith does. It may come from anyone's file, so it is checked on reading. */
+
+const interval = z.tuple([z.number(), z.number()]);
+
+/** What an evaluation comes to. */
+export const scoresSchema = z.object({
+  accuracy: z.number(),
+  accuracy_interval: interval,
+  mean_length: z.number(),
+  mean_length_interval: interval,
+  by_difficulty: z.record(z.string(), z.object({ accuracy: z.number(), mean_length: z.number() })),
+});
+export type Scores = z.infer<typeof scoresSchema>;
+
+/** run.json. */
+export const runSchema = z.object({
+  id: z.string().regex(/^[0-9a-z]{1,20}$/),
+  name: z.string().max(60),
+  /** Milliseconds since 1970. */
+  created: z.number(),
+  /** The alpha of its last iteration, and whether it was another one before. */
+  alpha: z.number(),
+  alphaChanged: z.boolean(),
+  /** What was trained, on what. */
+  model: z.string().max(200),
+  task: z.string().max(200),
+  /** The problem that is answered anew after every iteration. */
+  pinned: z.string().max(2000),
+  /** Iterations done, and in all. */
+  iteration: z.int().nonnegative(),
+  maxIterations: z.int().positive(),
+  /** Prompts an iteration; each gets eight responses. */
+  numPrompts: z.int().positive(),
+  /** On held-out problems after the last iteration; null while the run is not finished. */
+  scores: scoresSchema.nullable(),
+});
+export type Run = z.infer<typeof runSchema>;
+
+/** A line of frames.jsonl: the pinned problem's answer after an iteration; 0 is the untrained model. */
+export const frameSchema = z.object({
+  step: z.int().nonnegative(),
+  /** What each token says. */
+  pieces: z.array(z.string()),
+  correct: z.boolean().nullable(),
+});
+export type Frame = z.infer<typeof frameSchema>;

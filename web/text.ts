@@ -1,6 +1,4 @@
-/** Every English word of the page. */
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+import { percent } from "../src/core/format.ts";
 
 export const format = {
   percent,
@@ -12,6 +10,7 @@ export const format = {
   count: (n: number): string => n.toLocaleString("en"),
 };
 
+/** Every English word of the page. */
 export const text = {
   title: "Pith",
   tagline: "Teach a reasoning model to get to the point",
@@ -106,6 +105,11 @@ export const text = {
     finished: (base: string, trained: string) => `Base model: ${base}. Trained model: ${trained}.`,
   },
 
+  charts: {
+    table: "As a table",
+    hint: "The left and right arrow keys read single values.",
+  },
+
   train: {
     title: "Train it",
     lead: "Each iteration samples eight responses to each of its prompts, rewards them, and takes two optimizer steps. Change alpha whenever you like: the next iteration uses it.",
@@ -141,10 +145,6 @@ export const text = {
     },
     chartsLabel: "Training curves",
     empty: "Press Start: the curves appear with the first iteration.",
-    chartLabel: (title: string, first: string, last: string, n: number) =>
-      `${title} against iteration: from ${first} to ${last} in ${n} iterations`,
-    at: (iteration: number) => `at iteration ${iteration}`,
-    hint: "The left and right arrow keys read single values.",
     numbers: "The curves as numbers",
     iterationColumn: "Iteration",
     group: {

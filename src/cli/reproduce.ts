@@ -3,7 +3,6 @@ import { UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import { claims } from "../reproduce/claims.ts";
-import { renderReproduction } from "../reproduce/page.ts";
 import { experiments, type Experiment, type Method } from "../reproduce/plan.ts";
 import { tableRows, type Outcome } from "../reproduce/results.ts";
 import { loadConfig, type Config } from "../run/config.ts";
@@ -64,6 +63,7 @@ export async function reproduceCommand({ quick, seeds, dir, adapter }: Reproduce
     iterations: `${config.rl.max_iterations} of ${config.rl.num_prompts} x ${config.rl.num_generations} responses`,
     evaluation: `${config.eval.num_problems} held-out problems, temperature ${config.eval.temperature}`,
   };
+  const { renderReproduction } = await import("../reproduce/page.ts");
   await files.write(`${dir}/reproduce.html`, renderReproduction({ facts, rows, outcomes, claims: verdicts }));
   await files.write(`${dir}/reproduce.json`, `${JSON.stringify({ facts, rows, claims: verdicts }, null, 1)}\n`);
 

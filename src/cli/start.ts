@@ -1,6 +1,5 @@
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
-import { renderReport } from "../run/report.ts";
 import { readSaved, savedEvaluation } from "../run/saved.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
@@ -39,6 +38,7 @@ export async function writeReport(dir: string, config?: Config): Promise<string>
   const resolved = folder.config;
   const path = `${dir}/evaluation.json`;
   const evaluation = (await files.exists(path)) ? await readSaved(files, path, savedEvaluation) : null;
+  const { renderReport } = await import("../run/report.ts");
   const html = renderReport({
     title: `Pith: ${resolved.task.name}, alpha ${resolved.rl.alpha}`,
     facts: {

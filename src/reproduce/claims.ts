@@ -1,3 +1,4 @@
+import { percent } from "../core/format.ts";
 import type { Outcome, Score, TableRow } from "./results.ts";
 
 /** A claim of the paper, what was seen here, and whether the two agree. */
@@ -14,7 +15,6 @@ const LITTLE = 0.02;
 /** Lengths count as the same within this share. */
 const SAME = 0.1;
 
-const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Verdicts on the paper's claims from the means over seeds. */

@@ -1,6 +1,8 @@
+import { ITERATIONS, type Series } from "../charts/chart.ts";
+import { renderChart } from "../charts/static.ts";
+import { percent, wholePercent } from "../core/format.ts";
+import { html, type Html } from "../core/html.ts";
 import { runningMean } from "../core/statistics.ts";
-import { renderChart, type Series } from "../run/chart.ts";
-import { html, type Html } from "../run/html.ts";
 import { renderPage } from "../run/page.ts";
 import { renderTradeOff } from "../run/trade-off.ts";
 import type { Claim } from "./claims.ts";
@@ -9,9 +11,7 @@ import type { Outcome, TableRow } from "./results.ts";
 /** Iterations of the running mean in the paper's figure 2. */
 const SMOOTHING = 25;
 
-const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
 const whole = (value: number) => String(Math.round(value));
-const share = (value: number) => `${Math.round(100 * value)}%`;
 const between = (value: string, half: string, seeds: number) => (seeds > 1 ? `${value} ± ${half}` : value);
 
 export interface ReproducePage {
@@ -37,7 +37,7 @@ export function renderReproduction({ facts, rows, outcomes, claims }: ReproduceP
         ${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
         ${dynamics(outcomes, "mean_length", "Training response tokens", whole)} ${checkpoints(outcomes)}
         ${normalisation(outcomes, "mean_length", "response tokens", whole)}
-        ${normalisation(outcomes, "accuracy", "accuracy", share)}
+        ${normalisation(outcomes, "accuracy", "accuracy", wholePercent)}
       </section>
       ${resultsTable(rows)}`,
   });
@@ -115,15 +115,13 @@ function dynamics(
   );
   const series = Array.from(byAlpha, ([alpha, group]): Series => {
     const curve = runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), SMOOTHING);
-    return { name: `α ${alpha}`, line: true, markers: false, points: curve.map((y, i) => ({ x: i + 1, y })) };
+    return { name: `α ${alpha}`, line: "solid", points: curve.map((y, i) => ({ x: i + 1, y })) };
   });
   return renderChart({
     title: `${label} (figure 2, mean of the last ${SMOOTHING} iterations)`,
-    xLabel: "iteration",
-    yLabel: label.toLowerCase(),
+    x: ITERATIONS,
+    y: { label: label.toLowerCase(), format },
     series,
-    formatX: whole,
-    formatY: format,
   });
 }
 
@@ -141,7 +139,7 @@ function checkpoints(outcomes: readonly Outcome[]): Html {
       group.reduce((sum, { final }) => sum + final[key], 0) / group.length;
     return {
       name: `α ${alpha}`,
-      line: true,
+      line: "solid",
       markers: true,
       points: [
         ...iterations.map((iteration, i) => ({ x: at(i, "mean_length"), y: at(i, "accuracy"), label: `${iteration}` })),
@@ -151,11 +149,9 @@ function checkpoints(outcomes: readonly Outcome[]): Html {
   });
   return renderChart({
     title: "Along training (figure 5, labelled with the iteration)",
-    xLabel: "mean tokens of a response",
-    yLabel: "pass rate",
+    x: { label: "mean tokens of a response", format: (tokens) => tokens.toFixed(1), tick: String },
+    y: { label: "pass rate", format: percent, tick: wholePercent },
     series,
-    formatX: whole,
-    formatY: share,
   });
 }
 
@@ -172,8 +168,7 @@ function normalisation(
     Map.groupBy(runs, ({ method, alpha }) => `${method === "RL" ? "as they are" : "normalised"}, α ${alpha}`),
     ([name, group]): Series => ({
       name,
-      line: true,
-      markers: false,
+      line: "solid",
       points: runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), 5).map(
         (y, i) => ({ x: i + 1, y }),
       ),
@@ -181,10 +176,8 @@ function normalisation(
   );
   return renderChart({
     title: `Advantages as they are and normalised: ${label} (figure 6)`,
-    xLabel: "iteration",
-    yLabel: label,
+    x: ITERATIONS,
+    y: { label, format },
     series,
-    formatX: whole,
-    formatY: format,
   });
 }

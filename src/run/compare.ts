@@ -1,5 +1,5 @@
 import type { PaperTable } from "./paper-tables.ts";
-import { html } from "./html.ts";
+import { html } from "../core/html.ts";
 import { renderPage } from "./page.ts";
 import { renderTradeOff, type TradeOffPoint } from "./trade-off.ts";
 

@@ -1,5 +1,5 @@
-import { CHART_STYLE } from "./chart.ts";
-import { html, Html } from "./html.ts";
+import { CHART_STYLE } from "../charts/style.ts";
+import { html, Html } from "../core/html.ts";
 
 /** What the project's pages share: type, tables, light and dark. */
 export const PAGE_STYLE = `

@@ -1,5 +1,7 @@
-import { renderChart } from "./chart.ts";
-import { html, type Html } from "./html.ts";
+import { ITERATIONS } from "../charts/chart.ts";
+import { renderChart } from "../charts/static.ts";
+import { percent } from "../core/format.ts";
+import { html, type Html } from "../core/html.ts";
 import { renderPage } from "./page.ts";
 
 /** What report.html shows. Rows are metrics.jsonl's; the evaluations are before and after training, on the same problems. */
@@ -42,6 +44,9 @@ const CHARTS: { title: string; key: string; format: (value: number) => string }[
   { title: "Entropy", key: "entropy", format: (v) => v.toFixed(3) },
 ];
 
+/** Iterations of the running mean that is drawn over each curve. */
+const SMOOTHING = 10;
+
 /** Problems answered side by side: at most this many. */
 const EXAMPLES = 12;
 
@@ -55,10 +60,6 @@ export function renderReport({ title, facts, metrics, before, after }: ReportDat
       <section class="charts" aria-label="Training curves">${CHARTS.map((chart) => lineChart(chart, metrics))}</section>
       ${before && after ? sideBySide(before, after) : ""}`,
   });
-}
-
-function percent(value: number): string {
-  return `${(100 * value).toFixed(1)}%`;
 }
 
 function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Html {
@@ -104,12 +105,11 @@ function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: Rep
   });
   if (points.length === 0) return html``;
   return renderChart({
-    title: `${title}: ${format(points[0]!.y)} to ${format(points.at(-1)!.y)}`,
-    xLabel: "iteration",
-    yLabel: title.toLowerCase(),
-    series: [{ name: title, points, line: true, markers: false }],
-    formatX: (x) => String(Math.round(x)),
-    formatY: format,
+    title,
+    headline: `${format(points[0]!.y)} to ${format(points.at(-1)!.y)}`,
+    x: ITERATIONS,
+    y: { label: title.toLowerCase(), format },
+    series: [{ name: title, points, line: "solid", smooth: SMOOTHING }],
   });
 }
 
@@ -152,6 +152,6 @@ function sideBySide(before: ReportEvaluation, after: ReportEvaluation): Html {
 }
 
 const STYLE = `
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px; } .charts .legend { display: none; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px; }
 pre { white-space: pre-wrap; margin: 0; font: 13px/1.4 ui-monospace, monospace; } .examples td { width: 38%; } .verdict { margin: 0; color: var(--faint); }
 `;

@@ -1,6 +1,8 @@
+import type { Series } from "../charts/chart.ts";
+import { renderChart } from "../charts/static.ts";
+import { percent, wholePercent } from "../core/format.ts";
+import type { Html } from "../core/html.ts";
 import { paretoFront } from "../core/statistics.ts";
-import { renderChart, type Series } from "./chart.ts";
-import type { Html } from "./html.ts";
 
 /** A trained model, or the base model at a cutoff, in the plane of the paper's figures 3, 4 and 7. */
 export interface TradeOffPoint {
@@ -22,7 +24,7 @@ export function renderTradeOff(title: string, points: readonly TradeOffPoint[]):
     Map.groupBy(points, ({ method }) => method),
     ([method, group]): Series => ({
       name: method,
-      line: CURVES.includes(method),
+      ...(CURVES.includes(method) ? { line: "solid" } : {}),
       markers: true,
       points: [...group]
         .sort((a, b) => a.tokens - b.tokens)
@@ -37,16 +39,13 @@ export function renderTradeOff(title: string, points: readonly TradeOffPoint[]):
   );
   const front: Series = {
     name: "Pareto front",
-    line: true,
-    markers: false,
+    line: "dashed",
     points: paretoFront(points).map(({ tokens, accuracy }) => ({ x: tokens, y: accuracy })),
   };
   return renderChart({
     title,
-    xLabel: "mean tokens of a response",
-    yLabel: "average pass rate",
+    x: { label: "mean tokens of a response", format: (tokens) => tokens.toFixed(1), tick: String },
+    y: { label: "average pass rate", format: percent, tick: wholePercent },
     series: [...series, front],
-    formatX: (tokens) => String(Math.round(tokens)),
-    formatY: (accuracy) => `${Math.round(100 * accuracy)}%`,
   });
 }

@@ -237,9 +237,11 @@ describe.skipIf(!CHROMIUM)(
       await page.reload();
       await ready(page);
       await page.getByLabel("Name of the run: my first").waitFor();
-      await page.locator(".point.run").waitFor();
+      const points = page.locator(".tradeoff .chart tbody tr");
+      await page.locator(".tradeoff .chart summary").click();
+      await points.filter({ hasText: "your runs" }).waitFor();
       await page.getByLabel("Show the paper’s points").check();
-      await page.locator(".point.paper").nth(4).waitFor();
+      await points.filter({ hasText: "paper" }).nth(5).waitFor();
       await page.getByRole("button", { name: "Delete my first" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
       await page.getByText("No run is finished yet.").waitFor();
@@ -316,7 +318,7 @@ describe.skipIf(!CHROMIUM)(
         await without.page.locator('.notice[data-kind="no-webgpu"]').waitFor({ timeout: 30_000 });
         expect(await without.page.getByRole("button", { name: "Start", exact: true }).isDisabled()).toBe(true);
         await without.page.getByLabel("Show the paper’s points").check();
-        await without.page.locator(".point.paper").nth(4).waitFor();
+        await without.page.locator(".tradeoff .drawing text", { hasText: /^α / }).nth(4).waitFor();
 
         await without.page.addInitScript(() => Reflect.deleteProperty(globalThis, "Worker"));
         await without.page.reload();

@@ -3,7 +3,6 @@ import { claims } from "../../src/reproduce/claims.ts";
 import { renderReproduction } from "../../src/reproduce/page.ts";
 import { PAPER_TABLES } from "../../src/run/paper-tables.ts";
 import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
-import { renderChart } from "../../src/run/chart.ts";
 import { renderComparison } from "../../src/run/compare.ts";
 import { renderReport } from "../../src/run/report.ts";
 import { readSaved, savedEvaluation } from "../../src/run/saved.ts";
@@ -15,42 +14,6 @@ function expectClosed(html: string): void {
   expect(html).not.toMatch(/<script|<link|<img|\bsrc=|https?:|@import|url\(/);
   expect(html).not.toContain("<b>");
 }
-
-describe("charts", () => {
-  const chart = {
-    title: "a <b>title</b>",
-    xLabel: "x",
-    yLabel: "y",
-    formatX: String,
-    formatY: String,
-  };
-  const coordinates = (html: string) =>
-    Array.from(html.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g), ([, x, y]) => [Number(x), Number(y)] as const);
-
-  test("points lie where their numbers say, up being more", () => {
-    const points = [
-      { x: 0, y: 0 },
-      { x: 5, y: 5 },
-      { x: 10, y: 10 },
-    ];
-    const html = renderChart({ ...chart, series: [{ name: "s", points, line: false, markers: true }] }).markup;
-    const [low, middle, high] = coordinates(html).slice(0, 3);
-    expect(middle![0]).toBeCloseTo((low![0] + high![0]) / 2, 0);
-    expect(middle![1]).toBeCloseTo((low![1] + high![1]) / 2, 0);
-    expect(high![0]).toBeGreaterThan(low![0]);
-    expect(high![1]).toBeLessThan(low![1]);
-    expectClosed(html);
-  });
-
-  test("one point, and none, are charts too", () => {
-    const one = renderChart({
-      ...chart,
-      series: [{ name: "s", points: [{ x: 3, y: 3 }], line: true, markers: true }],
-    }).markup;
-    expect(one).not.toContain("NaN");
-    expect(renderChart({ ...chart, series: [] }).markup).toBe("");
-  });
-});
 
 const score = (accuracy: number, mean_length: number) => ({
   accuracy,
@@ -139,7 +102,7 @@ test("a report without evaluation has its curves, and no text of a model becomes
   const by_difficulty = { "1": { num_problems: 1, accuracy: 0.5, mean_length: 10, clipped_ratio: 0 } };
   const metrics = [1, 2].map((step) => ({ step, reward: step / 10, "completions/mean_length": 100 / step }));
   const data = { title: "<b>", facts: {}, metrics, before: null, after: null };
-  expect(renderReport(data)).toContain("Reward: 0.100 to 0.200");
+  expect(renderReport(data)).toMatch(/Reward\s+<strong>0\.100 to 0\.200/);
   expectClosed(renderReport(data));
   expectClosed(
     renderReport({ ...data, before: { ...evaluation, by_difficulty }, after: { ...evaluation, by_difficulty } }),

@@ -1,4 +1,6 @@
-import { Scatter, type ScatterPoint } from "../charts.ts";
+import type { Chart, Point, Series } from "../../src/charts/chart.ts";
+import { wholePercent } from "../../src/core/format.ts";
+import { ChartView } from "../charts.ts";
 import { confirmed, download, h } from "../dom.ts";
 import type { Client } from "../client.ts";
 import { PAPER } from "../paper.ts";
@@ -14,12 +16,7 @@ const alphaText = ({ alpha, alphaChanged }: Run): string => (alphaChanged ? t.ch
 /** Every finished run as a point, the paper's as an overlay, and the list of kept runs. */
 export function tradeoffView(client: Client): HTMLElement {
   const { engine, state } = client;
-  const chart = new Scatter({
-    title: t.chart,
-    xAxis: t.xAxis,
-    yAxis: t.yAxis,
-    format: (share) => `${Math.round(100 * share)}%`,
-  });
+  const chart = new ChartView(scatter([]), (width) => Math.max(300, Math.min(420, 0.62 * width)));
   const overlay = h("input", { type: "checkbox", id: "overlay", onchange: () => showChart() });
   const set = h(
     "select",
@@ -42,23 +39,25 @@ export function tradeoffView(client: Client): HTMLElement {
 
   function showChart(): void {
     const { base, runs, task } = state;
-    const points: ScatterPoint[] = [];
     const finished = runs.filter((run) => run.scores && run.task === task.name);
-    if (base) points.push(point("base", t.base, t.baseName, base.mean_length, base.mean_length, base.accuracy));
-    for (const run of finished) {
+    const yours = finished.map((run): Point => {
       const { mean_length: tokens, accuracy } = run.scores!;
-      points.push(point("run", `α ${alphaText(run)}`, runName(run), tokens, base?.mean_length ?? tokens, accuracy));
-    }
+      return { x: tokens / (base?.mean_length ?? tokens), y: accuracy, label: `α ${alphaText(run)}` };
+    });
+    const series: Series[] = [
+      { name: t.yours, points: yours, markers: true },
+      { name: t.baseName, points: base ? [{ x: 1, y: base.accuracy }] : [], markers: true },
+    ];
     set.hidden = note.hidden = !overlay.checked;
     if (overlay.checked) {
       const paper = PAPER[Number(set.value)]!;
       const { tokens } = paper.base;
-      points.push(point("paper-base", "", `${t.paper}: ${t.baseName}`, tokens, tokens, paper.base.accuracy));
-      for (const { alpha, ...run } of paper.runs)
-        points.push(point("paper", `α ${alpha}`, `${t.paper}: ${t.unnamed(alpha)}`, run.tokens, tokens, run.accuracy));
+      const runs = paper.runs.map((run) => ({ x: run.tokens / tokens, y: run.accuracy, label: `α ${run.alpha}` }));
+      const points = [...runs, { x: 1, y: paper.base.accuracy }].toSorted((p, q) => p.x - q.x);
+      series.push({ name: t.paper, points, line: "dashed", markers: true });
       note.textContent = t.paperNote(format.count(tokens)) + t.table(paper.table);
     }
-    chart.update(points);
+    chart.update(scatter(series));
     empty.hidden = finished.length > 0;
   }
 
@@ -141,11 +140,6 @@ export function tradeoffView(client: Client): HTMLElement {
       { class: "card stack" },
       h("div", { class: "overlay" }, h("label", { for: "overlay" }, overlay, t.overlay), set),
       chart.element,
-      h(
-        "p",
-        { class: "legend" },
-        ...[`○ ${t.baseName}`, `● ${t.yours}`, `◆ ${t.paper}`].map((words) => h("span", {}, words)),
-      ),
       empty,
       note,
     ),
@@ -155,22 +149,12 @@ export function tradeoffView(client: Client): HTMLElement {
 
 const progressOf = ({ iteration, maxIterations }: Run): string => `${iteration} / ${maxIterations}`;
 
-function point(
-  kind: ScatterPoint["kind"],
-  label: string,
-  name: string,
-  tokens: number,
-  baseTokens: number,
-  accuracy: number,
-): ScatterPoint {
-  return {
-    kind,
-    label,
-    x: tokens / baseTokens,
-    y: accuracy,
-    description: t.point(name, format.percent(accuracy), format.tokens(tokens)),
-  };
-}
+const scatter = (series: readonly Series[]): Chart => ({
+  title: t.chart,
+  x: { label: t.xAxis, format: wholePercent, range: [0, 1.05] },
+  y: { label: t.yAxis, format: format.percent, tick: wholePercent, range: [0.7, 1] },
+  series,
+});
 
 function row(name: HTMLElement, ...cells: (string | HTMLElement | null)[]): HTMLElement {
   return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell)));

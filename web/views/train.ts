@@ -1,4 +1,6 @@
-import { LineChart } from "../charts.ts";
+import { ITERATIONS, type Chart } from "../../src/charts/chart.ts";
+import { wholePercent } from "../../src/core/format.ts";
+import { ChartView } from "../charts.ts";
 import { confirmed, h } from "../dom.ts";
 import type { Client } from "../client.ts";
 import type { Phase, RlMetrics } from "../session/protocol.ts";
@@ -7,7 +9,6 @@ import { groupPanel } from "./group.ts";
 
 const t = text.train;
 
-const wholePercent = (share: number): string => `${Math.round(100 * share)}%`;
 const CHARTS: {
   key: keyof RlMetrics;
   title: string;
@@ -32,6 +33,26 @@ const CHARTS: {
     range: [0, 0.2],
   },
 ];
+
+/** Iterations of the running mean that is drawn over each curve. */
+const SMOOTHING = 10;
+const HEIGHT = 190;
+
+function curve(
+  { key, title, format: write, formatTick, range }: (typeof CHARTS)[number],
+  metrics: readonly RlMetrics[],
+  iterations: number,
+): Chart {
+  const points = metrics.map((row) => ({ x: row.iteration, y: row[key] as number }));
+  return {
+    title,
+    headline: points.length > 0 ? write(points.at(-1)!.y) : "–",
+    x: { ...ITERATIONS, range: [1, Math.max(2, iterations)] },
+    y: { label: title.toLowerCase(), format: write, tick: formatTick, range },
+    series: [{ name: title, points, line: "solid", smooth: SMOOTHING }],
+    empty: t.empty,
+  };
+}
 
 /** A number field's value, within its bounds. */
 function wholeOf(field: HTMLInputElement): number {
@@ -86,16 +107,7 @@ export function trainView(client: Client): HTMLElement {
   const detail = h("p", { class: "faint detail" });
   const progress = h("progress", { max: 1, value: 0, "aria-label": t.title });
 
-  const charts = CHARTS.map((chart) => ({
-    key: chart.key,
-    view: new LineChart({
-      ...chart,
-      label: (first, last, n) => t.chartLabel(chart.title, first, last, n),
-      at: t.at,
-      hint: t.hint,
-      empty: t.empty,
-    }),
-  }));
+  const charts = CHARTS.map((chart) => ({ chart, view: new ChartView(curve(chart, [], 0), () => HEIGHT) }));
   const numbers = h("tbody");
   const group = groupPanel();
 
@@ -133,11 +145,7 @@ export function trainView(client: Client): HTMLElement {
 
   function showIterations(): void {
     const { metrics, completions, training } = state;
-    for (const { key, view } of charts)
-      view.update(
-        metrics.map((row) => row[key]),
-        training.run?.maxIterations ?? 0,
-      );
+    for (const { chart, view } of charts) view.update(curve(chart, metrics, training.run?.maxIterations ?? 0));
     numbers.replaceChildren(
       ...metrics.map((row) =>
         h(

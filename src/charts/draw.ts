@@ -1,0 +1,144 @@
+import {
+  areaY,
+  axisX,
+  axisY,
+  dot,
+  gridY,
+  line,
+  plot,
+  ruleX,
+  ruleY,
+  text,
+  type Markish,
+  type Plot,
+} from "@observablehq/plot";
+import { readable, readByX, smoothedBy, tickOf, type Chart, type Point, type Series } from "./chart.ts";
+import { besideTheirPoints } from "./labels.ts";
+import { legendOf } from "./legend.ts";
+import { CHARACTER, colourOf, FONT_SIZE, lines, symbolOf } from "./palette.ts";
+
+const MARGIN_RIGHT = 14;
+const LINE = 15;
+
+export type Drawing = SVGSVGElement & Plot;
+
+/**
+ * A chart as SVG of `width` x `height` pixels, in the colours of CHART_STYLE's variables. Everything that it looks like is in
+ * attributes: it needs no style sheet beside it, and a policy that forbids inline styles lets it through.
+ */
+export function draw(document: Document, chart: Chart, { width, height }: { width: number; height: number }): Drawing {
+  const byX = readByX(chart);
+  const x = domain(chart, "x", byX ? 0 : ROOM);
+  const y = domain(chart, "y", ROOM);
+  const widest = Math.max(...[...y, (y[0] + y[1]) / 2].map((value) => tickOf(chart.y)(value).length));
+  const marginLeft = Math.max(30, widest * CHARACTER + 18);
+  const legend = legendOf(chart.series, width);
+  const name = { x: lines(chart.x.label, width), y: lines(chart.y.label, width) };
+  const marginTop = 12 + legend.height + name.y.length * LINE;
+  const written = { fill: "var(--faint)", tickSize: 0, label: null };
+  const drawing = plot({
+    document,
+    width,
+    height,
+    marginLeft,
+    marginTop,
+    marginRight: MARGIN_RIGHT,
+    marginBottom: 28 + name.x.length * LINE,
+    className: "drawing",
+    ariaLabel: chart.title,
+    ariaDescription: describe(chart),
+    x: { type: "linear", domain: x },
+    y: { type: "linear", domain: y, nice: true },
+    marks: [
+      gridY({ ticks: 4, stroke: "var(--rule)", strokeOpacity: 1 }),
+      axisY({ ...written, ticks: 4, tickFormat: tickOf(chart.y) }),
+      axisX({ ...written, ticks: Math.max(2, Math.floor(width / 110)), tickFormat: tickOf(chart.x) }),
+      ...corner(name.y, { frameAnchor: "top-left", dx: 2 - marginLeft, dy: -6 - name.y.length * LINE }),
+      ...corner(name.x, { frameAnchor: "bottom-right", dx: MARGIN_RIGHT - 2, dy: 24 + LINE }),
+      ...legend.marks(marginLeft, marginTop),
+      ...chart.series.flatMap(marksOf),
+      besideTheirPoints(chart, { width: width - MARGIN_RIGHT, top: marginTop, left: marginLeft }),
+      chart.series.some(({ points }) => points.length > 0)
+        ? null
+        : text([chart.empty ?? ""], { frameAnchor: "middle", fill: "var(--faint)" }),
+    ],
+  }) as Drawing;
+  drawing.setAttribute("font-size", String(FONT_SIZE));
+  drawing.setAttribute("role", "img");
+  // Plot's own style sheet says nothing that the attributes and the host do not.
+  drawing.removeChild(drawing.getElementsByTagName("style")[0]!);
+  return drawing;
+}
+
+/** A share of the span left free around points. */
+const ROOM = 0.06;
+
+function domain({ series, ...axes }: Chart, key: "x" | "y", room: number): [number, number] {
+  const range = axes[key].range ?? [];
+  const ends = series
+    .flatMap(({ points }) => points)
+    .flatMap((point) => {
+      const half = (key === "x" ? point.halfX : point.halfY) ?? 0;
+      return [point[key] - half, point[key] + half];
+    })
+    .filter(Number.isFinite);
+  const all = [...range, ...ends];
+  if (all.length === 0) return [0, 1];
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const margin = room * (high - low);
+  if (high === low) return [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
+  return [low === range[0] ? low : low - margin, high === range[1] ? high : high + margin];
+}
+
+/** An axis' name at a corner of the frame, line by line, so that no narrow chart cuts it. */
+const corner = (
+  names: readonly string[],
+  { dy, ...place }: { frameAnchor: "top-left" | "bottom-right"; dx: number; dy: number },
+): Markish[] =>
+  names.map((name, i) => text([name], { ...place, dy: dy + i * LINE, fill: "var(--faint)", fontWeight: 600 }));
+
+function marksOf(series: Series, index: number): Markish[] {
+  const { points, line: drawn, markers, smooth } = series;
+  const colour = colourOf(series, index);
+  const stroke = { x: "x", y: "y", stroke: colour };
+  const over = smooth === undefined ? points : smoothedBy(points, smooth);
+  const last = over.at(-1);
+  return [
+    markers ? null : band(points, colour),
+    drawn && smooth !== undefined && line(points, { ...stroke, strokeWidth: 1, strokeOpacity: 0.4 }),
+    drawn && line(over, { ...stroke, strokeWidth: 2, ...(drawn === "dashed" ? { strokeDasharray: "5 4" } : {}) }),
+    ...(markers ? whiskers(points, colour) : []),
+    markers && dot(points, { x: "x", y: "y", r: 5, symbol: symbolOf(index), fill: colour, stroke: "var(--page)" }),
+    // Where a curve has come to; a curve of one point is seen by it at all.
+    !markers && drawn === "solid" && last && dot([last], { x: "x", y: "y", r: 3, fill: colour }),
+  ].map((mark) => mark || null);
+}
+
+const low = ({ y, halfY = 0 }: Point) => y - halfY;
+const high = ({ y, halfY = 0 }: Point) => y + halfY;
+
+const band = (points: readonly Point[], fill: string): Markish | null =>
+  points.some(({ halfY }) => halfY) ? areaY(points, { x: "x", y1: low, y2: high, fill, fillOpacity: 0.16 }) : null;
+
+function whiskers(points: readonly Point[], stroke: string): Markish[] {
+  const upright = points.filter(({ halfY }) => halfY);
+  const level = points.filter(({ halfX }) => halfX);
+  const across = { x1: ({ x, halfX = 0 }: Point) => x - halfX, x2: ({ x, halfX = 0 }: Point) => x + halfX };
+  return [
+    upright.length > 0 && ruleX(upright, { x: "x", y1: low, y2: high, stroke, strokeOpacity: 0.6 }),
+    level.length > 0 && ruleY(level, { y: "y", ...across, stroke, strokeOpacity: 0.6 }),
+  ].map((mark) => mark || null);
+}
+
+/** A sentence for those who cannot see it; the table beside it has the values. */
+function describe(chart: Chart): string {
+  const series = readable(chart);
+  const points = series.flatMap((one) => one.points);
+  if (points.length === 0) return chart.empty ?? "";
+  const span = (key: "x" | "y") => {
+    const values = points.map((point) => point[key]);
+    const { label, format } = chart[key];
+    return `${label}, ${format(Math.min(...values))} to ${format(Math.max(...values))}`;
+  };
+  return `${span("y")}, against ${span("x")}: ${series.map(({ name }) => name).join(", ")}`;
+}

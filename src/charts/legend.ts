@@ -1,0 +1,49 @@
+import { dot, text, type Markish } from "@observablehq/plot";
+import type { Series } from "./chart.ts";
+import { CHARACTER, colourOf, symbolOf } from "./palette.ts";
+
+const ROW = 18;
+const KEY = 22;
+const GAP = 16;
+
+/** Names of several series in rows above the frame, each behind its mark. It is part of the drawing, and so of every export. */
+export function legendOf(
+  series: readonly Series[],
+  width: number,
+): { height: number; marks: (marginLeft: number, marginTop: number) => Markish[] } {
+  if (series.length < 2) return { height: 0, marks: () => [] };
+  let row = 0;
+  let left = 0;
+  const places = series.map(({ name }) => {
+    const room = KEY + name.length * CHARACTER;
+    if (left > 0 && left + room > width - 4) {
+      row++;
+      left = 0;
+    }
+    const place = { left, row };
+    left += room + GAP;
+    return place;
+  });
+  return {
+    height: (row + 1) * ROW,
+    marks: (marginLeft, marginTop) =>
+      series.flatMap((one, index) => {
+        const { name, markers, line } = one;
+        const { left: dx, row: at } = places[index]!;
+        const origin = { frameAnchor: "top-left" as const, dy: at * ROW + 9 - marginTop };
+        const fill = colourOf(one, index);
+        const key = { ...origin, dx: dx + 9 - marginLeft, r: 5 };
+        return [
+          markers
+            ? dot([0], { ...key, symbol: symbolOf(index), fill })
+            : text([line === "dashed" ? "╍╍" : "━━"], {
+                ...origin,
+                dx: dx + 1 - marginLeft,
+                fill,
+                textAnchor: "start",
+              }),
+          text([name], { ...origin, dx: dx + KEY - marginLeft, textAnchor: "start", lineAnchor: "middle" }),
+        ];
+      }),
+  };
+}

@@ -1,7 +1,7 @@
 // The sampler: draws the next token of every row from softmax(z), z = logits [rows, vocabulary] already divided by the
 // temperature, and moves the rows on, so that a step's tokens are the next step's input without leaving the device.
 //
-//   sample_threshold  thresholds                overwritten: what top-k and top-p keep
+//   sample_threshold  thresholds                overwritten: what top-k, top-p and min-p keep
 //   sample_chunk      candidates                overwritten: the best token of each chunk
 //   sample_pick       out_tokens, out_logprobs  row `step` overwritten
 //   sample_advance    tokens, positions, done   updated in the rows that are not done
@@ -13,11 +13,12 @@
 //
 // Top-k keeps the tokens with at least the k-th largest z, all of them where several are equal to it. Top-p then keeps
 // the largest z of those until they have at least `top_p` of their probability, again with all that are equal to the
-// last. Both sets are "z >= threshold", and the threshold is found by radix selection: a histogram over the highest 8 bits
+// last. Min-p keeps, of these, the tokens of at least `min_p` times the most probable one's probability, which is to say
+// z >= max z + log(min_p). All three sets are "z >= threshold", and the threshold of the first two is found by radix selection: a histogram over the highest 8 bits
 // of z tells which of them the threshold has, another over the next 8 bits of the tokens that share those, and so on.
 // Probabilities are summed as multiples of 2^-31, so that the order in which the lanes add them changes nothing.
 //
-// out_logprobs = z[token] - lse: of the token under the full distribution, without top-k and top-p, as the trainer's. A row
+// out_logprobs = z[token] - lse: of the token under the full distribution, without top-k, top-p and min-p, as the trainer's. A row
 // with a z that is not finite has no distribution: its token is 0, and its log-probability NaN.
 //
 // Parallelisation: threshold, a workgroup of 128 lanes a row; chunk, one of 64 lanes for CHUNK tokens of a row, a lane 4
@@ -31,6 +32,8 @@ struct Params {
   filtered: u32, // whether thresholds apply
   top_k: u32,    // 0 keeps all
   top_p: f32,    // 1 keeps all
+  min_p: u32,    // whether log_min_p applies
+  log_min_p: f32,
   stop_count: u32,
 }
 
@@ -53,19 +56,24 @@ struct Candidate {
 @group(0) @binding(11) var<storage, read_write> positions: array<u32>;
 @group(0) @binding(12) var<storage, read_write> done: array<u32>;
 
-// ---- top-k and top-p -----------------------------------------------------------------------------------------------
+// ---- top-k, top-p and min-p ----------------------------------------------------------------------------------------
 
 const THRESHOLD_LANES = 128u;
 const BINS = 256u;
 const ONE = 0x1p31; // the whole probability
 var<workgroup> histogram: array<atomic<u32>, BINS>;
 var<workgroup> total: atomic<u32>;
+var<workgroup> largest: atomic<u32>;
 var<workgroup> selected: vec2<u32>; // the threshold so far, and what is wanted of the tokens that share it
 
 // The bits of a float, in an order that is that of the floats.
 fn ordered_bits(value: f32) -> u32 {
   let bits = bitcast<u32>(value);
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+fn from_ordered_bits(bits: u32) -> f32 {
+  return bitcast<f32>(select(~bits, bits & 0x7fffffffu, bits >= 0x80000000u));
 }
 
 fn probability(row: u32, z: f32) -> u32 {
@@ -134,6 +142,15 @@ fn sample_threshold(
     let kept = probability_from(row, lane, threshold);
     let wanted = clamp(u32(params.top_p * f32(kept)), 1u, max(kept, 1u));
     threshold = largest_threshold(row, lane, threshold, wanted, false);
+  }
+  if (params.min_p != 0u) {
+    var most = 0u;
+    for (var i = lane; i < params.vocabulary; i += THRESHOLD_LANES) {
+      most = max(most, ordered_bits(logits[row * params.vocabulary + i]));
+    }
+    atomicMax(&largest, most); // once a workgroup: it was 0
+    workgroupBarrier();
+    threshold = max(threshold, ordered_bits(from_ordered_bits(atomicLoad(&largest)) + params.log_min_p));
   }
   if (lane == 0u) { thresholds[row] = threshold; }
 }

@@ -15,6 +15,7 @@ export interface GenerateOptions {
   temperature: number;
   topP: number;
   topK: number;
+  minP: number;
   maxTokens: number;
   json: boolean;
   /** Send the prompt as a user's message through the chat template. */

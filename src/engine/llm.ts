@@ -5,6 +5,7 @@ import { engineSize, type EngineOptions } from "./engine-size.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { checkSamplingParams, type SamplingParams } from "./sampling-params.ts";
 import { Scheduler } from "./scheduler.ts";
+import { stopsAfter, type Decode } from "./stop-strings.ts";
 import { Sequence, type FinishReason, type Prompt } from "./sequence.ts";
 
 export interface GenerateRequest {
@@ -17,9 +18,9 @@ export interface GenerateRequest {
 export interface Completion {
   /** Which of the n samples. */
   index: number;
-  /** The stop token included, where there is one. */
+  /** The stop token or the tokens of the stop string included, where there is one. */
   tokenIds: number[];
-  /** log p of each token under the distribution at the sampling temperature, before top-k and top-p. */
+  /** log p of each token under the distribution at the sampling temperature, before top-k, top-p and min-p. */
   logprobs: number[];
   finishReason: FinishReason;
 }
@@ -46,6 +47,8 @@ interface Job {
   sequences: readonly Sequence[];
   params: SamplingParams;
   stops: ReadonlySet<number>;
+  /** Whether the last of its tokens completes a stop string; null without such strings. */
+  stopsAfter: ((tokenIds: readonly number[]) => boolean) | null;
   onTokens: ((update: TokenUpdate) => void) | undefined;
   signal: AbortSignal | undefined;
   resolve(output: RequestOutput): void;
@@ -82,8 +85,8 @@ export class LLM {
   }
 
   /**
-   * n completions for each request, in the order of the requests. A completion ends with a stop token ("stop") or at
-   * `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason. Several calls may be
+   * n completions for each request, in the order of the requests. A completion ends with a stop token or string ("stop"; strings
+   * take `decode`) or at `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason. Several calls may be
    * under way on one engine, or on several engines of one model: they share nothing that a call changes.
    *
    * @throws PithError where the logits are not finite, OutOfMemoryError, DeviceLostError: these end all that is under way here
@@ -91,7 +94,7 @@ export class LLM {
   async generate(
     requests: readonly GenerateRequest[],
     params: SamplingParams,
-    { onTokens, signal }: { onTokens?: OnTokens; signal?: AbortSignal } = {},
+    { onTokens, ...host }: { onTokens?: OnTokens; signal?: AbortSignal; decode?: Decode } = {},
   ): Promise<RequestOutput[]> {
     checkSamplingParams(params);
     for (const request of requests) this.#checkPrompt(request);
@@ -99,7 +102,7 @@ export class LLM {
       requests.map((request, i) =>
         this.addRequest(request, params, {
           ...(onTokens ? { onTokens: (update) => onTokens({ request: i, ...update }) } : {}),
-          ...(signal ? { signal } : {}),
+          ...host,
         }),
       ),
     );
@@ -109,10 +112,17 @@ export class LLM {
   addRequest(
     request: GenerateRequest,
     params: SamplingParams,
-    { onTokens, signal }: { onTokens?: (update: TokenUpdate) => void; signal?: AbortSignal } = {},
+    {
+      onTokens,
+      signal,
+      decode,
+    }: { onTokens?: (update: TokenUpdate) => void; signal?: AbortSignal; decode?: Decode } = {},
   ): Promise<RequestOutput> {
     return new Promise((resolve, reject) => {
       checkSamplingParams(params);
+      const { stop = [] } = params;
+      if (stop.length > 0 && !decode)
+        throw new ConfigError("stop: expected a tokenizer to know what tokens say, got none");
       this.#checkPrompt(request);
       const sequences = this.#sequences(request, params);
       const job: Job = {
@@ -120,6 +130,7 @@ export class LLM {
         sequences,
         params,
         stops: new Set(params.stopTokenIds),
+        stopsAfter: stop.length > 0 ? stopsAfter(stop, decode!) : null,
         onTokens,
         signal,
         resolve,
@@ -180,6 +191,7 @@ export class LLM {
         const at = step * sequences.length + row;
         if (!Number.isFinite(logprobs[at])) throw notFinite(job, sequence);
         sequence.append(tokenIds[at]!, logprobs[at]!, job.stops);
+        if (job.stopsAfter?.(sequence.tokenIds)) sequence.finishReason = "stop";
       }
       const finished = sequence.finishReason !== null;
       job.onTokens?.({ index: sequence.sample, tokenIds: sequence.tokenIds.slice(before), finished });
@@ -239,5 +251,5 @@ const notFinite = ({ promptId }: Job, { sample, length }: Sequence): PithError =
   );
 
 /** Equal for parameters that one decode step can serve. */
-const drawnAlike = ({ temperature, topK, topP, seed, stopTokenIds }: SamplingParams): string =>
-  JSON.stringify([temperature, topK, topP, seed, stopTokenIds]);
+const drawnAlike = ({ temperature, topK, topP, minP = 0, seed, stopTokenIds }: SamplingParams): string =>
+  JSON.stringify([temperature, topK, topP, minP, seed, stopTokenIds]);

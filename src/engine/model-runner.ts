@@ -163,8 +163,8 @@ export class ModelRunner {
   #decodeBatch(size: number, steps: number, params: SamplingParams, longest: number): DecodeBatch {
     const gpu = this.#run;
     const rope = this.model.rope(longest);
-    const { temperature, topK, topP, stopTokenIds } = params;
-    const key = [size, steps, temperature, topK, topP, stopTokenIds.length, rope.allocation.id].join();
+    const { temperature, topK, topP, minP, stopTokenIds } = params;
+    const key = [size, steps, temperature, topK, topP, minP, stopTokenIds.length, rope.allocation.id].join();
     if (this.#batch?.key === key) return this.#batch;
     this.#endDecoding();
 
@@ -189,7 +189,7 @@ export class ModelRunner {
         const logits = this.#logits(rows, longest);
         const lse = logNormalizers(rec, { logits, temperature });
         const { tokens, positions } = rows;
-        sampleTokens(rec, { logits, lse, ...state, tokens, positions, temperature, topK, topP, step });
+        sampleTokens(rec, { logits, lse, ...state, tokens, positions, temperature, topK, topP, minP, step });
         gpu.release(logits, lse);
         rec.submit(); // the device works on a step while the next is encoded
       }

@@ -38,8 +38,8 @@ export function logNormalizers(
 }
 
 /**
- * thresholds u32 [R]: top-k, then top-p keep the tokens whose logit's bits, in the order of floats (ordered_bits in
- * sample.wgsl), are at least this. topK 0 and topP 1 keep all; logits equal to the smallest kept one are all kept.
+ * thresholds u32 [R]: top-k, then top-p, then min-p keep the tokens whose logit's bits, in the order of floats (ordered_bits in
+ * sample.wgsl), are at least this. topK 0, topP 1 and minP 0 keep all; logits equal to the smallest kept one are all kept.
  * logits f32 [R, V] are divided by the temperature, lse f32 [R] is theirs.
  */
 export function sampleThresholds(
@@ -49,14 +49,22 @@ export function sampleThresholds(
     lse,
     topK,
     topP,
+    minP = 0,
     thresholds,
-  }: { logits: Tensor; lse: Tensor; topK: number; topP: number; thresholds: Tensor },
+  }: { logits: Tensor; lse: Tensor; topK: number; topP: number; minP?: number; thresholds: Tensor },
 ): void {
   const [rows = 0, vocabulary = 0] = logits.shape;
   const ok = hasShape(logits, rows, vocabulary) && hasShape(lse, rows) && hasShape(thresholds, rows);
   check(ok, "sample_threshold", "logits [R, V], lse [R], thresholds [R]", { logits, lse, thresholds });
   rec.dispatch(sample, "sample_threshold", {
-    params: { rows, vocabulary, top_k: Math.min(topK, vocabulary), top_p: topP },
+    params: {
+      rows,
+      vocabulary,
+      top_k: Math.min(topK, vocabulary),
+      top_p: topP,
+      min_p: minP > 0 ? 1 : 0,
+      log_min_p: minP > 0 ? Math.log(minP) : 0,
+    },
     buffers: { logits, lse, thresholds },
     workgroups: [rows],
   });
@@ -70,7 +78,7 @@ export function sampleThresholds(
  * temperature is already in the logits. The draw depends on keys, the row's position and its logits alone.
  *
  * Overwrites row `step` of outTokens u32 [steps, R] and of outLogprobs f32 [steps, R], the token's log-probability before
- * top-k and top-p; NaN, and token 0, where a logit of the row is not finite. In the rows that are not done: tokens u32 [R] becomes the token, positions u32 [R] grows by one, and
+ * top-k, top-p and min-p; NaN, and token 0, where a logit of the row is not finite. In the rows that are not done: tokens u32 [R] becomes the token, positions u32 [R] grows by one, and
  * done u32 [R] is set if the token is one of stops or the new position has reached the row's limit. A row that is done
  * keeps its token and position, and what it draws means nothing.
  */
@@ -90,6 +98,7 @@ export function sampleTokens(
     temperature,
     topK,
     topP,
+    minP = 0,
     step,
   }: {
     logits: Tensor;
@@ -105,6 +114,7 @@ export function sampleTokens(
     temperature: number;
     topK: number;
     topP: number;
+    minP?: number | undefined;
     step: number;
   },
 ): void {
@@ -128,11 +138,11 @@ export function sampleTokens(
 
   const { gpu } = rec;
   const greedy = isGreedy(temperature);
-  const filtered = !greedy && ((topK > 0 && topK < vocabulary) || topP < 1);
+  const filtered = !greedy && ((topK > 0 && topK < vocabulary) || topP < 1 || minP > 0);
   const chunks = Math.ceil(vocabulary / VOCAB_CHUNK);
   const thresholds = gpu.empty([rows], "u32");
   const candidates = gpu.empty([rows, chunks, 2], "u32");
-  if (filtered) sampleThresholds(rec, { logits, lse, topK, topP, thresholds });
+  if (filtered) sampleThresholds(rec, { logits, lse, topK, topP, minP, thresholds });
   rec.dispatch(sample, "sample_chunk", {
     params: { rows, vocabulary, greedy: greedy ? 1 : 0, filtered: filtered ? 1 : 0 },
     buffers: { logits, keys, thresholds, candidates, positions },

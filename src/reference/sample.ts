@@ -3,10 +3,20 @@ import { philox } from "../core/rng.ts";
 import { gumbel } from "./rng.ts";
 
 /**
- * Which tokens top-k (0 keeps all), then top-p (1 keeps all) keep of softmax(z): the most probable ones, with all that are
- * equal to the last of them.
+ * Which tokens top-k (0 keeps all), then top-p (1 keeps all), then min-p (0 keeps all) keep of softmax(z): the most probable
+ * ones, with all that are equal to the last of them; of those the ones of at least minP times the largest probability.
  */
-export function keptTokens({ z, topK, topP }: { z: Float64Array; topK: number; topP: number }): boolean[] {
+export function keptTokens({
+  z,
+  topK,
+  topP,
+  minP = 0,
+}: {
+  z: Float64Array;
+  topK: number;
+  topP: number;
+  minP?: number;
+}): boolean[] {
   const sorted = Float64Array.from(z).sort().reverse();
   const kth = topK > 0 && topK < z.length ? sorted[topK - 1]! : -Infinity;
   const candidates = sorted.filter((value) => value >= kth);
@@ -20,7 +30,8 @@ export function keptTokens({ z, topK, topP }: { z: Float64Array; topK: number; t
       if (mass >= topP) break;
     }
   }
-  return Array.from(z, (value) => value >= Math.max(kth, last));
+  const least = sorted[0]! + Math.log(minP);
+  return Array.from(z, (value) => value >= Math.max(kth, last, least));
 }
 
 /** z + Gumbel noise for each token; z itself where decoding is greedy. */

@@ -75,6 +75,10 @@ export const configSchema = z.strictObject({
         .default(1)
         .describe("keep the most probable tokens that reach this probability; 1 keeps all"),
       top_k: count(0).default(0).describe("keep the k most probable tokens; 0 keeps all"),
+      min_p: fraction()
+        .default(0)
+        .describe("keep the tokens of at least this times the most probable one's probability; 0 keeps all"),
+      stop: z.array(z.string().min(1)).default([]).describe("strings that end a response, as vLLM has it"),
       beta: z.number().min(0).default(0.001).describe("KL coefficient; 0 needs no reference model"),
       kl_estimator: z
         .enum(["none", "k1", "k2", "k3"])
@@ -212,6 +216,8 @@ export const configSchema = z.strictObject({
       temperature: z.number().min(0).default(0.6).describe("0 is greedy"),
       top_p: positive().max(1).default(1).describe("as rl.top_p"),
       top_k: count(0).default(0).describe("as rl.top_k"),
+      min_p: fraction().default(0).describe("as rl.min_p"),
+      stop: z.array(z.string().min(1)).default([]).describe("as rl.stop"),
       max_completion_length: count().default(32768).describe("response tokens at most"),
       seed: count(0).default(0).describe("seed of the evaluation's samples"),
     })

@@ -11,6 +11,8 @@ export interface EvaluateOptions {
   temperature: number;
   topK: number;
   topP: number;
+  minP?: number;
+  stop?: readonly string[];
   maxCompletionLength: number;
   seed: number;
 }

@@ -45,6 +45,8 @@ export const rlOptions = (config: Config): RlOptions => ({
   temperature: config.rl.temperature,
   topK: config.rl.top_k,
   topP: config.rl.top_p,
+  minP: config.rl.min_p,
+  stop: config.rl.stop,
   beta: config.rl.beta,
   klEstimator: config.rl.kl_estimator,
   epsilon: config.rl.epsilon,
@@ -91,6 +93,8 @@ export const evaluateOptions = ({ eval: e }: Config): EvaluateOptions => ({
   temperature: e.temperature,
   topK: e.top_k,
   topP: e.top_p,
+  minP: e.min_p,
+  stop: e.stop,
   maxCompletionLength: e.max_completion_length,
   seed: e.seed,
 });

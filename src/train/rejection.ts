@@ -57,6 +57,8 @@ export async function selectedResponses(
     temperature: rl.temperature,
     topK: rl.top_k,
     topP: rl.top_p,
+    minP: rl.min_p,
+    stop: rl.stop,
     maxTokens: largestStage(rl.max_completion_length),
     seed: train.seed,
   };

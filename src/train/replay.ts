@@ -1,5 +1,6 @@
 import type { Completion } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
+import { stopsAfter, type Decode } from "../engine/stop-strings.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Tensor } from "../gpu/tensor.ts";
 import { linearLogits } from "../kernels/linear.ts";
@@ -36,6 +37,8 @@ const ROW_STEP = 64;
 export interface ReplayOptions extends Omit<SamplingParams, "n"> {
   /** Prompt and completion together, as the engine had it. */
   maxModelLen: number;
+  /** Where stop strings ended responses. */
+  decode?: Decode;
 }
 
 /**
@@ -98,7 +101,7 @@ function drawRows(
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
-  { temperature, topK, topP, seed }: ReplayOptions,
+  { temperature, topK, topP, minP, seed }: ReplayOptions,
 ): { tokens: Tensor; logprobs: Tensor } {
   const rec = gpu.recorder();
   const { vocabSize } = model.config;
@@ -134,7 +137,7 @@ function drawRows(
     };
     const outTokens = out.tokens.rows(first, rows).view([1, rows]);
     const outLogprobs = out.logprobs.rows(first, rows).view([1, rows]);
-    sampleTokens(rec, { logits, lse, ...state, outTokens, outLogprobs, temperature, topK, topP, step: 0 });
+    sampleTokens(rec, { logits, lse, ...state, outTokens, outLogprobs, temperature, topK, topP, minP, step: 0 });
     gpu.release(logits, lse, ...Object.values(state));
   }
   gpu.release(hidden);
@@ -146,8 +149,9 @@ function firstDifference(
   { promptTokenIds, tokenIds, logprobs, finishReason }: Claim,
   claim: number,
   drawn: Draws,
-  { stopTokenIds, maxTokens, maxModelLen }: ReplayOptions,
+  { stopTokenIds, stop = [], decode, maxTokens, maxModelLen }: ReplayOptions,
 ): Difference | null {
+  const stops = stop.length > 0 ? stopsAfter(stop, decode!) : () => false;
   const last = Math.min(maxTokens, maxModelLen - promptTokenIds.length) - 1;
   for (const [position, tokenId] of tokenIds.entries()) {
     const here = (what: Difference["what"], claimed: number | string, other: number | string): Difference => ({
@@ -160,7 +164,8 @@ function firstDifference(
     if (tokenId !== drawn.tokenIds[position]) return here("token", tokenId, drawn.tokenIds[position]!);
     const logprob = drawn.logprobs[position]!;
     if (!Object.is(logprobs[position], logprob)) return here("logprob", logprobs[position] ?? "none", logprob);
-    const end = stopTokenIds.includes(tokenId) ? "stop" : position === last ? "length" : "goes on";
+    const stopped = stopTokenIds.includes(tokenId) || stops(tokenIds.slice(0, position + 1));
+    const end = stopped ? "stop" : position === last ? "length" : "goes on";
     const claimed = position < tokenIds.length - 1 ? "goes on" : finishReason;
     if (claimed !== end) return here("end", claimed, end);
   }

@@ -31,7 +31,7 @@ import {
 import { mapRecorded } from "./recorded.ts";
 import { mean, rolloutMetrics } from "./rollout-metrics.ts";
 import { drawnBy, localSource, type Drawing, type RolloutSource } from "./rollout-source.ts";
-import { askProblems, judgeGroups, type Rollout, type RolloutHost } from "./rollouts.ts";
+import { askProblems, decodeWith, judgeGroups, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
 
 export interface RlOptions extends RewardOptions {
@@ -51,6 +51,8 @@ export interface RlOptions extends RewardOptions {
   temperature: number;
   topK: number;
   topP: number;
+  minP?: number;
+  stop?: readonly string[];
   /** KL coefficient: in the reward where klEstimator is "none" (the paper's code), otherwise in the loss. */
   beta: number;
   klEstimator: KlEstimator;
@@ -204,7 +206,8 @@ export async function* trainRl(
     onWarning,
     onProgress: onUpdateProgress,
   });
-  const { numGenerations: n, temperature, topK, topP, seed } = options;
+  const { numGenerations: n, temperature, topK, topP, minP, stop, seed } = options;
+  const { stopTokenIds } = setup;
   const ask = (iteration: number) =>
     askProblems(
       setup.tokenizer,
@@ -214,8 +217,11 @@ export async function* trainRl(
     );
   const draw = (iteration: number): Promise<Drawing> => {
     const maxTokens = stageAt(options.maxCompletionLength, iteration);
-    const params = { n, temperature, topK, topP, maxTokens, seed, stopTokenIds: setup.stopTokenIds };
-    return (source ?? localSource(sampler)).begin(ask(iteration), params, { signal, onProgress });
+    const params = { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop };
+    return (source ?? localSource(sampler, decodeWith(setup.tokenizer))).begin(ask(iteration), params, {
+      signal,
+      onProgress,
+    });
   };
   const measured = [...history];
   let ahead: Drawing | null = drawnAhead && { outputs: Promise.resolve([...drawnAhead]) };
@@ -225,7 +231,7 @@ export async function* trainRl(
       const maxLength = stageAt(options.maxCompletionLength, iteration);
       const drawn = await drawnBy(ahead ?? (await draw(iteration)), signal);
       ahead = options.lag > 0 && iteration + 1 < options.maxIterations ? await draw(iteration + 1) : null;
-      const groups = judgeGroups(setup.tokenizer, setup.task, ask(iteration), drawn);
+      const groups = judgeGroups(setup.tokenizer, setup.task, ask(iteration), drawn, { stopTokenIds, stop });
       const rolloutTime = (performance.now() - start) / 1000;
       measured.push(measure(groups));
       const alpha = steerAlpha(options.alpha, measured);

@@ -1,5 +1,6 @@
 import type { GenerateRequest, RequestOutput } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
+import type { Decode } from "../engine/stop-strings.ts";
 import { countFinished, type RolloutHost } from "./rollouts.ts";
 import type { Sampler } from "./sampler.ts";
 
@@ -23,10 +24,10 @@ export interface RolloutSource {
 }
 
 /** The trainer's own device draws: all is there before the policy changes. */
-export const localSource = (sampler: Sampler): RolloutSource => ({
+export const localSource = (sampler: Sampler, decode: Decode): RolloutSource => ({
   begin: async (requests, params, { signal, onProgress }) => {
     const onTokens = countFinished(requests.length, params.n, onProgress);
-    const outputs = await sampler.generate(requests, params, { onTokens, signal });
+    const outputs = await sampler.generate(requests, params, { onTokens, signal, decode });
     return { outputs: Promise.resolve(outputs) };
   },
 });

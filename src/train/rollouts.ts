@@ -1,6 +1,7 @@
 import { isCorrect, scoreOf } from "../core/group.ts";
 import type { Completion, GenerateRequest, LLM, OnTokens, RequestOutput } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
+import { beforeStop, type Decode } from "../engine/stop-strings.ts";
 import { ConfigError } from "../errors.ts";
 import type { FinishReason } from "../engine/sequence.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
@@ -15,7 +16,7 @@ export interface Rollout extends Completion {
   /** As rendered. */
   prompt: string;
   promptTokenIds: readonly number[];
-  /** What the tokens say, special ones left out. */
+  /** What the tokens say, special ones and the stop string left out. */
   text: string;
   /** Tokens, the stop token counted. */
   length: number;
@@ -119,18 +120,22 @@ export function askProblems(
   );
 }
 
+/** What ends a response. */
+export type Stops = Pick<SamplingParams, "stopTokenIds" | "stop">;
+
 /** Has the task judge what was drawn for `asked`: a group for each problem, in their order. */
 export function judgeGroups(
   tokenizer: Tokenizer,
   task: Task,
   asked: readonly Asked[],
   drawn: readonly RequestOutput[],
+  stops: Stops,
 ): Rollout[][] {
   return asked.map((request, i) =>
     drawn[i]!.outputs.map((completion) => ({
       ...completion,
       ...request,
-      ...judge(tokenizer, task, request.problem, completion),
+      ...judge(tokenizer, task, request.problem, completion, stops),
       advantage: 0,
     })),
   );
@@ -152,21 +157,32 @@ export async function sampleRollouts(
   task: Task,
   problems: readonly Problem[],
   n: number,
-  { temperature, topK, topP, maxTokens, seed }: Omit<SamplingParams, "n" | "stopTokenIds">,
+  { temperature, topK, topP, minP, maxTokens, seed, stop }: Omit<SamplingParams, "n" | "stopTokenIds">,
   { stopTokenIds, firstPromptId = 0, signal, onProgress }: RolloutHost,
 ): Promise<Rollout[][]> {
   const asked = askProblems(tokenizer, task, problems, firstPromptId);
   const drawn = await llm.generate(
     asked,
-    { n, temperature, topK, topP, maxTokens, seed, stopTokenIds },
-    { onTokens: countFinished(asked.length, n, onProgress), signal },
+    { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop },
+    { onTokens: countFinished(asked.length, n, onProgress), signal, decode: decodeWith(tokenizer) },
   );
-  return judgeGroups(tokenizer, task, asked, drawn);
+  return judgeGroups(tokenizer, task, asked, drawn, { stopTokenIds, stop });
 }
 
-function judge(tokenizer: Tokenizer, task: Task, problem: Problem, { tokenIds, finishReason }: Completion) {
-  const spoken = finishReason === "stop" ? tokenIds.slice(0, -1) : tokenIds;
-  const text = tokenizer.decode(spoken, { skipSpecialTokens: true });
+export const decodeWith =
+  (tokenizer: Tokenizer): Decode =>
+  (tokenIds) =>
+    tokenizer.decode(tokenIds, { skipSpecialTokens: true });
+
+function judge(
+  tokenizer: Tokenizer,
+  task: Task,
+  problem: Problem,
+  { tokenIds, finishReason }: Completion,
+  { stopTokenIds, stop = [] }: Stops,
+) {
+  const byToken = finishReason === "stop" && stopTokenIds.includes(tokenIds.at(-1)!);
+  const text = beforeStop(decodeWith(tokenizer)(byToken ? tokenIds.slice(0, -1) : tokenIds), stop);
   const verdict = task.judge(problem, text);
   const { length } = tokenIds;
   const correct = isCorrect({ length, finishReason, correct: verdict.correct });

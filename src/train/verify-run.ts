@@ -2,6 +2,7 @@ import { stageAt } from "../core/schedule.ts";
 import { FormatError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
+import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
 import { engineSize } from "../engine/engine-size.ts";
@@ -9,7 +10,7 @@ import { checkpointSteps } from "./checkpoint.ts";
 import { MicroBatches } from "./micro-batches.ts";
 import { engineOptions } from "./options.ts";
 import { replay, type Claim, type Difference } from "./replay.ts";
-import type { RolloutRecord } from "./rollouts.ts";
+import { decodeWith, type RolloutRecord } from "./rollouts.ts";
 
 /** An iteration's rollouts, drawn again from the weights they were drawn from. */
 export interface ReplayedIteration {
@@ -29,7 +30,7 @@ export async function* verifyRun(
   gpu: Gpu,
   files: Files,
   folder: RunFolder,
-  { modelDir, stopTokenIds }: { modelDir: string; stopTokenIds: readonly number[] },
+  { modelDir, stopTokenIds, tokenizer }: { modelDir: string; stopTokenIds: readonly number[]; tokenizer: Tokenizer },
 ): AsyncGenerator<ReplayedIteration> {
   const { rl, train, model: modelConfig } = folder.config;
   const dirs = new Map([
@@ -52,6 +53,9 @@ export async function* verifyRun(
         temperature: rl.temperature,
         topK: rl.top_k,
         topP: rl.top_p,
+        minP: rl.min_p,
+        stop: rl.stop,
+        decode: decodeWith(tokenizer),
         maxTokens: stageAt(rl.max_completion_length, iteration - 1),
         seed: train.seed,
         stopTokenIds,

@@ -93,6 +93,31 @@ describe.each(["float32", "bfloat16"] as const)("LLM in %s", (dtype) => {
 });
 
 describe("LLM", () => {
+  test("a stop string ends a completion at the token that completes it, and changes nothing before", async () => {
+    const m = await model("float32");
+    const decode = (ids: readonly number[]) => ids.map((id) => String.fromCharCode(97 + (id % 4))).join("");
+    const stop = ["ab", "dcd"];
+    const llm = new LLM(m, { maxModelLen: 128 });
+    const plain = await llm.generate(requests, params);
+    const stopped = await llm.generate(requests, { ...params, stop }, { decode });
+    const completions = (outputs: RequestOutput[]) => outputs.flatMap((output) => output.outputs);
+    let ended = 0;
+    completions(plain).forEach((free, i) => {
+      const completes = (_: number, at: number) => stop.some((s) => decode(free.tokenIds.slice(0, at + 1)).includes(s));
+      const at = free.tokenIds.findIndex(completes);
+      if (at < 0) return expect(completions(stopped)[i]).toEqual(free);
+      ended++;
+      const { tokenIds, logprobs } = free;
+      const expected = { tokenIds: tokenIds.slice(0, at + 1), logprobs: logprobs.slice(0, at + 1) };
+      expect(completions(stopped)[i]).toEqual({ ...free, ...expected, finishReason: "stop" });
+    });
+    expect(ended).toBeGreaterThan(3);
+    await expect(llm.generate(requests, { ...params, stop })).rejects.toThrow(/a tokenizer/);
+    await expect(llm.generate(requests, { ...params, stop: [""] }, { decode })).rejects.toThrow(ConfigError);
+    llm.dispose();
+    m.dispose();
+  });
+
   test.each([1e-31, 1e-39, 5e-324])("temperature %s is greedy", async (temperature) => {
     const m = await model("float32");
     const draws = (t: number) => generate(m, {}, requests, { ...params, temperature: t });

@@ -7,6 +7,7 @@ export interface Options {
   temperature: number;
   topK: number;
   topP: number;
+  minP?: number;
 }
 
 export const PLAIN: Options = { temperature: 1, topK: 0, topP: 1 };
@@ -15,7 +16,7 @@ export const PLAIN: Options = { temperature: 1, topK: 0, topP: 1 };
 export async function draw(
   gpu: Gpu,
   z: Float32Array,
-  { keys, positions, temperature, topK, topP }: Options & { keys: Uint32Array; positions: Uint32Array },
+  { keys, positions, temperature, topK, topP, minP }: Options & { keys: Uint32Array; positions: Uint32Array },
 ): Promise<{ tokens: Uint32Array; logprobs: Float32Array }> {
   const rows = positions.length;
   const vocabulary = z.length / rows;
@@ -38,6 +39,7 @@ export async function draw(
     temperature,
     topK,
     topP,
+    minP,
     step: 0,
   });
   const result = { tokens: await gpu.readU32(outTokens.tensor), logprobs: await gpu.readF32(outLogprobs.tensor) };

@@ -54,7 +54,8 @@ describe("what sampleTokens draws", () => {
     { ...PLAIN, topK: 4 },
     { ...PLAIN, topP: 0.7 },
     { ...PLAIN, topK: 10, topP: 0.9 },
-  ])("is the softmax over the kept tokens for $topK, $topP", async (options) => {
+    { ...PLAIN, minP: 0.2 },
+  ])("is the softmax over the kept tokens for $topK, $topP, $minP", async (options) => {
     const kept = twin.keptTokens({ z: f64(row), ...options });
     const counts = count(await drawMany(options, "sample"));
     expect(counts.map((n) => n > 0)).toEqual(kept);

@@ -19,6 +19,7 @@ describe("draws", () => {
     { rows: 300, vocabulary: 121, options: { temperature: 1, topK: 5, topP: 1 } },
     { rows: 300, vocabulary: 121, options: { temperature: 1, topK: 0, topP: 0.8 } },
     { rows: 40, vocabulary: VOCAB_CHUNK + 99, options: { temperature: 1, topK: 700, topP: 0.9 } },
+    { rows: 300, vocabulary: 121, options: { temperature: 1, topK: 0, topP: 1, minP: 0.3 } },
     { rows: 40, vocabulary: VOCAB_CHUNK + 99, options: { temperature: 0, topK: 3, topP: 0.5 } },
   ])("$rows rows of $vocabulary tokens, $options", async ({ rows, vocabulary, options }) => {
     const gpu = await testGpu();
@@ -32,7 +33,7 @@ describe("draws", () => {
     for (let r = 0; r < rows; r++) {
       const row = f64(z.subarray(r * vocabulary, (r + 1) * vocabulary));
       const greedy = options.temperature === 0;
-      const kept = twin.keptTokens({ z: row, topK: greedy ? 0 : options.topK, topP: greedy ? 1 : options.topP });
+      const kept = twin.keptTokens({ z: row, ...(greedy ? PLAIN : options) });
       const scores = twin.scores({ z: row, greedy, key: keys.subarray(4 * r, 4 * r + 4), position: positions[r]! });
       const want = twin.pickToken(scores, kept);
       const got = tokens[r]!;
@@ -90,6 +91,7 @@ describe("a row with a logit that is not finite has a NaN for its log-probabilit
     { value: -Infinity, options: PLAIN },
     { value: NaN, options: { temperature: 0, topK: 0, topP: 1 } },
     { value: -Infinity, options: { temperature: 1, topK: 3, topP: 0.5 } },
+    { value: NaN, options: { ...PLAIN, minP: 0.1 } },
   ])("$value, $options", async ({ value, options }) => {
     const gpu = await testGpu();
     const vocabulary = 2 * VOCAB_CHUNK + 3;
@@ -107,7 +109,7 @@ describe("a row with a logit that is not finite has a NaN for its log-probabilit
   });
 });
 
-describe("top-k and top-p", () => {
+describe("top-k, top-p and min-p", () => {
   const orderedBits = (value: number) => {
     const bits = new Uint32Array(Float32Array.of(value).buffer)[0]!;
     return bits >= 0x80000000 ? ~bits >>> 0 : (bits | 0x80000000) >>> 0;
@@ -121,7 +123,11 @@ describe("top-k and top-p", () => {
     { topK: 0, topP: 0.5 },
     { topK: 0, topP: 0.999 },
     { topK: 50, topP: 0.3 },
-  ])("keep the twin's tokens: $topK, $topP", async (options) => {
+    { topK: 0, topP: 1, minP: 1e-30 },
+    { topK: 0, topP: 1, minP: 0.2 },
+    { topK: 0, topP: 1, minP: 1 },
+    { topK: 50, topP: 0.9, minP: 0.07 },
+  ])("keep the twin's tokens: $topK, $topP, $minP", async (options) => {
     const gpu = await testGpu();
     const [rows, vocabulary] = [9, 733];
     const spread = [0.1, 1, 5];

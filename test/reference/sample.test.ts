@@ -4,8 +4,8 @@ import { f64 } from "../helpers/gpu.ts";
 
 // Probabilities 0.4, 0.3, 0.2, 0.1 out of order.
 const z = f64([0.2, 0.4, 0.1, 0.3].map(Math.log));
-const kept = (topK: number, topP: number, values = z) =>
-  keptTokens({ z: values, topK, topP }).flatMap((keep, token) => (keep ? [token] : []));
+const kept = (topK: number, topP: number, values = z, minP = 0) =>
+  keptTokens({ z: values, topK, topP, minP }).flatMap((keep, token) => (keep ? [token] : []));
 
 test("top-k and top-p", () => {
   expect(kept(0, 1)).toEqual([0, 1, 2, 3]);
@@ -17,6 +17,15 @@ test("top-k and top-p", () => {
   // Among the two largest, the first has 4/7 of the probability.
   expect(kept(2, 0.56)).toEqual([1]);
   expect(kept(2, 0.58)).toEqual([1, 3]);
+});
+
+test("min-p goes by the most probable token", () => {
+  expect(kept(0, 1, z, 0.24)).toEqual([0, 1, 2, 3]);
+  expect(kept(0, 1, z, 0.26)).toEqual([0, 1, 3]);
+  expect(kept(0, 1, z, 0.76)).toEqual([1]);
+  expect(kept(0, 1, z, 1)).toEqual([1]);
+  expect(kept(2, 1, z, 0.26)).toEqual([1, 3]);
+  expect(kept(0, 0.45, z, 0.76)).toEqual([1]);
 });
 
 test("what is equal to the last kept token is kept", () => {

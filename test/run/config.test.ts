@@ -32,6 +32,8 @@ describe("configuration", () => {
         max_completion_length: 32000,
         temperature: 1,
         top_p: 1,
+        min_p: 0,
+        stop: [],
         top_k: 0,
         beta: 0.001,
         kl_estimator: "none",

@@ -3,7 +3,7 @@ import { LLM } from "../../src/engine/llm.ts";
 import type { Model } from "../../src/model/model.ts";
 import { MicroBatches } from "../../src/train/micro-batches.ts";
 import { replay, type Claim, type ReplayOptions } from "../../src/train/replay.ts";
-import { sampleRollouts } from "../../src/train/rollouts.ts";
+import { decodeWith, sampleRollouts } from "../../src/train/rollouts.ts";
 import { trainRl } from "../../src/train/rl.ts";
 import { TOY_RL, toyModel, toySetup, toyTask, toyTokenizer } from "../helpers/toy.ts";
 
@@ -15,6 +15,7 @@ const PARAMS: ReplayOptions = {
   seed: 2 ** 40 + 9,
   stopTokenIds: [0, 7],
   maxModelLen: 32,
+  decode: decodeWith(toyTokenizer()),
 };
 const task = toyTask();
 
@@ -40,6 +41,8 @@ describe.each(["float32", "bfloat16"] as const)("replay in %s", (dtype) => {
     { temperature: 0 },
     { topK: 3 },
     { topP: 0.8 },
+    { minP: 0.2 },
+    { stop: [" c", "b a"] },
     { maxTokens: 30, maxModelLen: 9 }, // the context ends before the limit
   ])("an honest sampler's responses have no difference: %o", async (change) => {
     const params = { ...PARAMS, ...change };

@@ -9,6 +9,7 @@ import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { deadline } from "../runtime/deadline.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
+import { parquetRowsInThread } from "../runtime/parquet-thread.ts";
 import { openGpu as openHostGpu } from "../runtime/open-gpu.ts";
 import { loadTask } from "../tasks/load.ts";
 import type { DataHost } from "../tasks/rows.ts";
@@ -46,8 +47,15 @@ function hubAccess(): HubOptions {
 const noteDownload = ({ file, doneBytes, totalBytes }: DownloadProgress): void =>
   note(`downloading ${file} (${Math.floor((100 * doneBytes) / totalBytes)}% of ${bytes(totalBytes)} done)`);
 
+/** Seconds that reading a parquet file may take: several GB of one. */
+const PARQUET_DEADLINE_S = 600;
+
 /** Data sets by path or hub id. */
-export const dataHost: DataHost = { files, dataFiles: (name) => resolveDataFiles(files, name, hubAccess()) };
+export const dataHost: DataHost = {
+  files,
+  dataFiles: (name) => resolveDataFiles(files, name, hubAccess()),
+  readParquet: (bytes, path) => parquetRowsInThread(bytes, path, PARQUET_DEADLINE_S),
+};
 
 /** The folder of a model: as given, one of those that Pith ships, or the cached files of a hub id. */
 export async function modelFolder(path: string): Promise<string> {

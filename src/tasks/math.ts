@@ -2,7 +2,6 @@ import { EVALUATION_SETS, type EvaluationName } from "./evaluation-sets.ts";
 import { normaliseProblem } from "./normalise.ts";
 import { ConfigError } from "../errors.ts";
 import { gradeMarked, GRADERS, type Grader } from "../grader/grade.ts";
-import type { Files } from "../runtime/types.ts";
 import { mathRows, NOT_A_NUMBER, unusable } from "./math-rows.ts";
 import { readDataset, type DataHost } from "./rows.ts";
 import type { Problem, Task, TaskOptions } from "./task.ts";
@@ -34,7 +33,7 @@ export const evaluationTask =
 async function makeTask(
   name: "math" | EvaluationName,
   { path, test_path, options }: TaskOptions,
-  { files, dataFiles }: DataHost,
+  host: DataHost,
 ): Promise<Task> {
   const known = ["problem_column", "answer_column", "prompt_template", "grader"];
   const unknown = Object.keys(options).find((key) => !known.includes(key));
@@ -55,9 +54,9 @@ async function makeTask(
     throw new ConfigError("task.options.prompt_template: expected a text with {problem} in it");
 
   const none = { problems: [], dropped: {} };
-  const test = test_path ? await loadMath(files, test_path, settings, { dataFiles, anyAnswer: name !== "math" }) : none;
+  const test = test_path ? await loadMath(host, test_path, settings, { anyAnswer: name !== "math" }) : none;
   const heldOut = new Set(test.problems.map(({ prompt }) => normaliseProblem(prompt)));
-  const train = path ? await loadMath(files, path, settings, { dataFiles, heldOut }) : none;
+  const train = path ? await loadMath(host, path, settings, { heldOut }) : none;
   return {
     name,
     train: train.problems,
@@ -73,19 +72,15 @@ async function makeTask(
  * normalised text is not in `heldOut`, and how many rows were dropped, by reason.
  */
 export async function loadMath(
-  files: Files,
+  host: DataHost,
   path: string,
   columns: MathOptions = {},
-  {
-    dataFiles,
-    anyAnswer = false,
-    heldOut = new Set(),
-  }: Omit<DataHost, "files"> & { anyAnswer?: boolean; heldOut?: ReadonlySet<string> } = {},
+  { anyAnswer = false, heldOut = new Set() }: { anyAnswer?: boolean; heldOut?: ReadonlySet<string> } = {},
 ): Promise<{ problems: Problem[]; dropped: Record<string, number> }> {
   const problems: Problem[] = [];
   const dropped: Record<string, number> = {};
   const seen = new Set<string>();
-  for (const { row: _row, ...problem } of mathRows(await readDataset({ files, dataFiles }, path), path, columns)) {
+  for (const { row: _row, ...problem } of mathRows(await readDataset(host, path), path, columns)) {
     const { prompt } = problem;
     const repeated = seen.has(prompt) ? "duplicate problem" : null;
     const unfit = unusable(problem);

@@ -1,6 +1,7 @@
 import { FormatError } from "../errors.ts";
 import { parseJson } from "../hf/json.ts";
 import type { Files } from "../runtime/types.ts";
+import { parquetRows } from "./parquet.ts";
 
 export type Row = Record<string, unknown>;
 
@@ -9,16 +10,23 @@ export interface DataHost {
   files: Files;
   /** The files of a data set, such as a split on the hub (resolveDataFiles in src/hf/hub.ts). Without it a name is a path. */
   dataFiles?: ((name: string) => Promise<string[]>) | undefined;
+  /** Reads a parquet file's bytes where a broken file can be given up; `path` is for errors. Without it, in this thread. */
+  readParquet?: (bytes: Uint8Array, path: string) => Promise<Row[]>;
 }
 
 /** The rows of all of a data set's files. */
-export async function readDataset({ files, dataFiles }: DataHost, name: string): Promise<Row[]> {
-  const paths = dataFiles ? await dataFiles(name) : [name];
-  return (await Promise.all(paths.map((path) => readRows(files, path)))).flat();
+export async function readDataset(host: DataHost, name: string): Promise<Row[]> {
+  const paths = host.dataFiles ? await host.dataFiles(name) : [name];
+  const rows: Row[][] = [];
+  for (const path of paths) rows.push(await readRows(host, path));
+  return rows.flat();
 }
 
 /** Rows of a .jsonl, .json (an array of objects) or .parquet file. */
-export async function readRows(files: Files, path: string): Promise<Row[]> {
+export async function readRows(
+  { files, readParquet = parquetRows }: Pick<DataHost, "files" | "readParquet">,
+  path: string,
+): Promise<Row[]> {
   if (path.endsWith(".jsonl")) return parseLines(await files.readText(path), path);
   if (path.endsWith(".json")) {
     const json = parseJson(await files.readText(path), path);
@@ -26,19 +34,7 @@ export async function readRows(files: Files, path: string): Promise<Row[]> {
       throw new FormatError(`${path}: expected a JSON array of objects; for one object a line, name it .jsonl`);
     return json.map((row, i) => asRow(row, `${path}: row ${i}`));
   }
-  if (path.endsWith(".parquet")) {
-    const [{ parquetReadObjects }, { compressors }] = await Promise.all([
-      import("hyparquet"),
-      import("hyparquet-compressors"), // all of the format's codecs: hyparquet itself knows snappy alone
-    ]);
-    const byteLength = await files.size(path);
-    const slice = async (start: number, end = byteLength) => (await files.readRange(path, start, end)).slice().buffer;
-    try {
-      return await parquetReadObjects({ file: { byteLength, slice }, compressors });
-    } catch (error) {
-      throw new FormatError(`${path}: ${(error as Error).message}`, { cause: error });
-    }
-  }
+  if (path.endsWith(".parquet")) return readParquet(await files.read(path), path);
   throw new FormatError(`${path}: expected a .jsonl, .json or .parquet file`);
 }
 

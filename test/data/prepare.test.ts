@@ -206,7 +206,7 @@ describe.skipIf(!existsSync(shared))("real data [skipped where ../shared is abse
   test("3,200 rows of DeepScaleR and MATH's training set, none of them in an evaluation set", async () => {
     const read = async (name: string): Promise<NamedRows> => ({
       name,
-      rows: mathRows(await readRows(nodeFiles, `${shared}/${name}`), name),
+      rows: mathRows(await readRows({ files: nodeFiles }, `${shared}/${name}`), name),
     });
     const inputs = await Promise.all(
       ["math/train_rllm_answers.json", ...[1, 3, 5].map((n) => `deepscaler/deepscaler_difficulty_${n}.json`)].map(read),

@@ -1,6 +1,7 @@
 import process from "node:process";
 import { expect, test } from "vitest";
-import { PithError } from "../../src/errors.ts";
+import { FormatError, PithError } from "../../src/errors.ts";
+import type { Files } from "../../src/runtime/types.ts";
 
 /** The kinds of input that are fuzzed: PITH_FUZZ inputs in all, each kind with its share. */
 const KINDS = ["safetensors", "config", "tokenizer", "template", "parquet", "jsonl", "grader"] as const;
@@ -79,10 +80,97 @@ export class FuzzRandom {
     return out;
   }
 
+  /** `json` with one to four of its values or keys replaced, taken out, doubled or swapped for another of it. */
+  mutateJson(json: unknown): unknown {
+    const root = { value: structuredClone(json) };
+    for (let edits = 1 + this.below(4); edits > 0; edits--) {
+      const places = placesOf(root);
+      if (places.length === 0) break;
+      const [holder, key] = this.pick(places);
+      const action = this.below(6);
+      const other = this.pick(places);
+      if (action === 0) delete holder[key];
+      else if (action === 1) holder[key] = structuredClone(other[0][other[1]]);
+      else if (action === 2) holder[this.pick(["type", "__proto__", "constructor", "", "0", other[1]])] = holder[key];
+      else if (action === 3 && typeof holder[key] === "string") holder[key] = this.mutateText(holder[key]);
+      else if (action === 4 && Array.isArray(holder[key]))
+        holder[key] = [...(holder[key] as []), ...(holder[key] as [])];
+      else holder[key] = this.pick(HOSTILE_VALUES);
+    }
+    return root.value;
+  }
+
   /** `text` with characters changed as `mutate` does, valid Unicode or not. */
   mutateText(text: string): string {
     return new TextDecoder().decode(this.mutate(new TextEncoder().encode(text)));
   }
+}
+
+type Holder = Record<string, unknown>;
+
+const HOSTILE_VALUES: unknown[] = [
+  null,
+  true,
+  false,
+  0,
+  1,
+  -1,
+  0.5,
+  1e308,
+  2 ** 31,
+  2 ** 53,
+  Infinity,
+  NaN,
+  "9007199254740993",
+  "",
+  "a",
+  "NaN",
+  "\u0000",
+  "\ud800",
+  "\uFDD0",
+  "constructor",
+  "__proto__",
+  "(",
+  "(a+)+b",
+  "x".repeat(2000),
+  [],
+  {},
+  [[]],
+  [null],
+  { type: "Sequence" },
+  { Regex: "(a|aa)+$" },
+  { Regex: "[" },
+  { String: "" },
+];
+
+/** Every value of `root` with what holds it. */
+function placesOf(root: object, places: [Holder, string][] = []): [Holder, string][] {
+  for (const [key, value] of Object.entries(root)) {
+    if (places.length > 2000) break; // long vocabularies need not be seen whole
+    places.push([root as Holder, key]);
+    if (typeof value === "object" && value !== null) placesOf(value as object, places);
+  }
+  return places;
+}
+
+/** A folder of files in memory, to be read alone. */
+export function memoryFiles(contents: Readonly<Record<string, Uint8Array | string>>): Files {
+  const bytes = (path: string) => {
+    const content = contents[path];
+    if (content === undefined) throw new FormatError(`cannot read ${path}: no such file`);
+    return typeof content === "string" ? new TextEncoder().encode(content) : content;
+  };
+  return {
+    exists: async (path: string) => path in contents,
+    size: async (path: string) => bytes(path).length,
+    read: async (path: string) => bytes(path),
+    readText: async (path: string) => new TextDecoder().decode(bytes(path)),
+    readRange: async (path: string, start: number, end: number) => {
+      if (!(0 <= start && start <= end && end <= bytes(path).length))
+        throw new FormatError(`${path}: expected bytes ${start} to ${end}, got ${bytes(path).length} bytes`);
+      return bytes(path).slice(start, end);
+    },
+  } as Partial<Files> as Files;
 }
 
 /** Of one kind: `few`, in the long mode the kind's share. */

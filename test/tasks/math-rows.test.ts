@@ -66,8 +66,8 @@ describe("answers", () => {
 
 test.each(["snappy", "gzip", "brotli", "zstd", "lz4"])("parquet compressed by %s", async (codec) => {
   const path = (name: string) => fileURLToPath(new URL(`../fixtures/parquet/${name}.parquet`, import.meta.url));
-  const rows = await readRows(nodeFiles, path(codec));
+  const rows = await readRows({ files: nodeFiles }, path(codec));
   expect(rows.length).toBeGreaterThan(0);
-  expect(rows).toEqual(await readRows(nodeFiles, path("snappy")));
+  expect(rows).toEqual(await readRows({ files: nodeFiles }, path("snappy")));
   expect(Object.keys(rows[0]!).length).toBeGreaterThan(1);
 });

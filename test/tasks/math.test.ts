@@ -20,7 +20,7 @@ function file(extension: string, content: string | Uint8Array): string {
 
 const lines = (...rows: unknown[]): string =>
   file("jsonl", rows.map((row) => (typeof row === "string" ? row : JSON.stringify(row))).join("\n"));
-const load = (path: string, options = {}) => loadMath(nodeFiles, path, options);
+const load = (path: string, options = {}) => loadMath({ files: nodeFiles }, path, options);
 const task = (settings: Partial<TaskOptions>) => mathTask({ options: {}, ...settings }, { files: nodeFiles });
 
 async function failure(promise: Promise<unknown>): Promise<Error> {

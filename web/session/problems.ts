@@ -71,7 +71,7 @@ export class Problems {
   }
 
   async #read(files: Files, path: string, name: string): Promise<Task> {
-    const { problems: all, dropped } = await loadMath(files, path);
+    const { problems: all, dropped } = await loadMath({ files }, path);
     const problems = all.filter(({ prompt }) => parseChain(prompt));
     const heldOut = (_: unknown, i: number) => i % HELD_OUT_ONE_IN === 0;
     const test = problems.filter(heldOut);

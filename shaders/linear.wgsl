@@ -1,9 +1,9 @@
-// The linear layer: y = x W^T + bias, with x [rows, inputs], W [outputs, inputs], y [rows, outputs].
+// The linear layer: y = scale x W^T + bias, with x [rows, inputs], W [outputs, inputs], y [rows, outputs].
 //
 //   linear_forward           y           overwritten, with residual added if params.has_residual
 //   linear_logits            logits      overwritten: x W[row0 : row0 + outputs]^T, a chunk of the vocabulary
 //   linear_swiglu            gate, up, y overwritten: x W_gate^T, x W_up^T and silu(gate) up, without bias
-//   linear_backward_input    dx          dy W; added to if params.accumulate, otherwise overwritten
+//   linear_backward_input    dx          scale dy W; added to if params.accumulate, otherwise overwritten
 //   linear_backward_weight   dweight     added to: dy^T x
 //   linear_backward_bias     dbias       added to: sum of dy over its rows
 //

@@ -10,6 +10,7 @@ struct Params {
   has_residual: u32,
   stride: u32,  // of a row of logits
   column0: u32, // of the first logit in it
+  scale: f32,   // of linear_forward's product and linear_backward_input's
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -43,7 +44,7 @@ fn store_y(row: u32, column_pair: u32, value: vec2<f32>) {
   let pairs = params.outputs / 2u;
   if (row >= params.rows || column_pair >= pairs) { return; }
   let at = row * pairs + column_pair;
-  y[at] = residual_at(at) + (value + bias_at(column_pair));
+  y[at] = residual_at(at) + (params.scale * value + bias_at(column_pair));
 }
 
 fn store_swiglu(row: u32, column_pair: u32, gate_value: vec2<f32>, up_value: vec2<f32>) {
@@ -68,7 +69,8 @@ fn store_dx(row: u32, column_pair: u32, value: vec2<f32>) {
   let pairs = params.inputs / 2u;
   if (row >= params.rows || column_pair >= pairs) { return; }
   let at = row * pairs + column_pair;
-  if (params.accumulate == 0u) { dx[at] = value; } else { dx[at] += value; }
+  let scaled = params.scale * value;
+  if (params.accumulate == 0u) { dx[at] = scaled; } else { dx[at] += scaled; }
 }
 
 fn add_to_dweight(row: u32, column_pair: u32, value: vec2<f32>) {

@@ -60,8 +60,8 @@ function dispatchProduct(
 }
 
 /**
- * y f32 [T, N] = x f32 [T, K] W[N, K]^T, plus bias [N] and residual f32 [T, N] where given; W and bias are elem.
- * Overwrites y, which is another tensor than residual. K and N are even.
+ * y f32 [T, N] = scale x f32 [T, K] W[N, K]^T, plus bias [N] and residual f32 [T, N] where given; W and bias are elem.
+ * Overwrites y, which is another tensor than residual. K and N are even; `scale` is 1 by default.
  */
 export function linearForward(
   rec: Recorder,
@@ -71,7 +71,8 @@ export function linearForward(
     bias,
     residual,
     y,
-  }: { x: Tensor | SharedRows; weight: Tensor; bias?: Tensor; residual?: Tensor; y: Tensor },
+    scale = 1,
+  }: { x: Tensor | SharedRows; weight: Tensor; bias?: Tensor; residual?: Tensor; y: Tensor; scale?: number },
 ): void {
   const x = sourceOf(left);
   const [rows = 0, inputs = 0] = x.shape;
@@ -86,7 +87,7 @@ export function linearForward(
     outputs % 2 === 0;
   const expected = "x [T, K], weight [N, K], bias [N], residual, y [T, N] with even K and N";
   check(ok, "linear_forward", expected, { x, weight, bias, residual, y });
-  const params = { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0 };
+  const params = { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, scale };
   // A binding must hold some tensor even where it is not read.
   const buffers = { bias: bias ?? weight, residual: residual ?? x, y };
   const matrices = matricesFor(rec, weight.dtype);
@@ -188,8 +189,8 @@ function chunkOf({ gpu }: Recorder, weight: Tensor, row0: number, rows: number):
 }
 
 /**
- * dx f32 [T, K] = dy f32 [T, N] W[row0 : row0 + N], added to what dx holds if `accumulate`, otherwise overwritten.
- * W is elem [V >= row0 + N, K]; `row0` (default 0) is for chunks of the vocabulary. K is even, N may be odd.
+ * dx f32 [T, K] = scale dy f32 [T, N] W[row0 : row0 + N], added to what dx holds if `accumulate`, otherwise overwritten;
+ * `scale` is 1 by default. W is elem [V >= row0 + N, K]; `row0` (default 0) is for chunks of the vocabulary. K is even, N may be odd.
  */
 export function linearBackwardInput(
   rec: Recorder,
@@ -199,11 +200,12 @@ export function linearBackwardInput(
     dx,
     accumulate,
     row0 = 0,
-  }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number },
+    scale = 1,
+  }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number; scale?: number },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_input", dx, dy, weight, row0, { dy, weight, dx });
   const chunk = chunkOf(rec, weight, row0, outputs);
-  const params = { rows, inputs, outputs, row0: chunk.row0, accumulate: accumulate ? 1 : 0 };
+  const params = { rows, inputs, outputs, row0: chunk.row0, accumulate: accumulate ? 1 : 0, scale };
   const matrices = matricesFor(rec, weight.dtype);
   if (matrices) {
     multiplyRows(rec, matrices, "linear_backward_input", {

@@ -50,8 +50,8 @@ export interface HeadTensors {
   coefficient: Tensor;
   /** f32 [T, C], overwritten. */
   dhidden: Tensor;
-  /** f32 [V, C], added to. */
-  dweight: Tensor;
+  /** f32 [V, C], added to; a frozen head has none. */
+  dweight?: Tensor | undefined;
 }
 
 const tokenGroups = (tokens: number) => [Math.ceil(tokens / 64)] as const;
@@ -222,7 +222,7 @@ function headBackward(
       workgroups: [tokens],
     });
     linearBackwardInput(rec, { dy: logits, weight, dx: dhidden, accumulate: row0 > 0, row0 });
-    linearBackwardWeight(rec, { x, dy: logits, dweight, row0, storage: weight.dtype });
+    if (dweight) linearBackwardWeight(rec, { x, dy: logits, dweight, row0, storage: weight.dtype });
     gpu.release(logits);
   }
   x.release(rec);

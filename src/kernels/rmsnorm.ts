@@ -64,7 +64,8 @@ export function rmsnormForward(
 
 /**
  * From dy f32 [..., C] and what rmsnormForward read and saved: dx f32 [..., C], added to what it holds if `accumulate` (the
- * residual stream, to which the norm's branch contributes), otherwise overwritten. Adds to dweight f32 [C].
+ * residual stream, to which the norm's branch contributes), otherwise overwritten. Adds to dweight f32 [C] where
+ * it is given: a frozen weight has none.
  */
 export function rmsnormBackward(
   rec: Recorder,
@@ -76,7 +77,7 @@ export function rmsnormBackward(
     dx,
     dweight,
     accumulate,
-  }: { x: Tensor; weight: Tensor; rstd: Tensor; dy: Tensor; dx: Tensor; dweight: Tensor; accumulate: boolean },
+  }: { x: Tensor; weight: Tensor; rstd: Tensor; dy: Tensor; dx: Tensor; dweight?: Tensor | undefined; accumulate: boolean },
 ): void {
   const [columns = 0] = weight.shape;
   const outer = x.shape.slice(0, -1);
@@ -92,6 +93,7 @@ export function rmsnormBackward(
   check(ok, "rmsnorm_backward", expected, { x, weight, rstd, dy, dx, dweight });
   const params = { rows: rstd.size, columns, accumulate: accumulate ? 1 : 0 };
   dispatchRows(rec, "rmsnorm_backward", rstd.size, { params, buffers: { x, weight, saved_rstd: rstd, dy, dx } });
+  if (!dweight) return;
   rec.dispatch(baseline, "rmsnorm_backward_weight", {
     params,
     buffers: { x, saved_rstd: rstd, dy, dweight },

@@ -80,7 +80,7 @@ export class ModelRunner {
     });
     const largest = Math.max(elementCount(shape(numLayers)), packing(model).size);
     const fits = byteLength([largest], model.storage) <= this.#gpu.maxBindingSize;
-    this.#hasDecodeStep = fits && !model.config.qkNorm && hasDecodeStep(this.#gpu, model.config);
+    this.#hasDecodeStep = fits && !model.config.qkNorm && !model.base && hasDecodeStep(this.#gpu, model.config);
     try {
       const joint = this.#hasDecodeStep ? caches(numLayers) : null;
       this.#caches = Array.from({ length: numLayers }, (_, layer) =>

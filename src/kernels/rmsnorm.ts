@@ -77,7 +77,15 @@ export function rmsnormBackward(
     dx,
     dweight,
     accumulate,
-  }: { x: Tensor; weight: Tensor; rstd: Tensor; dy: Tensor; dx: Tensor; dweight?: Tensor | undefined; accumulate: boolean },
+  }: {
+    x: Tensor;
+    weight: Tensor;
+    rstd: Tensor;
+    dy: Tensor;
+    dx: Tensor;
+    dweight?: Tensor | undefined;
+    accumulate: boolean;
+  },
 ): void {
   const [columns = 0] = weight.shape;
   const outer = x.shape.slice(0, -1);

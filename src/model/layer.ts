@@ -1,5 +1,6 @@
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { adapterTensors } from "../hf/peft.ts";
 import { attentionBackward } from "../kernels/attention.ts";
 import {
   linearBackwardBias,
@@ -12,6 +13,7 @@ import {
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import { adapterBackward, adapterForward } from "./adapter.ts";
 import type { DeviceBatch } from "./batch.ts";
 import type { Model } from "./model.ts";
 
@@ -71,8 +73,15 @@ export function layerForward(
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const bias = (name: string) => model.parameters.get(layerName(layer, `${name}.bias`));
-  const project = (x: Tensor | SharedRows, name: string, y: Tensor, residual?: Tensor) =>
-    linearForward(rec, { x, weight: weight(name), bias: bias(name), residual, y });
+  const project = (x: Tensor | SharedRows, name: string, y: Tensor, residual?: Tensor) => {
+    const adapter = model.adapterOf(layerName(layer, name));
+    if (!adapter) return linearForward(rec, { x, weight: weight(name), bias: bias(name), residual, y });
+    const shared = x instanceof SharedRows ? x : new SharedRows(x);
+    const added = adapterForward(rec, adapter, shared, residual);
+    linearForward(rec, { x: shared, weight: weight(name), bias: bias(name), residual: added, y });
+    if (shared !== x) shared.release(rec);
+    gpu.release(added);
+  };
 
   const attentionNorm = f32(hiddenSize);
   const attentionRstd = f32();
@@ -112,9 +121,12 @@ export function layerForward(
   const gate = f32(intermediateSize);
   const up = f32(intermediateSize);
   const activated = f32(intermediateSize);
-  if (model.config.mlpBias) {
-    project(mlpNorm, "mlp.gate_proj", gate);
-    project(mlpNorm, "mlp.up_proj", up);
+  const isPlain = (name: string) => !bias(name) && !model.adapterOf(layerName(layer, name));
+  if (!isPlain("mlp.gate_proj") || !isPlain("mlp.up_proj")) {
+    const mlpRows = new SharedRows(mlpNorm);
+    project(mlpRows, "mlp.gate_proj", gate);
+    project(mlpRows, "mlp.up_proj", up);
+    mlpRows.release(rec);
     swigluForward(rec, { gate, up, y: activated });
   } else {
     const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
@@ -148,7 +160,7 @@ export function layerForward(
 
 /**
  * Turns `dx`, the gradient with respect to the layer's output (f32 [T, C]), into that with respect to its input, in
- * place, and adds the parameters' gradients to `grads`.
+ * place, and adds the gradients of the parameters that `grads` has to it: frozen ones are not there.
  */
 export function layerBackward(
   rec: Recorder,
@@ -167,13 +179,18 @@ export function layerBackward(
   const rows = dx.shape[0]!;
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
-  const gradient = (name: string) => grads.get(layerName(layer, name))!;
-  /** Gradients of y = x W^T + b: W and b are added to, dx is written or added to. */
+  const gradient = (name: string) => grads.get(layerName(layer, name));
+  /** Gradients of y = x W^T + b, and of what is beside it: W and b are added to, dx is written or added to. */
   const projectBackward = (name: string, x: Tensor | SharedRows, dy: Tensor, dInput: Tensor, accumulate: boolean) => {
-    linearBackwardWeight(rec, { x, dy, dweight: gradient(`${name}.weight`), storage: weight(name).dtype });
-    const dbias = grads.get(layerName(layer, `${name}.bias`));
+    const [dweight, dbias] = [gradient(`${name}.weight`), gradient(`${name}.bias`)];
+    if (dweight) linearBackwardWeight(rec, { x, dy, dweight, storage: weight(name).dtype });
     if (dbias) linearBackwardBias(rec, { dy, dbias });
     linearBackwardInput(rec, { dy, weight: weight(name), dx: dInput, accumulate });
+    const module = layerName(layer, name);
+    const adapter = model.adapterOf(module);
+    if (!adapter) return;
+    const names = adapterTensors(module);
+    adapterBackward(rec, adapter, { x, dy, dx: dInput, grads: { a: grads.get(names.a)!, b: grads.get(names.b)! } });
   };
 
   const dActivated = f32(intermediateSize);

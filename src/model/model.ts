@@ -1,10 +1,11 @@
 import { FormatError, OutOfMemoryError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Storage, Tensor } from "../gpu/tensor.ts";
-import { openWeights } from "../hf/checkpoint.ts";
+import { openWeights, type Weights } from "../hf/checkpoint.ts";
 import { parseJson } from "../hf/json.ts";
-import { writeSafetensors } from "../hf/safetensors.ts";
+import { writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import type { Files } from "../runtime/types.ts";
+import type { Adapter } from "./adapter.ts";
 import { parameterShapes, parseModelConfig, ropeTable, type ModelConfig } from "./config.ts";
 import { firstNonFinite } from "./finite.ts";
 import { normalAt } from "./init.ts";
@@ -33,6 +34,8 @@ export class Model {
   readonly config: ModelConfig;
   readonly dtype: ModelDType;
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** The frozen model that this one adapts; null where all weights are its own. */
+  readonly base: Model | null = null;
   #rope: Tensor | null = null;
 
   constructor(gpu: Gpu, config: ModelConfig, dtype: ModelDType, parameters: ReadonlyMap<string, Tensor>) {
@@ -50,7 +53,16 @@ export class Model {
   static async load(gpu: Gpu, files: Files, dir: string, { dtype }: { dtype: ModelDType }): Promise<Model> {
     const config = await readModelConfig(files, dir);
     requireFit(gpu, config, dtype, dir);
-    const weights = await openWeights(files, dir);
+    return Model.from(gpu, config, await openWeights(files, dir), { dtype, source: dir });
+  }
+
+  /** Uploads the weights that `source` holds, one at a time. */
+  static async from(
+    gpu: Gpu,
+    config: ModelConfig,
+    weights: Weights,
+    { dtype, source }: { dtype: ModelDType; source: string },
+  ): Promise<Model> {
     const parameters = new Map<string, Tensor>();
     const own = gpu.scope();
     try {
@@ -58,7 +70,7 @@ export class Model {
         const stored = storedName(name, config, weights.names);
         const found = weights.shape(stored);
         if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
-          throw new FormatError(`${dir}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
+          throw new FormatError(`${source}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
         }
         parameters.set(name, own.upload(await weights.readWeights(stored), shape, STORAGE[dtype]));
       }
@@ -97,9 +109,17 @@ export class Model {
   }
 
   get numParameters(): number {
-    let count = 0;
-    for (const tensor of this.parameters.values()) count += tensor.size;
-    return count;
+    return Array.from(this.parameters.values()).reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** What training changes, under the names that it is saved by. */
+  get trainable(): ReadonlyMap<string, Tensor> {
+    return this.parameters;
+  }
+
+  /** What is beside a linear layer, by its full name. */
+  adapterOf(_module: string): Adapter | null {
+    return null;
   }
 
   parameter(name: string): Tensor {
@@ -168,7 +188,13 @@ export class Model {
     await files.mkdir(dir);
     const { torch_dtype: _old, ...raw } = this.config.raw;
     await files.write(`${dir}/config.json`, `${JSON.stringify({ ...raw, dtype: this.dtype }, null, 2)}\n`);
-    const tensors = Array.from(this.parameters, ([name, tensor]) => ({
+    await writeSafetensors(files, `${dir}/model.safetensors`, this.sources(), { format: "pt" });
+    if (source) await copyCompanions(files, source, dir);
+  }
+
+  /** The trained tensors as a file takes them. */
+  protected sources(): TensorSource[] {
+    return Array.from(this.trainable, ([name, tensor]) => ({
       name,
       dtype: HF_DTYPE[this.storage],
       shape: [...tensor.shape],
@@ -183,17 +209,19 @@ export class Model {
         return bytes;
       },
     }));
-    await writeSafetensors(files, `${dir}/model.safetensors`, tensors, { format: "pt" });
-    for (const name of COMPANIONS) {
-      if (source && (await files.exists(`${source}/${name}`))) {
-        await files.write(`${dir}/${name}`, await files.read(`${source}/${name}`));
-      }
-    }
   }
 
   dispose(): void {
     this.gpu.release(...this.parameters.values(), this.#rope);
     this.#rope = null;
+  }
+}
+
+/** Tokenizer and generation settings as they are. */
+export async function copyCompanions(files: Files, source: string, dir: string): Promise<void> {
+  for (const name of COMPANIONS) {
+    if (await files.exists(`${source}/${name}`))
+      await files.write(`${dir}/${name}`, await files.read(`${source}/${name}`));
   }
 }
 

@@ -100,7 +100,7 @@ export function forwardWithTrace(
 }
 
 /**
- * Adds every parameter's gradient to `grads`, given that with respect to the hidden states, f32 [T, C].
+ * Adds the gradients of the parameters that `grads` has to it, given that with respect to the hidden states, f32 [T, C].
  * Releases `dhidden` and the trace. `links`, u32 [T], is linkOccurrences of the batch's ids (kernels/embedding.ts).
  */
 export function backward(
@@ -121,7 +121,7 @@ export function backward(
     rstd: trace.rstd,
     dy: dhidden,
     dx,
-    dweight: grads.get("model.norm.weight")!,
+    dweight: grads.get("model.norm.weight"),
     accumulate: false,
   });
   gpu.release(dhidden, trace.hidden, trace.rstd, trace.last);
@@ -130,7 +130,8 @@ export function backward(
     layerBackward(rec, model, layer, { saved, dx, batch, rope, grads });
     releaseActivations(rec, saved);
   }
-  embeddingBackward(rec, { ids: batch.ids, links, dout: dx, dweight: grads.get("model.embed_tokens.weight")! });
+  const dweight = grads.get("model.embed_tokens.weight");
+  if (dweight) embeddingBackward(rec, { ids: batch.ids, links, dout: dx, dweight });
   gpu.release(dx);
 }
 

@@ -33,7 +33,7 @@ interface State {
 }
 
 /**
- * AdamW over all of a model's parameters (Loshchilov & Hutter 2019), with f32 moments and for bf16 parameters f32 masters; or,
+ * AdamW over a model's trainable parameters (Loshchilov & Hutter 2019), with f32 moments and for bf16 parameters f32 masters; or,
  * with stochastic rounding, with bf16 moments and no masters: bf16 parameters are stepped themselves (10 bytes a parameter with
  * its gradient instead of 18).
  */
@@ -64,7 +64,7 @@ export class AdamW {
     try {
       const states = new Map<string, State>();
       const moments = options.stochasticRounding ? "bf16" : "f32";
-      for (const [name, param] of model.parameters) {
+      for (const [name, param] of model.trainable) {
         const zeros = (dtype: DType) => gpu.zeros(param.shape, dtype);
         const hasMaster = param.dtype === "bf16" && !options.stochasticRounding;
         const master = hasMaster ? gpu.upload(await gpu.readF32(param), param.shape, "f32") : undefined;

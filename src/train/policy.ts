@@ -16,7 +16,7 @@ import type { Model } from "../model/model.ts";
 import { backward, forward, forwardWithTrace } from "../model/transformer.ts";
 import { readRecorded, type Recorded } from "./recorded.ts";
 
-/** Gradients f32 by parameter name, added to by every micro-batch until the optimizer clears them. */
+/** Gradients f32 of the trained parameters by name, added to by every micro-batch until the optimizer clears them. */
 export type Gradients = ReadonlyMap<string, Tensor>;
 
 /** Per-token targets of the policy gradient, f32 [T], index t speaking of token t. */
@@ -177,7 +177,7 @@ function headGradient(
     loss,
     coefficient,
     dhidden,
-    dweight: grads.get(model.headName)!,
+    dweight: grads.get(model.headName),
   });
   backward(rec, model, batch, trace, dhidden, grads, links);
   gpu.release(lse, coefficient, links);

@@ -2,10 +2,13 @@ import { FormatError } from "../../errors.ts";
 import { LLM } from "../../engine/llm.ts";
 import type { Gpu } from "../../gpu/gpu.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
+import { openWeights } from "../../hf/checkpoint.ts";
 import { openSafetensors, type SafetensorsFile } from "../../hf/safetensors.ts";
 import { linearLogits } from "../../kernels/linear.ts";
 import type { KlEstimator } from "../../kernels/policy-gradient.ts";
 import { releaseBatch, uploadBatch, type PackedBatch } from "../../model/batch.ts";
+import { LoraModel } from "../../model/lora.ts";
+import { mergedWeights } from "../../model/merge.ts";
 import { Model, type ModelDType } from "../../model/model.ts";
 import { forward } from "../../model/transformer.ts";
 import type { Files } from "../../runtime/types.ts";
@@ -13,7 +16,10 @@ import { policyGradient, tokenLogprobs } from "../../train/policy.ts";
 import { readRecorded } from "../../train/recorded.ts";
 import { check, cosine, maxAbs, meanAbs, relativeL2, type Check } from "../check.ts";
 
-/** A folder with a model and what PyTorch computes with it (case.safetensors, ppo_*.safetensors). */
+/**
+ * A folder with a model and what PyTorch computes with it (case.safetensors, ppo_*.safetensors); with an adapter, where
+ * case.safetensors names one, and then with the two merged (merged.safetensors).
+ */
 export async function* verifyModel(
   gpu: Gpu,
   files: Files,
@@ -26,20 +32,28 @@ export async function* verifyModel(
     tokenIds: await reference.readU32("input_ids"),
     cuSeqlens: await reference.readU32("cu_seqlens"),
   };
-  const model = await Model.load(gpu, files, dir, { dtype });
+  const base = await Model.load(gpu, files, dir, { dtype });
+  const { adapter } = reference.metadata;
+  const model = adapter === undefined ? base : await LoraModel.loadAdapter(base, files, `${dir}/${adapter}`);
   const exact = dtype === "float32";
+  const isAdapter = adapter !== undefined;
   try {
     const logits = await allLogits(model, batch);
-    const logitsLimit = exact ? 2e-5 : pytorchError(reference, "bf16_logits_error");
+    const logitsLimit = exact ? 2e-5 : pytorchError(reference, "bf16_logits_error", { isAdapter });
     yield check(`${name} logits`, relativeL2(logits, await reference.readF32("logits")), logitsLimit);
 
     const { logprobs } = await tokenLogprobs(model, batch, { temperature: 1 });
     const want = await reference.readF32("logprobs");
     yield exact
       ? check(`${name} logprobs`, maxAbs(logprobs, want), 1e-4)
-      : check(`${name} logprobs`, meanAbs(logprobs, want), pytorchError(reference, "bf16_logprobs_error"));
+      : check(
+          `${name} logprobs`,
+          meanAbs(logprobs, want),
+          pytorchError(reference, "bf16_logprobs_error", { isAdapter }),
+        );
 
-    if (exact) yield await greedyCheck(model, reference, name);
+    if (exact && reference.tensors.has("greedy.ids")) yield await greedyCheck(model, reference, name);
+    if (adapter !== undefined) yield await mergedCheck(base, files, { dir, adapter, name, batch, limit: logitsLimit });
 
     for (const file of (await files.list(dir)).filter((f) => /^ppo_.*\.safetensors$/.test(f))) {
       yield* verifyLoss(
@@ -51,12 +65,46 @@ export async function* verifyModel(
     }
   } finally {
     model.dispose();
+    if (model !== base) base.dispose();
   }
 }
 
+/** The logits of the base with the adapter in its weights, which are rounded to bfloat16. */
+async function mergedCheck(
+  { gpu, dtype, config }: Model,
+  files: Files,
+  {
+    dir,
+    adapter,
+    name,
+    batch,
+    limit,
+  }: { dir: string; adapter: string; name: string; batch: PackedBatch; limit: number },
+): Promise<Check> {
+  const reference = await openSafetensors(files, `${dir}/merged.safetensors`);
+  const base = await openWeights(files, dir);
+  const weights = await mergedWeights(base, config, files, `${dir}/${adapter}`, { dtype: "bfloat16" });
+  const model = await Model.from(gpu, config, weights, { dtype, source: dir });
+  const logits = await allLogits(model, batch);
+  model.dispose();
+  return check(`${name} merged logits`, relativeL2(logits, await reference.readF32("logits")), limit);
+}
+
+/** For references of adapters, which do not say it: the smallest of what those of whole models of these shapes say. */
+const ADAPTER_ERROR: Readonly<Record<string, string>> = {
+  bf16_logits_error: "0.0156",
+  bf16_logprobs_error: "0.0172",
+  bf16_grad_error: "0.0322",
+  bf16_grad_cosine: "0.00051",
+};
+
 /** How far PyTorch's own bfloat16 is from the reference, which the file says: no error in bfloat16 may be larger. */
-export function pytorchError({ metadata }: Pick<SafetensorsFile, "metadata">, name: string): number {
-  const error = Number(metadata[name]);
+export function pytorchError(
+  { metadata }: Pick<SafetensorsFile, "metadata">,
+  name: string,
+  { isAdapter = false } = {},
+): number {
+  const error = Number(metadata[name] ?? (isAdapter ? ADAPTER_ERROR[name] : undefined));
   if (!(error > 0)) throw new FormatError(`expected ${name} in the file's metadata, got ${metadata[name]}`);
   return error;
 }
@@ -101,7 +149,7 @@ async function* verifyLoss(
   const { aggregate, clip, kl, kl_estimator: klEstimator } = reference.metadata;
   const mask = await reference.readF32("mask");
   const grads = new Map<string, Tensor>(
-    Array.from(model.parameters, ([parameter, { shape }]) => [parameter, gpu.zeros(shape, "f32")]),
+    Array.from(model.trainable, ([parameter, { shape }]) => [parameter, gpu.zeros(shape, "f32")]),
   );
   try {
     const gradient = policyGradient(
@@ -126,6 +174,7 @@ async function* verifyLoss(
     const want = (await reference.readF32("loss"))[0]!;
     const got = loss.reduce((sum, l) => sum + l, 0);
     const exact = model.dtype === "float32";
+    const isAdapter = model.base !== null;
     if (exact) yield check(`${name} loss`, Math.abs(got - want) / Math.abs(want), 1e-5);
 
     const all = { got: [] as Float32Array[], want: [] as Float32Array[] };
@@ -138,8 +187,12 @@ async function* verifyLoss(
     }
     if (!exact) {
       const [gotAll, wantAll] = [concat(all.got), concat(all.want)];
-      yield check(`${name} gradients`, relativeL2(gotAll, wantAll), pytorchError(reference, "bf16_grad_error"));
-      const cosineLimit = pytorchError(reference, "bf16_grad_cosine");
+      yield check(
+        `${name} gradients`,
+        relativeL2(gotAll, wantAll),
+        pytorchError(reference, "bf16_grad_error", { isAdapter }),
+      );
+      const cosineLimit = pytorchError(reference, "bf16_grad_cosine", { isAdapter });
       yield check(`${name} gradients 1 - cosine`, 1 - cosine(gotAll, wantAll), cosineLimit);
     }
   } finally {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { LLM, type RequestOutput } from "../../src/engine/llm.ts";
 import type { SamplingParams } from "../../src/engine/sampling-params.ts";
 import { packSequences } from "../../src/model/batch.ts";
+import { LoraModel } from "../../src/model/lora.ts";
 import { Model } from "../../src/model/model.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { tokenLogprobs } from "../../src/train/policy.ts";
@@ -10,9 +11,21 @@ import { randn, testGpu, tiersHere } from "../helpers/gpu.ts";
 
 const REASONER = fileURLToPath(new URL("../../models/reasoner", import.meta.url));
 
-const CASES = (await tiersHere()).flatMap((tier) =>
-  (["float32", "bfloat16"] as const).map((dtype) => ({ tier, dtype })),
-);
+const CASES = (await tiersHere()).flatMap((tier) => [
+  { tier, dtype: "float32" as const, name: "the bundled reasoner" },
+  { tier, dtype: "bfloat16" as const, name: "the bundled reasoner" },
+  { tier, dtype: "bfloat16" as const, name: "an adapter over the bundled reasoner" },
+]);
+
+/** One that draws other tokens than its base. */
+async function adapted(base: Model): Promise<Model> {
+  const lora = { r: 8, alpha: 16, useRslora: true, targetModules: "all-linear" as const, baseModel: null };
+  const model = await LoraModel.create(base, lora, { seed: 1 });
+  let seed = 0;
+  for (const [name, tensor] of model.trainable)
+    if (name.endsWith("lora_B.weight")) base.gpu.write(tensor, randn(seed++, tensor.size, 0.02));
+  return model;
+}
 
 const RESPONSES = 1000;
 const MICRO_BATCH = 100;
@@ -27,9 +40,10 @@ const requests = Array.from({ length: RESPONSES / params.n }, (_, promptId) => (
   ),
 }));
 
-describe.each(CASES)("the bundled reasoner in $dtype, $tier", ({ tier, dtype }) => {
+describe.each(CASES)("$name in $dtype, $tier", ({ tier, dtype, name }) => {
   test("1,000 responses from mixed batches have the trainer's log-probabilities, and those that they have alone", async () => {
-    const model = await Model.load(await testGpu(tier), nodeFiles, REASONER, { dtype });
+    const base = await Model.load(await testGpu(tier), nodeFiles, REASONER, { dtype });
+    const model = name.startsWith("an adapter") ? await adapted(base) : base;
     const generate = async (some: typeof requests, maxNumSeqs: number): Promise<RequestOutput[]> => {
       const llm = new LLM(model, { maxNumSeqs, maxModelLen: 64 });
       const outputs = await llm.generate(some, params);
@@ -60,5 +74,6 @@ describe.each(CASES)("the bundled reasoner in $dtype, $tier", ({ tier, dtype }) 
     const alone = outputs[123]!;
     expect(await generate([requests[123]!], 1)).toEqual([alone]);
     model.dispose();
+    if (model !== base) base.dispose();
   });
 });

@@ -80,7 +80,12 @@ describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
     await logits.expectUntouched();
 
     kernel.linearForward(gpu.recorder(), { x: tensors.x, weight: tensors.weight, y: y.tensor });
-    expect(await gpu.readF32(y.tensor)).toEqual(await gpu.readF32(logits.tensor));
+    const product = await gpu.readF32(y.tensor);
+    expect(product).toEqual(await gpu.readF32(logits.tensor));
+
+    kernel.linearForward(gpu.recorder(), { x: tensors.x, weight: tensors.weight, y: y.tensor, scale: 0.7 });
+    const scale = Math.fround(0.7);
+    expect(await gpu.readF32(y.tensor)).toEqual(product.map((v) => scale * v));
   });
 
   test.each(SHAPES)("gated $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {
@@ -130,6 +135,11 @@ describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
       magnitudeDx.map((m) => 2 * m),
       rounding,
     );
+    kernel.linearBackwardInput(rec, { ...tensors, dx: dx.tensor, accumulate: false });
+    const product = await gpu.readF32(dx.tensor);
+    kernel.linearBackwardInput(rec, { ...tensors, dx: dx.tensor, accumulate: false, scale: 0.7 });
+    const scale = Math.fround(0.7);
+    expect(await gpu.readF32(dx.tensor)).toEqual(product.map((v) => scale * v));
     await dx.expectUntouched();
 
     const wantDweight = twin.linearBackwardWeight({ x: f64(x), dy: f64(dy), ...shape });

@@ -5,7 +5,7 @@ import { runVerify } from "../../src/verify/verify.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { files } from "../helpers/host.ts";
 
-const fixtures = new URL("../fixtures/transformers", import.meta.url).pathname;
+const fixtures = ["transformers", "lora"].map((name) => new URL(`../fixtures/${name}`, import.meta.url).pathname);
 
 test("a response without tokens has no part in the loss's mean over sequences, which counts it", () => {
   const mask = Float32Array.of(0, 1, 1, 0, 0, 0, 1, 1, 1, 1);
@@ -25,14 +25,17 @@ describe("agreement with PyTorch and transformers on the committed fixtures", ()
     const gpu = await testGpu();
     const failed: string[] = [];
     const names = new Set<string>();
-    for await (const { name, error, limit, pass } of runVerify(gpu, files, [fixtures], { dtype })) {
+    for await (const { name, error, limit, pass } of runVerify(gpu, files, fixtures, { dtype })) {
       names.add(name);
       if (!pass) failed.push(`${name}: ${error} > ${limit}`);
     }
     expect(failed).toEqual([]);
-    const cases = (await files.list(fixtures)).filter((name) => !name.includes("."));
-    expect(cases.length).toBeGreaterThan(1);
+    const entries = await Promise.all(fixtures.map((path) => files.list(path)));
+    const cases = entries.flat().filter((name) => !name.includes("."));
+    expect(cases.length).toBeGreaterThan(3);
     for (const name of cases) expect(names).toContain(`${name} logits`);
+    for (const name of cases.filter((adapter) => adapter.startsWith("lora-")))
+      expect(names).toContain(`${name} merged logits`);
     expect(names).toContain("adamw param");
     expect(names).toContain("attention 0 dk");
   });

@@ -147,6 +147,20 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
 
+  merge: {
+    takes: "ADAPTER",
+    summary: "A plain Hugging Face folder of an adapter and its base",
+    flags: { output: { value: "DIR", help: "the new folder" }, ...DTYPE("bfloat16") },
+    run: async (args) => {
+      const [adapter, ...rest] = args.positionals;
+      const output = args.text("output");
+      if (adapter === undefined || rest.length > 0 || output === undefined)
+        throw new UsageError("merge: expected one adapter's folder and --output DIR");
+      const { mergeCommand } = await import("./merge.ts");
+      await mergeCommand(adapter, output, args.choice("dtype", "bfloat16", DTYPES));
+    },
+  },
+
   grade: {
     takes: "",
     summary: "Judge answers: JSON lines of {pred, ref} or {response, gold, dataset}",

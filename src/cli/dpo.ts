@@ -5,7 +5,7 @@ import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { trainDpo, type PreferencePair } from "../train/dpo.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
-import { openRun, requireStopTokens } from "./open-run.ts";
+import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { dpoOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
 import { resume } from "../train/resume.ts";
@@ -15,7 +15,7 @@ import { printSteps } from "./steps.ts";
 /** `pith dpo`: prefers the model's shortest correct responses to its longest. Goes on from the newest checkpoint. */
 export async function dpoCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
-  requireStopTokens(sources);
+  requireTrainable(sources);
   const gpu = await openGpu(config.device.adapter);
   const { finished } = await runDpo(gpu, sources, await openRun(config, "dpo"));
   return finished ? 0 : INTERRUPTED;
@@ -40,9 +40,9 @@ export async function runDpo(
     );
   const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer } = progress;
-  const reference = await Model.load(gpu, files, sources.modelDir, { dtype });
+  const reference = model.base ?? (await Model.load(gpu, files, sources.modelDir, { dtype }));
   const options = dpoOptions(config);
-  note(`${sources.task.name} | ${pairs.length} pairs | ${model.numParameters} parameters, ${dtype}, on ${gpu.name}`);
+  note(`${sources.task.name} | ${pairs.length} pairs | ${parametersOf(model)}, ${dtype}, on ${gpu.name}`);
   const steps = trainDpo(model, reference, optimizer, pairs, options, {
     budget: progress.budgets.microBatch,
     onWarning: note,
@@ -54,7 +54,7 @@ export async function runDpo(
       `loss ${m.loss.toFixed(4)} | prefers ${percent(m["rewards/accuracies"])} | margin ${m["rewards/margins"].toFixed(3)}`,
   });
   optimizer.dispose();
-  reference.dispose();
+  if (reference !== model.base) reference.dispose();
   if (finished) print(`model: ${await progress.save()}`);
   return { model, finished };
 }

@@ -12,7 +12,7 @@ import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from
 import { shipped } from "./shipped.ts";
 import { planTime } from "../measure/time-plan.ts";
 import { printTime, roofNamed } from "./time-plan.ts";
-import { adamwOptions, rlOptions } from "../train/options.ts";
+import { adamwOptions, loraConfig, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
 const DEFAULT_MEMORY = "80GB";
@@ -41,7 +41,8 @@ export async function dryRunCommand(
   const shipped = (await files.exists(model.path)) ? null : await shippedShape(model.path);
   const shape = shipped ?? (await readModelConfig(files, await modelFolder(model.path)));
   const gpu = await adapterHere(config.device.adapter);
-  const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config), gpu ?? undefined);
+  const lora = loraConfig(config);
+  const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config), gpu ?? undefined, lora);
   const responses = rl.num_prompts * rl.num_generations;
   print(
     `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${largestStage(rl.max_completion_length)} tokens, ${rl.num_steps * rl.num_iterations} optimizer steps; ` +
@@ -71,7 +72,7 @@ export async function dryRunCommand(
   if (adapterRoof) {
     const mean = tokens ?? Math.round(largestStage(rl.max_completion_length) / 4);
     const options = rlOptions(config);
-    printTime(await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean }), {
+    printTime(await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean, lora }), {
       roof: adapterRoof,
       mean,
       iterations: rl.max_iterations,
@@ -127,7 +128,7 @@ function printTask(task: Task): void {
   );
 }
 
-function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, optim }: Config): void {
+function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, lora, rl, optim }: Config): void {
   const { held, phases } = plan;
   const parameters = Array.from(parameterShapes(shape).values(), (dims) => dims.reduce((a, b) => a * b, 1));
   const total = parameters.reduce((a, b) => a + b, 0);
@@ -139,11 +140,13 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, optim }: Con
     : ([phases.updateKept, `kept; each layer run again, ${bytes(phases.updateRecomputed)}`] as const);
   const row = (label: string, size: number, remark = "") =>
     print(`  ${label.padEnd(30)} ${bytes(size).padStart(10)}  ${remark}`.trimEnd());
-  row("weights", held.weights);
-  row("f32 masters", held.masters, held.masters === 0 ? "the weights are stepped themselves" : "");
+  row("weights", held.weights, held.adapters > 0 ? "frozen" : "");
+  if (held.adapters > 0) row("adapters", held.adapters, `rank ${lora.r}`);
+  row("f32 masters", held.masters, held.masters === 0 ? "what is trained is stepped itself" : "");
   row("Adam moments", held.moments, optim.state_dtype);
   row("gradients", held.gradients);
-  row("reference weights", held.reference, held.reference === 0 ? "beta is 0" : "");
+  const without = rl.beta === 0 ? "beta is 0" : "the frozen weights are the reference";
+  row("reference weights", held.reference, held.reference === 0 ? without : "");
   row("KV cache", held.kvCache, `${count(plan.kvPositions)} positions`);
   row("rope tables", held.ropeTables);
   print("one of these at a time:");

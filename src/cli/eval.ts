@@ -1,12 +1,12 @@
 import { scoreAtCutoff } from "../core/cutoff.ts";
 import type { Scores } from "../core/scores.ts";
 import { ConfigError, FormatError } from "../errors.ts";
-import { Model } from "../model/model.ts";
+import type { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate, summarise, type Evaluation } from "../train/evaluate.ts";
 import type { RolloutRow } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
-import { duration, files, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
+import { duration, files, interruptSignal, loadModel, note, openGpu, openSources, percent, print } from "./host.ts";
 import { requireStopTokens } from "./open-run.ts";
 import { engineOptions, evaluateOptions } from "../train/options.ts";
 import { Sampler } from "../train/sampler.ts";
@@ -138,7 +138,7 @@ export async function evalCommand(config: Config, { json, cutoffs, output }: Eva
   const sources = await openSources(config);
   requireStopTokens(sources);
   const gpu = await openGpu(config.device.adapter);
-  const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
+  const model = await loadModel(gpu, sources, config.model.dtype);
   const result = output
     ? await evaluateInto(output, model, sources, config)
     : await evaluateModel(model, sources, config, sources.task.name);

@@ -2,8 +2,8 @@ import { LLM } from "../engine/llm.ts";
 import { UsageError } from "../errors.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
 import { StreamDecoder } from "../hf/tokenizer.ts";
-import { Model, readModelConfig, type ModelDType } from "../model/model.ts";
-import { files, modelFolder, openGpu, openTokenizer, print, write } from "./host.ts";
+import { readModelConfig, type ModelDType } from "../model/model.ts";
+import { files, loadModel, modelFolders, openGpu, openTokenizer, print, write } from "./host.ts";
 import { readerGone } from "./output.ts";
 
 export interface GenerateOptions {
@@ -28,7 +28,8 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   if ((options.prompt === undefined) === (options.promptTokenIds === undefined)) {
     throw new UsageError("expected either --prompt TEXT or --prompt-ids 5,9,2");
   }
-  const dir = await modelFolder(name);
+  const folders = await modelFolders(name);
+  const dir = folders.modelDir;
   const config = await readModelConfig(files, dir);
   const tokenizer = (await files.exists(`${dir}/tokenizer.json`)) ? await openTokenizer(dir) : null;
   if (options.prompt !== undefined && !tokenizer)
@@ -46,7 +47,7 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   }
 
   const gpu = await openGpu(options.adapter);
-  const model = await Model.load(gpu, files, dir, { dtype: options.dtype });
+  const model = await loadModel(gpu, folders, options.dtype);
   const needed = Math.min(promptTokenIds.length + options.maxTokens, model.config.maxPositionEmbeddings);
   const llm = new LLM(model, { maxNumSeqs: options.n, maxModelLen: Math.max(needed, 2) });
   const stream = !options.json && options.n === 1 && tokenizer ? new StreamDecoder(tokenizer) : null;

@@ -1,11 +1,14 @@
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
+import { FormatError, GpuUnavailableError, PithError, UsageError } from "../errors.ts";
 import type { DeviceGpu } from "../gpu/device-gpu.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import { loadTokenizer, type Tokenizer } from "../hf/tokenizer.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
+import { ADAPTER_CONFIG, readAdapterConfig } from "../hf/peft.ts";
 import { resolveDataFiles, resolveModelDir, type DownloadProgress, type HubOptions } from "../hf/hub.ts";
-import { readModelConfig } from "../model/model.ts";
+import { LoraModel } from "../model/lora.ts";
+import { Model, readModelConfig, type ModelDType } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import { deadline } from "../runtime/deadline.ts";
 import { nodeFiles } from "../runtime/files-node.ts";
@@ -68,13 +71,36 @@ const TOKENIZER_DEADLINE_S = 10;
 
 export const openTokenizer = (dir: string): Promise<Tokenizer> =>
   loadTokenizer(files, dir, deadline(TOKENIZER_DEADLINE_S));
+/** Where a model lies: its folder, and that of an adapter over it where the path is one's. */
+export interface ModelFolders {
+  modelDir: string;
+  adapterDir: string | null;
+}
+
+/** The folders of a model or of an adapter, whose base is where its configuration says, seen from its own folder or from here. */
+export async function modelFolders(path: string): Promise<ModelFolders> {
+  const dir = await modelFolder(path);
+  if (!(await files.exists(`${dir}/${ADAPTER_CONFIG}`))) return { modelDir: dir, adapterDir: null };
+  const { baseModel } = await readAdapterConfig(files, dir);
+  if (baseModel === null)
+    throw new FormatError(`${dir}/${ADAPTER_CONFIG}: expected base_model_name_or_path to name a model, got none`);
+  const beside = `${dir}/${baseModel}`;
+  const modelDir = (await files.exists(`${beside}/config.json`)) ? beside : await modelFolder(baseModel);
+  return { modelDir, adapterDir: dir };
+}
+
+/** The model of these folders, with the adapter where there is one. */
+export async function loadModel(gpu: Gpu, { modelDir, adapterDir }: ModelFolders, dtype: ModelDType): Promise<Model> {
+  const base = await Model.load(gpu, files, modelDir, { dtype });
+  return adapterDir === null ? base : LoraModel.loadAdapter(base, files, adapterDir);
+}
 
 /** Problems that a message names, of many. */
 const NAMED = 10;
 
 /** Problems whose prompts leave no room for a response are left out, and named. */
 export async function openSources({ model, task, engine }: Config): Promise<Sources> {
-  const modelDir = await modelFolder(model.path);
+  const { modelDir, adapterDir } = await modelFolders(model.path);
   const shape = await readModelConfig(files, modelDir);
   const tokenizer = await openTokenizer(modelDir);
   const limit = Math.min(engine.max_model_len ?? Infinity, shape.maxPositionEmbeddings);
@@ -86,6 +112,7 @@ export async function openSources({ model, task, engine }: Config): Promise<Sour
   }
   return {
     modelDir,
+    adapterDir,
     tokenizer,
     stopTokenIds: await stopTokenIds(files, modelDir, shape, tokenizer),
     task: fitting,

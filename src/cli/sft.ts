@@ -1,10 +1,11 @@
+import { ConfigError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model, readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, percent, print } from "./host.ts";
-import { openRun, requireStopTokens } from "./open-run.ts";
+import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { sftOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
 import { resume } from "../train/resume.ts";
@@ -14,7 +15,7 @@ import { printSteps } from "./steps.ts";
 /** `pith sft`: supervised fine-tuning. Goes on from the newest checkpoint of its folder. */
 export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
-  requireStopTokens(sources);
+  requireTrainable(sources);
   const gpu = await openGpu(config.device.adapter);
   const { finished } = await runSft(gpu, sources, await openRun(config, "sft"));
   return finished ? 0 : INTERRUPTED;
@@ -30,14 +31,17 @@ export async function runSft(
   const { dtype } = config.model;
   const signal = interruptSignal();
   const source = await examples(gpu, sources, folder, signal);
-  const progress = await resume(gpu, files, folder, sources.modelDir, note, async () =>
-    config.sft.random_init
-      ? Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed })
-      : Model.load(gpu, files, sources.modelDir, { dtype }),
-  );
+  if (config.sft.random_init && config.lora.r > 0)
+    throw new ConfigError(
+      "sft.random_init: expected false with lora.r, for an adapter needs a base that is kept, got true",
+    );
+  const random = async () =>
+    Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed });
+  const begin = config.sft.random_init ? random : undefined;
+  const progress = await resume(gpu, files, folder, sources.modelDir, note, begin);
   const { model, optimizer } = progress;
   const options = sftOptions(config);
-  note(`${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${folder.dir}`);
+  note(`${sources.task.name} | ${parametersOf(model)}, ${dtype}, on ${gpu.name} | ${folder.dir}`);
   const steps = trainSft(model, optimizer, source, options, { budget: progress.budgets.microBatch, onWarning: note });
   const finished = await printSteps(steps, progress, folder, {
     signal,

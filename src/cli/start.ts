@@ -5,14 +5,14 @@ import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { evaluateModel } from "./eval.ts";
 import { files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
-import { openRun, requireStopTokens } from "./open-run.ts";
+import { openRun, requireTrainable } from "./open-run.ts";
 import { runTraining } from "./train.ts";
 
 /** `pith start`: trains the bundled reasoner, compares it with what it was on held-out problems, and writes the report. */
 export async function startCommand(config: Config): Promise<number> {
   const start = performance.now();
   const sources = await openSources(config);
-  requireStopTokens(sources);
+  requireTrainable(sources);
   const gpu = await openGpu(config.device.adapter);
   const folder = await openRun(config, "train");
 

@@ -20,13 +20,13 @@ import {
   percent,
   print,
 } from "./host.ts";
-import { openRun, requireStopTokens } from "./open-run.ts";
+import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { rlOptions } from "../train/options.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
-  requireStopTokens(sources);
+  requireTrainable(sources);
   const gpu = await openGpu(config.device.adapter);
   const folder = await openRun(config, "train");
   const { model, finished } = await runTraining(gpu, sources, folder);
@@ -48,9 +48,10 @@ export async function runTraining(
   if (inert !== null) note(inert);
   const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer, state, resumed } = progress;
-  const reference = options.beta > 0 ? await Model.load(gpu, files, sources.modelDir, { dtype }) : null;
+  const reference =
+    options.beta > 0 ? (model.base ?? (await Model.load(gpu, files, sources.modelDir, { dtype }))) : null;
   note(
-    `${sources.task.name} | ${model.numParameters} parameters, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
+    `${sources.task.name} | ${parametersOf(model)}, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
       (resumed ? `goes on after iteration ${state.step}` : `${folder.dir}`),
   );
 
@@ -84,7 +85,7 @@ export async function runTraining(
     }
   } finally {
     optimizer.dispose();
-    reference?.dispose();
+    if (reference !== model.base) reference?.dispose();
   }
   const finished = state.step === total;
   if (!finished) note(`interrupted after iteration ${state.step}; the same command goes on from there`);

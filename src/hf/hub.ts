@@ -7,7 +7,7 @@ export const HUB_ID = /^\w[\w.-]*\/\w[\w.-]*$/;
 
 /** What a model needs of its repository: settings, tokenizer and safetensors, not the same weights in other formats. */
 export const NEEDED =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^model(-\d+-of-\d+)?\.safetensors$/;
+  /^(config|generation_config|adapter_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^(adapter_)?model(-\d+-of-\d+)?\.safetensors$/;
 
 /** Bounds on what a server may say: files listed and fetched, questions, bytes and milliseconds of an answer, and of silence. */
 const MOST_FILES = 100_000;
@@ -49,7 +49,7 @@ export async function resolveModelDir(files: Files, name: string, options: HubOp
     );
   const { dir } = await snapshot(files, { type: "model", name }, "main", options, (all) => {
     const needed = all.filter((path) => NEEDED.test(path));
-    if (!needed.includes("config.json"))
+    if (!needed.includes("config.json") && !needed.includes("adapter_config.json"))
       throw new PithError(`the hub's repository holds no config.json: it is not a model for transformers`);
     return needed;
   });

@@ -6,8 +6,10 @@ import { largestStage } from "../core/schedule.ts";
 import { planningGpu } from "../gpu/planning-gpu.ts";
 import type { Cost } from "../gpu/recorder.ts";
 import { packSequences } from "../model/batch.ts";
-import { parameterShapes, type ModelConfig } from "../model/config.ts";
-import { Model, STORAGE, type ModelDType } from "../model/model.ts";
+import type { LoraConfig } from "../hf/peft.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { STORAGE, type ModelDType } from "../model/model.ts";
+import { planModel } from "../train/memory-plan.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../train/policy.ts";
 import type { RlOptions } from "../train/rl.ts";
@@ -67,7 +69,12 @@ export async function planTime(
   options: RlOptions,
   adamw: AdamWOptions,
   roof: AdapterRoof,
-  { mean, prompt = 256, reached = REACHED }: { mean: number; prompt?: number; reached?: Cost },
+  {
+    mean,
+    prompt = 256,
+    reached = REACHED,
+    lora = null,
+  }: { mean: number; prompt?: number; reached?: Cost; lora?: LoraConfig | null },
 ): Promise<TimePlan> {
   let counted = new Map<string, Counted>();
   let steps = 0;
@@ -120,12 +127,7 @@ export async function planTime(
     };
   };
 
-  const model = new Model(
-    gpu,
-    config,
-    dtype,
-    new Map(Array.from(parameterShapes(config), ([name, shape]) => [name, gpu.empty(shape, storage)])),
-  );
+  const { model } = planModel(gpu, config, dtype, lora);
   const optimizer = await AdamW.create(model, adamw);
   const responses = options.numPrompts * options.numGenerations;
   const length = prompt + mean;
@@ -176,7 +178,7 @@ export async function planTime(
     reference:
       options.beta > 0
         ? await phase(
-            () => recordLogprobs(model, batch, options),
+            () => recordLogprobs(model.base ?? model, batch, options),
             batches,
             attentionCost(config, storage, lengths, "forward"),
           )

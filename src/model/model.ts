@@ -14,7 +14,8 @@ import { misfit } from "./limits.ts";
 export type ModelDType = "float32" | "bfloat16";
 
 export const STORAGE: Readonly<Record<ModelDType, Storage>> = { float32: "f32", bfloat16: "bf16" };
-const HF_DTYPE = { f32: "F32", bf16: "BF16" } as const;
+/** What safetensors calls them. */
+export const HF_DTYPE = { f32: "F32", bf16: "BF16" } as const;
 
 /** Files of a model folder that training leaves as they are. */
 const COMPANIONS = [
@@ -185,11 +186,7 @@ export class Model {
 
   /** Writes a Hugging Face folder. Tokenizer and generation settings are copied from `source` as they are. */
   async save(files: Files, dir: string, source?: string): Promise<void> {
-    await files.mkdir(dir);
-    const { torch_dtype: _old, ...raw } = this.config.raw;
-    await files.write(`${dir}/config.json`, `${JSON.stringify({ ...raw, dtype: this.dtype }, null, 2)}\n`);
-    await writeSafetensors(files, `${dir}/model.safetensors`, this.sources(), { format: "pt" });
-    if (source) await copyCompanions(files, source, dir);
+    await writeModelFolder(files, dir, this, this.sources(), source);
   }
 
   /** The trained tensors as a file takes them. */
@@ -217,16 +214,26 @@ export class Model {
   }
 }
 
-/** Tokenizer and generation settings as they are. */
-export async function copyCompanions(files: Files, source: string, dir: string): Promise<void> {
+/** Writes a Hugging Face folder of these tensors. Tokenizer and generation settings are copied from `source` as they are. */
+export async function writeModelFolder(
+  files: Files,
+  dir: string,
+  { config, dtype }: Pick<Model, "config" | "dtype">,
+  tensors: readonly TensorSource[],
+  source?: string,
+): Promise<void> {
+  await files.mkdir(dir);
+  const { torch_dtype: _old, ...raw } = config.raw;
+  await files.write(`${dir}/config.json`, `${JSON.stringify({ ...raw, dtype }, null, 2)}\n`);
+  await writeSafetensors(files, `${dir}/model.safetensors`, tensors, { format: "pt" });
   for (const name of COMPANIONS) {
-    if (await files.exists(`${source}/${name}`))
+    if (source && (await files.exists(`${source}/${name}`)))
       await files.write(`${dir}/${name}`, await files.read(`${source}/${name}`));
   }
 }
 
 /** Embedding and head of a tied model are one tensor, under either name. */
-const storedName = (name: string, { tieWordEmbeddings }: ModelConfig, names: readonly string[]): string =>
+export const storedName = (name: string, { tieWordEmbeddings }: ModelConfig, names: readonly string[]): string =>
   tieWordEmbeddings && name === "model.embed_tokens.weight" && !names.includes(name) ? "lm_head.weight" : name;
 
 function requireFit(gpu: Gpu, config: ModelConfig, dtype: ModelDType, name: string): void {

@@ -29,6 +29,25 @@ export const configSchema = z.strictObject({
         .describe("run each layer again in the backward pass instead of keeping its activations"),
     })
     .prefault({}),
+  lora: z
+    .strictObject({
+      r: count(0)
+        .refine((r) => r % 2 === 0, { message: "expected an even rank: the kernels take numbers in pairs" })
+        .default(0)
+        .describe("rank of adapters beside linear layers; 0 trains all weights (docs/memory.md)"),
+      alpha: positive()
+        .default(32)
+        .describe("weight of the adapters' product, divided by r, or by its root with use_rslora"),
+      target_modules: z
+        .union([z.literal("all-linear"), z.array(z.string()).min(1)])
+        .default("all-linear")
+        .describe('the layers that get one: "all-linear", or names such as ["q_proj", "v_proj"]'),
+      use_rslora: z
+        .boolean()
+        .default(false)
+        .describe("divide alpha by the rank's root (rsLoRA) instead of by the rank"),
+    })
+    .prefault({}),
   task: z
     .strictObject({
       name: z

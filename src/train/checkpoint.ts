@@ -1,6 +1,7 @@
 import type { RequestOutput } from "../engine/llm.ts";
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
+import { LoraModel } from "../model/lora.ts";
 import { Model, type ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import { readAhead, writeAhead } from "./ahead.ts";
@@ -33,9 +34,9 @@ const UNFINISHED = ".unfinished_";
 const checkpointName = (step: number): string => `step_${String(step).padStart(6, "0")}`;
 
 /**
- * Writes `dir`/step_000010: a Hugging Face folder with the optimizer's state in it. It is written aside and renamed, so that
- * whatever happens at whatever moment, a folder of that name is whole. Tokenizer files are copied from `source`; `ahead` is what the
- * next step has drawn from earlier weights.
+ * Writes `dir`/step_000010: a Hugging Face folder, or an adapter's, with the optimizer's state in it. It is written aside and
+ * renamed, so that whatever happens at whatever moment, a folder of that name is whole. Tokenizer files are copied from `source`;
+ * `ahead` is what the next step has drawn from earlier weights.
  *
  * @returns the checkpoint's path
  */
@@ -105,16 +106,16 @@ export async function latestCheckpoint(files: Files, dir: string): Promise<strin
   return (await checkpointSteps(files, dir)).at(-1)?.path ?? null;
 }
 
-/** Model, optimizer and state exactly as they were saved. */
+/** Model, optimizer and state exactly as they were saved. The model is an adapter over `base` where that is given. */
 export async function loadCheckpoint(
   gpu: Gpu,
   files: Files,
   path: string,
-  { dtype, optimizer: options }: { dtype: ModelDType; optimizer: AdamWOptions },
+  { dtype, optimizer: options, base }: { dtype: ModelDType; optimizer: AdamWOptions; base?: Model | null },
 ): Promise<{ model: Model; optimizer: AdamW; state: TrainerState; ahead: RequestOutput[] | null }> {
   const state = await readState(files, `${path}/${STATE}`);
   const ahead = (await files.exists(`${path}/${AHEAD}`)) ? await readAhead(files, `${path}/${AHEAD}`) : null;
-  const model = await Model.load(gpu, files, path, { dtype });
+  const model = base ? await LoraModel.loadAdapter(base, files, path) : await Model.load(gpu, files, path, { dtype });
   const optimizer = await AdamW.create(model, options);
   await optimizer.load(files, `${path}/${OPTIMIZER}`);
   return { model, optimizer, state, ahead };

@@ -1,12 +1,15 @@
 import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import { planningGpu } from "../gpu/planning-gpu.ts";
 import { MAX_IDLE_BYTES, sizeClass } from "../gpu/pool.ts";
 import { byteLength } from "../gpu/tensor.ts";
 import type { KernelTraits } from "../gpu/workspace.ts";
+import type { LoraConfig } from "../hf/peft.ts";
 import { VOCAB_CHUNK } from "../kernels/logprob.ts";
 import { packSequences, type PackedBatch } from "../model/batch.ts";
 import { parameterShapes, type ModelConfig } from "../model/config.ts";
+import { adapterShapes, LoraModel } from "../model/lora.ts";
 import { Model, STORAGE, type ModelDType } from "../model/model.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 import { policyGradient, recordLogprobs } from "./policy.ts";
@@ -18,12 +21,14 @@ export interface MemoryPlan {
   /** Held from the first iteration to the last. */
   held: {
     weights: number;
+    /** The trained tensors beside frozen weights; 0 where the weights themselves are trained. */
+    adapters: number;
     /** f32 copies that the optimizer steps, where weights are bf16 and its state is f32. */
     masters: number;
     moments: number;
     /** With the scratch of the gradient's norm. */
     gradients: number;
-    /** The KL term's frozen policy; 0 where beta is 0. */
+    /** The KL term's frozen policy; 0 where beta is 0, and where it is the weights that adapters leave as they are. */
     reference: number;
     kvCache: number;
     ropeTables: number;
@@ -57,7 +62,7 @@ export interface MemoryPlan {
 /**
  * The memory of a training run (train/rl.ts) for a model of which only config.json is known: engine, trainer and
  * optimizer run on a device that only counts (gpu/planning-gpu.ts), so the plan is what they take, not an estimate beside them.
- * `like` is the adapter whose kernels' scratch is to be counted (default: the baseline's, which have none).
+ * `like` is the GPU whose kernels' scratch is to be counted (default: the baseline's, which have none); `lora` trains adapters.
  * Not in it: what the driver keeps for itself, and the staging buffer of what is read back (a checkpoint: one parameter at a time).
  */
 export async function planMemory(
@@ -66,6 +71,7 @@ export async function planMemory(
   options: RlOptions,
   adamw: AdamWOptions,
   like?: KernelTraits,
+  lora: LoraConfig | null = null,
 ): Promise<MemoryPlan> {
   let [largestBuffer, largestBinding] = [0, 0];
   const gpu = planningGpu(
@@ -88,14 +94,10 @@ export async function planMemory(
     return pool.peakBytes - before;
   };
 
-  let model!: Model;
-  const weights = await bytesOf(() => {
-    const shapes = parameterShapes(config);
-    model = new Model(gpu, config, dtype, new Map(Array.from(shapes, ([n, s]) => [n, gpu.empty(s, STORAGE[dtype])])));
-  });
+  const { whole, model, ...parts } = planModel(gpu, config, dtype, lora);
   let frozen: Model | null = null;
   const reference = await bytesOf(async () => {
-    if (options.beta > 0) frozen = await model.clone();
+    if (options.beta > 0) frozen = model.base ?? (await whole.clone());
   });
   let optimizer!: AdamW;
   const forOptimizer = await bytesOf(async () => {
@@ -147,7 +149,7 @@ export async function planMemory(
     updateKept: await update(false),
   };
   const held = {
-    weights,
+    ...parts,
     masters,
     moments,
     gradients: forOptimizer - masters - moments,
@@ -172,6 +174,16 @@ export async function planMemory(
     longestSequence,
     kvPositions: llm.numPositions,
   };
+}
+
+/** The model to be trained on a device that only counts, and the bytes of its weights and of what is beside them. */
+export function planModel(gpu: Gpu, config: ModelConfig, dtype: ModelDType, lora: LoraConfig | null) {
+  const tensors = (shapes: ReadonlyMap<string, number[]>) =>
+    new Map(Array.from(shapes, ([name, shape]) => [name, gpu.empty(shape, STORAGE[dtype])]));
+  const whole = new Model(gpu, config, dtype, tensors(parameterShapes(config)));
+  const weights = gpu.pool.usedBytes;
+  const model = lora ? new LoraModel(gpu, whole, lora, tensors(adapterShapes(config, lora))) : whole;
+  return { whole, model, weights, adapters: gpu.pool.usedBytes - weights };
 }
 
 const sum = (a: number, b: number): number => a + b;

@@ -1,5 +1,6 @@
 import type { AlphaGoal } from "../core/alpha-control.ts";
 import type { EngineOptions } from "../engine/engine-size.ts";
+import type { LoraConfig } from "../hf/peft.ts";
 import type { Config } from "../run/config.ts";
 import type { DpoOptions } from "./dpo.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
@@ -15,6 +16,18 @@ export const engineOptions = ({ engine }: Config): EngineOptions => ({
   ...(engine.kv_cache_bytes === undefined ? {} : { kvCacheBytes: engine.kv_cache_bytes }),
   ...(engine.max_model_len === undefined ? {} : { maxModelLen: engine.max_model_len }),
 });
+
+/** Null where all weights are trained. */
+export const loraConfig = ({ lora, model }: Config): LoraConfig | null =>
+  lora.r === 0
+    ? null
+    : {
+        r: lora.r,
+        alpha: lora.alpha,
+        useRslora: lora.use_rslora,
+        targetModules: lora.target_modules,
+        baseModel: model.path,
+      };
 
 export const adamwOptions = ({ optim, train }: Config): AdamWOptions => ({
   beta1: optim.adam_beta1,

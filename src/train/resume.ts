@@ -1,12 +1,13 @@
 import type { RequestOutput } from "../engine/llm.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { Model } from "../model/model.ts";
+import type { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
 import { Budgets } from "./budget.ts";
 import { latestCheckpoint, loadCheckpoint, pruneCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.ts";
 import { AdamW } from "./optimizer.ts";
 import { adamwOptions } from "./options.ts";
+import { runModels } from "./run-models.ts";
 
 /** A training run where it stands: at its newest checkpoint, or at its beginning. */
 export interface Progress {
@@ -24,24 +25,29 @@ export interface Progress {
   prune(limit: number): Promise<void>;
 }
 
-/** Opens the folder's newest checkpoint and cuts its logs back to it; without one, `begin` makes the model of `modelDir`. */
+/** Opens the folder's newest checkpoint and cuts its logs back to it; without one the run begins: with `begin`'s model where it is given. */
 export async function resume(
   gpu: Gpu,
   files: Files,
   folder: RunFolder,
   modelDir: string,
   note: (line: string) => void,
-  begin: () => Promise<Model> = () => Model.load(gpu, files, modelDir, { dtype: folder.config.model.dtype }),
+  begin?: () => Promise<Model>,
 ): Promise<Progress> {
   const options = adamwOptions(folder.config);
+  const models = await runModels(gpu, files, folder.config, modelDir);
   const path = await latestCheckpoint(files, folder.checkpoints);
   const fresh = async () => {
-    const model = await begin();
+    const model = await (begin ?? models.begin)();
     const state: TrainerState = { step: 0, num_tokens: 0 };
     return { model, optimizer: await AdamW.create(model, options), state, ahead: null };
   };
   const { model, optimizer, state, ahead } = path
-    ? await loadCheckpoint(gpu, files, path, { dtype: folder.config.model.dtype, optimizer: options })
+    ? await loadCheckpoint(gpu, files, path, {
+        dtype: folder.config.model.dtype,
+        optimizer: options,
+        base: models.base,
+      })
     : await fresh();
   const missing = await folder.cutBack(state.step);
   if (missing > 0)

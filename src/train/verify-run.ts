@@ -1,7 +1,6 @@
 import { stageAt } from "../core/schedule.ts";
 import { FormatError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { Model } from "../model/model.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
@@ -11,6 +10,7 @@ import { MicroBatches } from "./micro-batches.ts";
 import { engineOptions } from "./options.ts";
 import { replay, type Claim, type Difference } from "./replay.ts";
 import { decodeWith, type RolloutRecord } from "./rollouts.ts";
+import { runModels } from "./run-models.ts";
 
 /** An iteration's rollouts, drawn again from the weights they were drawn from. */
 export interface ReplayedIteration {
@@ -32,22 +32,25 @@ export async function* verifyRun(
   folder: RunFolder,
   { modelDir, stopTokenIds, tokenizer }: { modelDir: string; stopTokenIds: readonly number[]; tokenizer: Tokenizer },
 ): AsyncGenerator<ReplayedIteration> {
-  const { rl, train, model: modelConfig } = folder.config;
-  const dirs = new Map([
-    [0, modelDir],
-    ...(await checkpointSteps(files, folder.checkpoints)).map(({ step, path }) => [step, path] as const),
+  const { rl, train } = folder.config;
+  const models = await runModels(gpu, files, folder.config, modelDir);
+  const modelAfter = new Map([
+    [0, models.begin],
+    ...(await checkpointSteps(files, folder.checkpoints)).map(
+      ({ step, path }) => [step, () => models.load(path)] as const,
+    ),
   ]);
   const drawnAfter = (iteration: number) => Math.max(0, iteration - 1 - rl.lag);
   const byIteration = new Map<number, RolloutRecord[]>();
   for await (const row of folder.readCompletions()) {
     const iteration = Number(row["step"]);
-    if (!dirs.has(drawnAfter(iteration))) continue;
+    if (!modelAfter.has(drawnAfter(iteration))) continue;
     if (!byIteration.has(iteration)) byIteration.set(iteration, []);
     byIteration.get(iteration)!.push(row as unknown as RolloutRecord);
   }
   for (const [iteration, rollouts] of byIteration) {
     const claims = rollouts.map((row) => claimOf(row, `${folder.dir}/completions.jsonl, iteration ${iteration}`));
-    const model = await Model.load(gpu, files, dirs.get(drawnAfter(iteration))!, { dtype: modelConfig.dtype });
+    const model = await modelAfter.get(drawnAfter(iteration))!();
     try {
       const differences = await replay(model, new MicroBatches(train.tokens_per_micro_batch), claims, {
         temperature: rl.temperature,

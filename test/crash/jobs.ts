@@ -16,6 +16,8 @@ const SAMPLING = {
   "rl.max_completion_length": 48,
   "engine.max_num_seqs": 8,
 };
+/** With a rate at which a few steps move what is sampled. */
+const LORA = { "lora.r": 8, "optim.learning_rate": 1e-3, "optim.warmup_steps": 0 };
 const REJECTION = { ...SAMPLING, "rl.max_completion_length": 120, "rejection.num_prompts": 12, "train.save_every": 1 };
 
 /** Everything that keeps something on the disk, made small. */
@@ -32,6 +34,13 @@ export const JOBS: readonly Job[] = [
     args: (dir) => [
       "train",
       ...flags({ ...SAMPLING, "rl.lag": 1, "rl.max_iterations": 5, "train.save_every": 1, "train.output_dir": dir }),
+    ],
+  },
+  {
+    name: "lora",
+    args: (dir) => [
+      "train",
+      ...flags({ ...SAMPLING, ...LORA, "rl.max_iterations": 5, "train.save_every": 1, "train.output_dir": dir }),
     ],
   },
   {

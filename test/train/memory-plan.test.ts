@@ -5,6 +5,8 @@ import type { Gpu } from "../../src/gpu/gpu.ts";
 import { MAX_IDLE_BYTES } from "../../src/gpu/pool.ts";
 import { packSequences } from "../../src/model/batch.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../../src/model/config.ts";
+import type { LoraConfig } from "../../src/hf/peft.ts";
+import { LoraModel } from "../../src/model/lora.ts";
 import { Model, type ModelDType } from "../../src/model/model.ts";
 import { parseConfig } from "../../src/run/config.ts";
 import { rlOptions } from "../../src/train/options.ts";
@@ -37,21 +39,25 @@ const MODELS: Record<string, ModelConfig> = {
     tie_word_embeddings: false,
   }),
 };
+const LORA: LoraConfig = { r: 8, alpha: 16, useRslora: false, targetModules: "all-linear", baseModel: null };
 const CASES = Object.keys(MODELS).flatMap((name) =>
   [
-    ["bfloat16", ADAMW],
-    ["float32", ADAMW],
-    ["bfloat16", ADAMW_BF16],
-  ].map(([dtype, adamw]) => ({
+    ["bfloat16", ADAMW, null],
+    ["float32", ADAMW, null],
+    ["bfloat16", ADAMW_BF16, null],
+    ["bfloat16", ADAMW, LORA],
+  ].map(([dtype, adamw, lora]) => ({
     name,
     dtype: dtype as ModelDType,
     adamw: adamw as AdamWOptions,
+    lora: lora as LoraConfig | null,
     state: adamw === ADAMW ? "float32" : "bfloat16",
+    what: lora ? "adapters" : "all weights",
   })),
 );
 
 describe("the plan is what a real model takes", () => {
-  test.each(CASES)("$name, $dtype, optimizer state in $state", async ({ name, dtype, adamw, state }) => {
+  test.each(CASES)("$name, $dtype, optimizer state in $state, $what", async ({ name, dtype, adamw, state, lora }) => {
     const gpu = await testGpu();
     const config = MODELS[name]!;
     const options: RlOptions = {
@@ -59,19 +65,27 @@ describe("the plan is what a real model takes", () => {
       tokensPerMicroBatch: 300,
       engine: { maxModelLen: 128, kvCacheBytes: 2 ** 17, blockSize: 8 },
     };
-    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw, gpu);
+    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw, gpu, lora);
     expect([plan.longestSequence, plan.microBatchTokens]).toEqual([128, 300]);
 
-    let model!: Model;
-    const weights = await measured(gpu, () => (model = Model.random(gpu, config, { dtype, seed: 1 })));
+    let whole!: Model;
+    const weights = await measured(gpu, () => (whole = Model.random(gpu, config, { dtype, seed: 1 })));
     expect(weights.kept).toBe(held.weights);
+    let model = whole;
+    const adapters = await measured(gpu, async () => {
+      if (lora) model = await LoraModel.create(whole, lora, { seed: 1 });
+    });
+    expect(adapters.kept).toBe(held.adapters);
     let reference!: Model;
-    expect((await measured(gpu, async () => (reference = await model.clone()))).kept).toBe(held.reference);
+    expect((await measured(gpu, async () => (reference = model.base ?? (await whole.clone())))).kept).toBe(
+      held.reference,
+    );
+    expect(held.reference).toBe(lora ? 0 : held.weights);
     let optimizer!: AdamW;
     const states = await measured(gpu, async () => (optimizer = await AdamW.create(model, adamw)));
     expect(states.kept).toBe(held.masters + held.moments + held.gradients);
     expect(held.masters).toBe(dtype === "bfloat16" && state === "float32" ? held.moments / 2 : 0);
-    expect(held.moments === 2 * held.weights).toBe(dtype === state);
+    expect(held.moments === 2 * (held.adapters || held.weights)).toBe(dtype === state);
     let llm!: LLM;
     expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
     expect(llm.numPositions).toBe(plan.kvPositions);
@@ -107,8 +121,7 @@ describe("the plan is what a real model takes", () => {
     expect(plan.total).toBe(Object.values(held).reduce((a, b) => a + b, 0) + phase + MAX_IDLE_BYTES);
     llm.dispose();
     optimizer.dispose();
-    reference.dispose();
-    model.dispose();
+    for (const some of new Set([reference, model, whole])) some.dispose();
   });
 
   test.each([
@@ -201,6 +214,20 @@ describe("the models of the paper", () => {
     const [f32, bf16] = [await plan(ADAMW), await plan(ADAMW_BF16)];
     expect(bf16.held).toEqual({ ...f32.held, masters: 0, moments: f32.held.moments / 2 });
     expect(f32.total - bf16.total).toBe(f32.held.masters + f32.held.moments / 2);
+  });
+
+  test("adapters of rank 32 leave the weights and what is sampled as they are, and take a tenth of the rest", async () => {
+    const plan = (lora: LoraConfig | null) =>
+      planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, undefined, lora);
+    const [all, adapters] = [await plan(null), await plan({ ...LORA, r: 32 })];
+    const { weights, kvCache, ropeTables } = all.held;
+    expect(adapters.held).toMatchObject({ weights, kvCache, ropeTables: ropeTables / 2, reference: 0 });
+    // Of each layer A [32, K] and B [N, 32]: K + N of q and o, k and v, gate, up and down.
+    const parameters = 28 * 32 * (2 * (1536 + 1536) + 2 * (1536 + 256) + 3 * (1536 + 8960));
+    expect(adapters.held.adapters).toBeGreaterThanOrEqual(2 * parameters);
+    expect(adapters.held.adapters).toBeLessThan(2.5 * parameters);
+    for (const kind of ["masters", "moments", "gradients"] as const)
+      expect(adapters.held[kind]).toBeLessThan(all.held[kind] / 10);
   });
 
   test("no reference where beta is 0, no masters in f32", async () => {

@@ -40,7 +40,7 @@ const requests = Array.from({ length: RESPONSES / params.n }, (_, promptId) => (
   ),
 }));
 
-describe.each(CASES)("$name in $dtype, $tier", ({ tier, dtype, name }) => {
+describe.each(CASES)("$name in $dtype, $tier", { timeout: 240_000 }, ({ tier, dtype, name }) => {
   test("1,000 responses from mixed batches have the trainer's log-probabilities, and those that they have alone", async () => {
     const base = await Model.load(await testGpu(tier), nodeFiles, REASONER, { dtype });
     const model = name.startsWith("an adapter") ? await adapted(base) : base;

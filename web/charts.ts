@@ -1,8 +1,9 @@
 import type { Chart } from "../src/charts/chart.ts";
-import { addReadings, readingsOf } from "../src/charts/readings.ts";
+import { addReadings, readingsOf, type Reading } from "../src/charts/readings.ts";
 import { CHART_STYLE } from "../src/charts/style.ts";
 import { tableOf } from "../src/charts/table.ts";
-import { h } from "./dom.ts";
+import { download, fileName, h } from "./dom.ts";
+import { pngOf, svgOf } from "./export.ts";
 import { text } from "./text.ts";
 
 // A sheet of the page's own making is let in by its policy, an inline style is not.
@@ -12,6 +13,7 @@ document.adoptedStyleSheets.push(sheet);
 
 /** The drawing library is most of the page's script, and nothing on arrival waits for it. */
 const library = import("../src/charts/draw.ts");
+type Draw = Awaited<typeof library>["draw"];
 
 /** Charts whose data or size changed. One is drawn in a frame, so that no frame waits for all. */
 const changed = new Set<ChartView>();
@@ -29,10 +31,17 @@ async function drawNext(): Promise<void> {
   if (changed.size > 0) requestAnimationFrame(() => void drawNext());
 }
 
-/** A chart that follows its data: read by the pointer or the arrow keys, and as a table. */
+export interface ChartViewOptions {
+  /** In pixels, of a drawing of that width. */
+  height: (width: number) => number;
+  /** Called with what a click, or Enter on what the arrow keys are at, picks. */
+  onPick?: (reading: Reading) => void;
+}
+
+/** A chart that follows its data: read by the pointer or the arrow keys, listed in a table, and exported. */
 export class ChartView {
   readonly element: HTMLElement;
-  readonly #height: (width: number) => number;
+  readonly #options: ChartViewOptions;
   readonly #plot: HTMLElement;
   readonly #title = h("span");
   readonly #headline = h("span", { class: "figure" });
@@ -41,21 +50,23 @@ export class ChartView {
   readonly #details: HTMLDetailsElement;
   #chart: Chart;
   #width = 0;
-  /** Places to point at; made when a hand or the keyboard comes near. */
-  #readings: SVGGElement[] | null = null;
-  #drawing: Parameters<typeof addReadings>[1] | null = null;
+  #drawing: ReturnType<Draw> | null = null;
+  /** Places to point at, made when a hand or the keyboard comes near. */
+  #places: { reading: Reading; element: SVGGElement }[] | null = null;
   /** Of the reading that the arrow keys are at; null when they are at none. */
   #at: number | null = null;
 
-  constructor(chart: Chart, height: (width: number) => number) {
+  constructor(chart: Chart, options: ChartViewOptions) {
     this.#chart = chart;
-    this.#height = height;
+    this.#options = options;
     this.#plot = h("div", {
-      class: "plot",
+      class: options.onPick ? "plot pickable" : "plot",
       tabindex: 0,
       role: "group",
       onkeydown: (event: KeyboardEvent) => this.#onKey(event),
       onpointerenter: () => this.#read(),
+      onclick: (event: Event) =>
+        this.#pick(this.#read().find(({ element }) => element.contains(event.target as Element))?.reading),
       onblur: () => this.#go(null),
     });
     this.#details = h("details", { ontoggle: () => this.#list() }, h("summary", {}, text.charts.table), this.#table);
@@ -65,7 +76,13 @@ export class ChartView {
       h("figcaption", {}, this.#title, this.#headline),
       this.#plot,
       this.#spoken,
-      this.#details,
+      h(
+        "div",
+        { class: "chart-foot" },
+        this.#details,
+        this.#exporter("SVG", (drawing, title) => new Blob([svgOf(drawing, title)], { type: "image/svg+xml" })),
+        this.#exporter("PNG", pngOf),
+      ),
     );
     new ResizeObserver(([entry]) => {
       const width = Math.floor(entry!.contentRect.width);
@@ -86,28 +103,28 @@ export class ChartView {
     drawLater(this);
   }
 
-  /** The drawing as it stands, for an export; null before the first. */
-  get drawing(): SVGSVGElement | null {
-    return this.#drawing;
-  }
-
-  redraw(draw: (typeof import("../src/charts/draw.ts"))["draw"]): void {
+  redraw(draw: Draw): void {
     if (this.#width === 0) return;
     const width = this.#width;
-    this.#drawing = draw(document, this.#chart, { width, height: Math.round(this.#height(width)) });
+    this.#drawing = draw(document, this.#chart, { width, height: Math.round(this.#options.height(width)) });
     this.#plot.replaceChildren(this.#drawing);
-    this.#readings = null;
+    this.#places = null;
     if (this.#at !== null) this.#go(this.#at);
     else if (this.#plot.matches(":hover")) this.#read();
   }
 
-  #read(): SVGGElement[] {
+  #read(): { reading: Reading; element: SVGGElement }[] {
     if (!this.#drawing) return [];
-    this.#readings ??= addReadings(document, this.#drawing, readingsOf(this.#chart));
-    return this.#readings;
+    if (!this.#places) {
+      const readings = readingsOf(this.#chart);
+      const elements = addReadings(document, this.#drawing, readings);
+      this.#places = readings.map((reading, i) => ({ reading, element: elements[i]! }));
+    }
+    return this.#places;
   }
 
   #onKey(event: KeyboardEvent): void {
+    if (event.key === "Enter" && this.#at !== null) this.#pick(this.#read()[this.#at]?.reading);
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -115,15 +132,35 @@ export class ChartView {
     if (length > 0) this.#go(Math.max(0, Math.min(length - 1, (this.#at ?? length) + step)));
   }
 
+  #pick(reading: Reading | undefined): void {
+    if (reading) this.#options.onPick?.(reading);
+  }
+
   #go(at: number | null): void {
     this.#at = at;
-    const readings = at === null ? (this.#readings ?? []) : this.#read();
-    readings.forEach((reading, i) => reading.classList.toggle("read", i === at));
-    this.#spoken.textContent = at === null ? "" : (readingsOf(this.#chart)[at]?.lines.join(", ") ?? "");
+    const places = at === null ? (this.#places ?? []) : this.#read();
+    places.forEach(({ element }, i) => element.classList.toggle("read", i === at));
+    this.#spoken.textContent = at === null ? "" : (places[at]?.reading.lines.join(", ") ?? "");
   }
 
   /** The table is written when it is looked at. */
   #list(): void {
     if (this.#details.open) this.#table.innerHTML = tableOf(this.#chart).markup;
+  }
+
+  #exporter(kind: "SVG" | "PNG", make: (drawing: SVGSVGElement, title: string) => Blob | Promise<Blob>): HTMLElement {
+    return h(
+      "button",
+      {
+        type: "button",
+        class: "small quiet",
+        "aria-label": text.charts.exportAs(kind),
+        onclick: async () => {
+          const { title } = this.#chart;
+          if (this.#drawing) download(await make(this.#drawing, title), `${fileName(title)}.${kind.toLowerCase()}`);
+        },
+      },
+      kind,
+    );
   }
 }

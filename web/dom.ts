@@ -60,3 +60,6 @@ export function download(blob: Blob, name: string): void {
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
+
+/** A name that every file system takes. */
+export const fileName = (name: string): string => `pith-${name.replaceAll(/[^\w.-]+/g, "-")}`;

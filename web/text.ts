@@ -108,6 +108,7 @@ export const text = {
   charts: {
     table: "As a table",
     hint: "The left and right arrow keys read single values.",
+    exportAs: (kind: string) => `Save this chart as ${kind}`,
   },
 
   train: {

@@ -8,11 +8,14 @@ export interface Chart {
   x: Axis;
   y: Axis;
   series: readonly Series[];
+  /** An x that is being looked at. */
+  at?: number;
   /** Said in the place of curves while there are no points. */
   empty?: string;
 }
 
 export interface Axis {
+  /** Empty where the title says it. */
   label: string;
   /** A value, as readings and the table give it. */
   format: (value: number) => string;
@@ -45,6 +48,8 @@ export interface Point {
   y: number;
   /** Written beside it. */
   label?: string;
+  /** What it stands for, to whoever it is picked for. */
+  id?: string;
   /** Half the width of an interval: whiskers where points are marked, else a band. */
   halfX?: number;
   halfY?: number;

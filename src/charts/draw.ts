@@ -9,16 +9,18 @@ import {
   ruleX,
   ruleY,
   text,
+  type LineOptions,
   type Markish,
   type Plot,
 } from "@observablehq/plot";
-import { readable, readByX, smoothedBy, tickOf, type Chart, type Point, type Series } from "./chart.ts";
+import { readable, readByX, smoothedBy, tickOf, type Chart, type Point } from "./chart.ts";
 import { besideTheirPoints } from "./labels.ts";
 import { legendOf } from "./legend.ts";
-import { CHARACTER, colourOf, FONT_SIZE, lines, symbolOf } from "./palette.ts";
+import { CHARACTER, FONT_SIZE, lines, looksOf, type Look } from "./palette.ts";
 
-const MARGIN_RIGHT = 14;
 const LINE = 15;
+/** Pixels of height that are left for points, whatever stands around them. */
+const LEAST = 60;
 
 export type Drawing = SVGSVGElement & Plot;
 
@@ -32,18 +34,21 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
   const y = domain(chart, "y", ROOM);
   const widest = Math.max(...[...y, (y[0] + y[1]) / 2].map((value) => tickOf(chart.y)(value).length));
   const marginLeft = Math.max(30, widest * CHARACTER + 18);
-  const legend = legendOf(chart.series, width);
+  const marginRight = Math.max(14, (tickOf(chart.x)(x[1]).length * CHARACTER) / 2 + 2);
+  const looks = looksOf(chart.series);
+  const legend = legendOf(looks, width);
   const name = { x: lines(chart.x.label, width), y: lines(chart.y.label, width) };
   const marginTop = 12 + legend.height + name.y.length * LINE;
+  const marginBottom = 28 + name.x.length * LINE;
   const written = { fill: "var(--faint)", tickSize: 0, label: null };
   const drawing = plot({
     document,
     width,
-    height,
+    height: Math.max(height, marginTop + marginBottom + LEAST),
     marginLeft,
     marginTop,
-    marginRight: MARGIN_RIGHT,
-    marginBottom: 28 + name.x.length * LINE,
+    marginRight,
+    marginBottom,
     className: "drawing",
     ariaLabel: chart.title,
     ariaDescription: describe(chart),
@@ -54,10 +59,11 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
       axisY({ ...written, ticks: 4, tickFormat: tickOf(chart.y) }),
       axisX({ ...written, ticks: Math.max(2, Math.floor(width / 110)), tickFormat: tickOf(chart.x) }),
       ...corner(name.y, { frameAnchor: "top-left", dx: 2 - marginLeft, dy: -6 - name.y.length * LINE }),
-      ...corner(name.x, { frameAnchor: "bottom-right", dx: MARGIN_RIGHT - 2, dy: 24 + LINE }),
+      ...corner(name.x, { frameAnchor: "bottom-right", dx: marginRight - 2, dy: 24 + LINE }),
       ...legend.marks(marginLeft, marginTop),
-      ...chart.series.flatMap(marksOf),
-      besideTheirPoints(chart, { width: width - MARGIN_RIGHT, top: marginTop, left: marginLeft }),
+      chart.at === undefined ? null : ruleX([chart.at], { stroke: "var(--faint)", strokeDasharray: "3 3" }),
+      ...looks.flatMap(marksOf),
+      besideTheirPoints(chart, { width: width - marginRight, top: marginTop, left: marginLeft }),
       chart.series.some(({ points }) => points.length > 0)
         ? null
         : text([chart.empty ?? ""], { frameAnchor: "middle", fill: "var(--faint)" }),
@@ -74,20 +80,22 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
 const ROOM = 0.06;
 
 function domain({ series, ...axes }: Chart, key: "x" | "y", room: number): [number, number] {
-  const range = axes[key].range ?? [];
-  const ends = series
-    .flatMap(({ points }) => points)
-    .flatMap((point) => {
-      const half = (key === "x" ? point.halfX : point.halfY) ?? 0;
-      return [point[key] - half, point[key] + half];
-    })
-    .filter(Number.isFinite);
-  const all = [...range, ...ends];
-  if (all.length === 0) return [0, 1];
-  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const { range } = axes[key];
+  const half = key === "x" ? "halfX" : "halfY";
+  let [low, high] = range ?? [Infinity, -Infinity];
+  for (const { points } of series) {
+    for (const point of points) {
+      const value = point[key];
+      if (!Number.isFinite(value)) continue;
+      const reach = point[half] ?? 0;
+      low = Math.min(low, value - reach);
+      high = Math.max(high, value + reach);
+    }
+  }
+  if (low > high) return [0, 1];
+  if (low === high) return [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
   const margin = room * (high - low);
-  if (high === low) return [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
-  return [low === range[0] ? low : low - margin, high === range[1] ? high : high + margin];
+  return [low === range?.[0] ? low : low - margin, high === range?.[1] ? high : high + margin];
 }
 
 /** An axis' name at a corner of the frame, line by line, so that no narrow chart cuts it. */
@@ -97,22 +105,27 @@ const corner = (
 ): Markish[] =>
   names.map((name, i) => text([name], { ...place, dy: dy + i * LINE, fill: "var(--faint)", fontWeight: 600 }));
 
-function marksOf(series: Series, index: number): Markish[] {
-  const { points, line: drawn, markers, smooth } = series;
-  const colour = colourOf(series, index);
-  const stroke = { x: "x", y: "y", stroke: colour };
+function marksOf({ series: { points, line: drawn, markers, smooth }, colour, symbol }: Look): Markish[] {
   const over = smooth === undefined ? points : smoothedBy(points, smooth);
   const last = over.at(-1);
+  const through = (places: readonly Point[], look: LineOptions) =>
+    line({ length: places.length }, { ...columns(places), stroke: colour, ...look });
   return [
     markers ? null : band(points, colour),
-    drawn && smooth !== undefined && line(points, { ...stroke, strokeWidth: 1, strokeOpacity: 0.4 }),
-    drawn && line(over, { ...stroke, strokeWidth: 2, ...(drawn === "dashed" ? { strokeDasharray: "5 4" } : {}) }),
+    drawn && smooth !== undefined && through(points, { strokeWidth: 1, strokeOpacity: 0.4 }),
+    drawn && through(over, { strokeWidth: 2, ...(drawn === "dashed" ? { strokeDasharray: "5 4" } : {}) }),
     ...(markers ? whiskers(points, colour) : []),
-    markers && dot(points, { x: "x", y: "y", r: 5, symbol: symbolOf(index), fill: colour, stroke: "var(--page)" }),
+    markers && dot(points, { x: "x", y: "y", r: 5, symbol, fill: colour, stroke: "var(--page)" }),
     // Where a curve has come to; a curve of one point is seen by it at all.
     !markers && drawn === "solid" && last && dot([last], { x: "x", y: "y", r: 3, fill: colour }),
   ].map((mark) => mark || null);
 }
+
+/** Numbers in arrays of their own: Plot takes them as they are, where of objects it makes a copy for each channel. */
+const columns = (points: readonly Point[]) => ({
+  x: Float64Array.from(points, ({ x }) => x),
+  y: Float64Array.from(points, ({ y }) => y),
+});
 
 const low = ({ y, halfY = 0 }: Point) => y - halfY;
 const high = ({ y, halfY = 0 }: Point) => y + halfY;
@@ -138,7 +151,7 @@ function describe(chart: Chart): string {
   const span = (key: "x" | "y") => {
     const values = points.map((point) => point[key]);
     const { label, format } = chart[key];
-    return `${label}, ${format(Math.min(...values))} to ${format(Math.max(...values))}`;
+    return `${label || chart.title}, ${format(Math.min(...values))} to ${format(Math.max(...values))}`;
   };
   return `${span("y")}, against ${span("x")}: ${series.map(({ name }) => name).join(", ")}`;
 }

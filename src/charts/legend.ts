@@ -1,20 +1,23 @@
 import { dot, text, type Markish } from "@observablehq/plot";
-import type { Series } from "./chart.ts";
-import { CHARACTER, colourOf, symbolOf } from "./palette.ts";
+import { CHARACTER, type Look } from "./palette.ts";
 
 const ROW = 18;
 const KEY = 22;
 const GAP = 16;
 
-/** Names of several series in rows above the frame, each behind its mark. It is part of the drawing, and so of every export. */
+/**
+ * Names of several series in rows above the frame, each behind its mark; those of one name are one. It is part of the drawing,
+ * and so of every export.
+ */
 export function legendOf(
-  series: readonly Series[],
+  looks: readonly Look[],
   width: number,
 ): { height: number; marks: (marginLeft: number, marginTop: number) => Markish[] } {
-  if (series.length < 2) return { height: 0, marks: () => [] };
+  const named = [...new Map(looks.map((look) => [look.series.name, look])).values()];
+  if (named.length < 2) return { height: 0, marks: () => [] };
   let row = 0;
   let left = 0;
-  const places = series.map(({ name }) => {
+  const places = named.map(({ series: { name } }) => {
     const room = KEY + name.length * CHARACTER;
     if (left > 0 && left + room > width - 4) {
       row++;
@@ -27,15 +30,13 @@ export function legendOf(
   return {
     height: (row + 1) * ROW,
     marks: (marginLeft, marginTop) =>
-      series.flatMap((one, index) => {
-        const { name, markers, line } = one;
+      named.flatMap(({ series: { name, markers, line }, colour: fill, symbol }, index) => {
         const { left: dx, row: at } = places[index]!;
         const origin = { frameAnchor: "top-left" as const, dy: at * ROW + 9 - marginTop };
-        const fill = colourOf(one, index);
         const key = { ...origin, dx: dx + 9 - marginLeft, r: 5 };
         return [
           markers
-            ? dot([0], { ...key, symbol: symbolOf(index), fill })
+            ? dot([0], { ...key, symbol, fill })
             : text([line === "dashed" ? "╍╍" : "━━"], {
                 ...origin,
                 dx: dx + 1 - marginLeft,

@@ -3,10 +3,12 @@ import type { Drawing } from "./draw.ts";
 import { CHARACTER, FONT_SIZE, lines } from "./palette.ts";
 
 /** What is read at a place of a chart. */
-interface Reading {
+export interface Reading {
   x: number;
   /** Absent where a whole column is read. */
   y?: number;
+  /** Of the point. */
+  id?: string;
   lines: string[];
 }
 
@@ -25,9 +27,10 @@ export function readingsOf(chart: Chart): Reading[] {
         points.map((point) => ({
           x: point.x,
           y: point.y,
+          ...(point.id === undefined ? {} : { id: point.id }),
           lines: [
             point.label ? `${name}, ${point.label}` : name,
-            `${y.label}: ${within(y, point.y, point.halfY)}`,
+            `${y.label || chart.title}: ${within(y, point.y, point.halfY)}`,
             `${x.label}: ${within(x, point.x, point.halfX)}`,
           ],
         })),

@@ -14,8 +14,10 @@ export function meanInterval(values: readonly number[]): { mean: number; half: n
 /** Means over the last `width` values up to each place (the paper's figure 2: 25). */
 export function runningMean(values: readonly number[], width: number): number[] {
   return values.map((_, i) => {
-    const part = values.slice(Math.max(0, i - width + 1), i + 1);
-    return part.reduce((a, b) => a + b, 0) / part.length;
+    const from = Math.max(0, i - width + 1);
+    let sum = 0;
+    for (let j = from; j <= i; j++) sum += values[j]!;
+    return sum / (i - from + 1);
   });
 }
 

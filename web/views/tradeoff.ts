@@ -1,7 +1,7 @@
 import type { Chart, Point, Series } from "../../src/charts/chart.ts";
 import { wholePercent } from "../../src/core/format.ts";
 import { ChartView } from "../charts.ts";
-import { confirmed, download, h } from "../dom.ts";
+import { confirmed, download, fileName, h } from "../dom.ts";
 import type { Client } from "../client.ts";
 import { PAPER } from "../paper.ts";
 import type { Run } from "../session/protocol.ts";
@@ -16,7 +16,7 @@ const alphaText = ({ alpha, alphaChanged }: Run): string => (alphaChanged ? t.ch
 /** Every finished run as a point, the paper's as an overlay, and the list of kept runs. */
 export function tradeoffView(client: Client): HTMLElement {
   const { engine, state } = client;
-  const chart = new ChartView(scatter([]), (width) => Math.max(300, Math.min(420, 0.62 * width)));
+  const chart = new ChartView(scatter([]), { height: (width) => Math.max(300, Math.min(420, 0.62 * width)) });
   const overlay = h("input", { type: "checkbox", id: "overlay", onchange: () => showChart() });
   const set = h(
     "select",
@@ -159,6 +159,3 @@ const scatter = (series: readonly Series[]): Chart => ({
 function row(name: HTMLElement, ...cells: (string | HTMLElement | null)[]): HTMLElement {
   return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell)));
 }
-
-/** A name that every file system takes. */
-const fileName = (name: string): string => `pith-${name.replaceAll(/[^\w.-]+/g, "-")}`;

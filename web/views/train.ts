@@ -48,7 +48,7 @@ function curve(
     title,
     headline: points.length > 0 ? write(points.at(-1)!.y) : "–",
     x: { ...ITERATIONS, range: [1, Math.max(2, iterations)] },
-    y: { label: title.toLowerCase(), format: write, tick: formatTick, range },
+    y: { label: "", format: write, tick: formatTick, range },
     series: [{ name: title, points, line: "solid", smooth: SMOOTHING }],
     empty: t.empty,
   };
@@ -107,7 +107,7 @@ export function trainView(client: Client): HTMLElement {
   const detail = h("p", { class: "faint detail" });
   const progress = h("progress", { max: 1, value: 0, "aria-label": t.title });
 
-  const charts = CHARTS.map((chart) => ({ chart, view: new ChartView(curve(chart, [], 0), () => HEIGHT) }));
+  const charts = CHARTS.map((chart) => ({ chart, view: new ChartView(curve(chart, [], 0), { height: () => HEIGHT }) }));
   const numbers = h("tbody");
   const group = groupPanel();
 

@@ -1,0 +1,83 @@
+/** Runs in a tab: charts of both kinds, for charts.test.ts to read, export and time. */
+import type { Chart } from "../../src/charts/chart.ts";
+import { draw } from "../../src/charts/draw.ts";
+import { ChartView } from "../../web/charts.ts";
+
+export type Kind = "curves" | "points";
+
+const ITERATIONS = 500;
+
+let seed = 1;
+const noise = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+const curve = (shift: number) =>
+  Array.from({ length: ITERATIONS }, (_, i) => ({ x: i + 1, y: shift + Math.exp(-i / 90) + 0.1 * noise() }));
+const share = (value: number) => `${(100 * value).toFixed(1)}%`;
+
+const CHARTS: Record<Kind, Chart> = {
+  curves: {
+    title: "Mean tokens",
+    headline: "12.3",
+    x: { label: "iteration", format: String, range: [1, ITERATIONS] },
+    y: { label: "mean tokens of the group's responses", format: (value) => value.toFixed(2), range: [0, 1] },
+    series: [
+      { name: "an earlier run", points: curve(0.3), line: "faint" },
+      { name: "this run", points: curve(0), line: "solid", smooth: 10 },
+    ],
+  },
+  points: {
+    title: "Accuracy against tokens",
+    x: { label: "mean tokens, relative to the base model as it was before", format: share, range: [0, 1.05] },
+    y: { label: "accuracy on the held-out problems", format: share, range: [0.7, 1] },
+    series: [
+      {
+        name: "your runs",
+        markers: true,
+        points: [
+          { x: 0.3, y: 0.82, label: "α 0.40", id: "first", halfY: 0.02 },
+          { x: 0.6, y: 0.9, label: "α 0.20", id: "second", halfX: 0.05 },
+        ],
+      },
+      { name: "base model", markers: true, points: [{ x: 1, y: 0.91, id: "base" }] },
+    ],
+  },
+};
+
+const bench = {
+  /** What was picked, by id. */
+  picked: [] as string[],
+  show(kind: Kind, width: number) {
+    const view = new ChartView(CHARTS[kind], {
+      height: () => 300,
+      onPick: ({ id, x }) => bench.picked.push(id ?? String(x)),
+    });
+    const holder = document.createElement("div");
+    holder.style.width = `${width}px`;
+    holder.append(view.element);
+    document.body.replaceChildren(holder);
+  },
+  /** Milliseconds of each of `n` updates of a chart of curves, layout included. */
+  async time(n: number): Promise<number[]> {
+    const view = new ChartView(CHARTS.curves, { height: () => 300 });
+    document.body.replaceChildren(view.element);
+    while (!view.element.querySelector(".drawing")) await new Promise((resolve) => requestAnimationFrame(resolve));
+    const times: number[] = [];
+    for (let i = 0; i < n; i++) {
+      const start = performance.now();
+      view.update({ ...CHARTS.curves, headline: String(i) });
+      view.redraw(draw);
+      view.element.getBoundingClientRect();
+      times.push(performance.now() - start);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    return times;
+  },
+};
+
+declare global {
+  var bench: {
+    picked: string[];
+    show(kind: Kind, width: number): void;
+    time(n: number): Promise<number[]>;
+  };
+}
+globalThis.bench = bench;

@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { DOMParser } from "@xmldom/xmldom";
+import { chromium, type Browser, type Page } from "playwright";
+import { createServer, type ViteDevServer } from "vite";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Kind } from "./charts-bench.ts";
+import { CHROMIUM, launchOptions } from "./chromium.ts";
+
+const root = new URL("../..", import.meta.url).pathname;
+/** As in charts-bench.ts, which only a tab can load. */
+const ITERATIONS = 500;
+
+describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is found; PITH_CHROMIUM names one]", () => {
+  let server: ViteDevServer;
+  let browser: Browser;
+  let page: Page;
+  /** What the page complains of, its policy among it. */
+  const troubles: string[] = [];
+
+  beforeAll(async () => {
+    server = await createServer({
+      configFile: `${root}/vite.config.ts`,
+      logLevel: "error",
+      server: { port: 0, hmr: false },
+    });
+    await server.listen();
+    browser = await chromium.launch(launchOptions([]));
+    page = await browser.newPage({ viewport: { width: 800, height: 700 } });
+    const url = `http://localhost:${(server.httpServer!.address() as AddressInfo).port}/`;
+    const policy = /<meta\s+http-equiv="Content-Security-Policy"[^>]*>/.exec(
+      readFileSync(`${root}/web/index.html`, "utf8"),
+    )![0];
+    const body = `<!doctype html><html lang="en"><head><title>Charts</title>${policy}<link rel="stylesheet" href="/style.css">
+      <script type="module" src="/@fs${root}test/browser/charts-bench.ts"></script></head><body></body></html>`;
+    await page.route(`${url}charts`, (route) => route.fulfill({ contentType: "text/html", body }));
+    page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
+    page.on("pageerror", ({ message }) => troubles.push(message));
+    await page.goto(`${url}charts`);
+    await page.waitForFunction(() => "bench" in globalThis);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.close();
+  });
+
+  afterEach(() => expect(troubles.splice(0)).toEqual([]));
+
+  const show = async (kind: Kind, width = 700) => {
+    await page.evaluate(([what, size]) => bench.show(what, size), [kind, width] as const);
+    await page.locator(".drawing").waitFor();
+  };
+  const readOut = () => page.locator(".read-out:visible text").allTextContents();
+
+  test("are read by the pointer, and by the arrow keys, which say what they are at", async () => {
+    await show("points");
+    const marks = page.locator('.drawing [aria-label="dot"] [transform], .drawing [aria-label="dot"] circle');
+    expect(await marks.count()).toBeGreaterThanOrEqual(3);
+    await page.locator(".plot").hover();
+    await page.locator(".reading > rect").nth(1).hover();
+    expect(await readOut()).toEqual([
+      "your runs, α 0.20",
+      "accuracy on the held-out problems: 90.0%",
+      expect.stringMatching(/^mean tokens, relative to the base model as it was before: 60\.0% ± 5\.0%$/),
+    ]);
+    await page.mouse.move(0, 690);
+    expect(await readOut()).toEqual([]);
+    await page.locator(".plot").focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    expect((await readOut())[0]).toBe("your runs, α 0.20");
+    expect(await page.locator(".chart [aria-live]").textContent()).toContain("90.0%");
+    await page.keyboard.press("Enter");
+    await page.locator(".reading > rect").nth(0).click();
+    expect(await page.evaluate(() => bench.picked)).toEqual(["second", "first"]);
+  });
+
+  test("have a table of every value", async () => {
+    await show("curves");
+    await page.locator(".chart summary").click();
+    expect(await page.locator(".chart tbody tr").count()).toBe(ITERATIONS);
+  });
+
+  test.each(["curves", "points"] as const)("of %s cut no text at 360 pixels", async (kind) => {
+    await show(kind, 320);
+    for (const text of await page.locator(".drawing text").all()) {
+      const outside = await text.evaluate((element) => {
+        const box = element.getBoundingClientRect();
+        const frame = element.closest("svg")!.getBoundingClientRect();
+        return box.width > 0 && (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1);
+      });
+      expect(outside, (await text.textContent()) ?? "").toBe(false);
+    }
+  });
+
+  test("export as SVG that stands alone, and as PNG at twice the size", async () => {
+    await show("points");
+    await page.locator(".plot").hover();
+    const width = Number(await page.locator(".drawing").getAttribute("width"));
+    const save = async (kind: string) => {
+      const waiting = page.waitForEvent("download");
+      await page.getByRole("button", { name: `Save this chart as ${kind}` }).click();
+      const download = await waiting;
+      return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+    };
+    const svg = await save("SVG");
+    expect(svg.name).toBe("pith-Accuracy-against-tokens.svg");
+    const text = svg.bytes.toString();
+    const { documentElement } = new DOMParser().parseFromString(text, "image/svg+xml");
+    expect(documentElement!.getAttribute("width")).toBe(String(width + 16));
+    expect(text).toContain(">Accuracy against tokens</text>");
+    expect(text).not.toMatch(/var\(|class="reading"|light-dark/);
+    const png = await save("PNG");
+    expect(png.bytes.subarray(1, 4).toString()).toBe("PNG");
+    expect([png.bytes.readUInt32BE(16), png.bytes.readUInt32BE(20)]).toEqual([2 * (width + 16), 2 * (300 + 28 + 16)]);
+    // Something is drawn on it: a picture of one colour would take a hundredth of this.
+    expect(png.bytes.length).toBeGreaterThan(10_000);
+  });
+
+  test("follow light and dark", async () => {
+    await show("points");
+    const colour = () =>
+      page
+        .locator('.drawing [aria-label="dot"]')
+        .first()
+        .evaluate((dot) => getComputedStyle(dot).fill);
+    await page.emulateMedia({ colorScheme: "light" });
+    const light = await colour();
+    await page.emulateMedia({ colorScheme: "dark" });
+    expect(await colour()).not.toBe(light);
+    await page.emulateMedia({ colorScheme: null });
+  });
+
+  test(`are drawn anew within 8 ms at ${ITERATIONS} iterations`, async () => {
+    const times = await page.evaluate(() => bench.time(150));
+    // The fastest: what else runs on the machine only adds.
+    expect(Math.min(...times)).toBeLessThan(8);
+  });
+});

@@ -2,9 +2,11 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
+import { checkpointPath } from "../train/checkpoint.ts";
+import { HeldOut, scoreHeldOut } from "../train/held-out.ts";
 import { keepSteps } from "../train/keep.ts";
 import { inertReward, loadRewards } from "../train/rewards.ts";
-import { resume } from "../train/resume.ts";
+import { resume, type Progress } from "../train/resume.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
@@ -56,6 +58,7 @@ export async function runTraining(
   );
 
   const signal = interruptSignal();
+  const heldOut = await openHeldOut(gpu, sources, folder, progress, signal);
   const start = performance.now();
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({
@@ -79,17 +82,54 @@ export async function runTraining(
       completions: rollouts.map(rolloutRecord),
       ahead,
     });
-    for await (const { metrics } of keepSteps(iterations, record, progress, folder, { total, signal })) {
-      const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);
-      print(progressLine(metrics, total, perIteration));
-    }
+    const steps = keepSteps(iterations, record, progress, folder, { total, signal, heldOut });
+    if (!heldOut?.ends)
+      for await (const { metrics } of steps) {
+        const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);
+        print(progressLine(metrics, total, perIteration));
+      }
   } finally {
     optimizer.dispose();
     if (reference !== model.base) reference?.dispose();
   }
-  const finished = state.step === total;
+  if (heldOut) printBest(heldOut, folder);
+  const finished = state.step === total || heldOut?.ends === true;
   if (!finished) note(`interrupted after iteration ${state.step}; the same command goes on from there`);
   return { model, finished };
+}
+
+/** Evaluation on held-out problems along the run, where it is asked for. The initial model's is kept with the checkpoints. */
+async function openHeldOut(
+  gpu: Gpu,
+  sources: Sources,
+  folder: RunFolder,
+  { model, state }: Progress,
+  signal: AbortSignal,
+): Promise<HeldOut | null> {
+  const { config } = folder;
+  if (config.train.eval_every === undefined) return null;
+  const score = async (of: Model) => {
+    const scores = await scoreHeldOut(of, sources, config, { signal, onWarning: note });
+    note(`held-out problems: accuracy ${percent(scores.accuracy)}, ${scores.mean_length.toFixed(1)} tokens`);
+    return scores;
+  };
+  if (!state.base) {
+    const initial =
+      state.step === 0 ? model : await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
+    state.base = await score(initial);
+    if (initial !== model) initial.dispose();
+  }
+  return new HeldOut(config.train, { base: state.base, score: () => score(model), rows: await folder.readMetrics() });
+}
+
+function printBest({ base, best, ends }: HeldOut, folder: RunFolder): void {
+  if (ends) note("ended early: the last evaluations brought nothing better");
+  if (!best) return print(`best: none fulfils "${folder.config.train.best}"`);
+  const change = percent(best.mean_length / base.mean_length - 1);
+  print(
+    `best: ${checkpointPath(folder.checkpoints, best.step)} | accuracy ${percent(best.accuracy)}, base ${percent(base.accuracy)} | ` +
+      `tokens ${best.mean_length.toFixed(1)}, base ${base.mean_length.toFixed(1)} (${change})`,
+  );
 }
 
 function goal({ rl }: Config): string {

@@ -2,6 +2,7 @@ import { parse as parseToml } from "smol-toml";
 import { z } from "zod";
 import { LOSS_TYPES } from "../core/aggregation.ts";
 import { ADVANTAGES, SCALE_REWARDS } from "../core/advantage.ts";
+import { parseBestRule } from "../core/best.ts";
 import { LENGTH_REWARD_NAMES, LENGTH_REWARDS } from "../core/length-rewards/index.ts";
 import { IMPORTANCE_SAMPLING_LEVELS } from "../core/ratio.ts";
 import { LR_SCHEDULERS, type Stages } from "../core/schedule.ts";
@@ -225,6 +226,32 @@ export const configSchema = z.strictObject({
       tokens_per_micro_batch: count().default(8192).describe("tokens that go through the model at once"),
       save_every: count().default(10).describe("iterations (sft: steps) between checkpoints"),
       save_total_limit: count().optional().describe("checkpoints kept: the newest ones; unset keeps all"),
+      eval_every: count()
+        .optional()
+        .describe(
+          "iterations between evaluations on held-out problems, sampled as eval says; unset: none (train alone)",
+        ),
+      eval_problems: count()
+        .default(200)
+        .describe(
+          "held-out problems of such an evaluation, from the end of the task's list; pith eval begins at its start",
+        ),
+      best: z
+        .string()
+        .default("accuracy >= base - 0.01, fewest tokens")
+        .superRefine((rule, context) => {
+          try {
+            parseBestRule(rule);
+          } catch (error) {
+            context.addIssue({ code: "custom", message: (error as Error).message });
+          }
+        })
+        .describe(
+          "which evaluated checkpoint is the best, and is kept: accuracy >= a number, base, or base less or plus one, then fewest tokens or highest accuracy; base is the initial model's",
+        ),
+      early_stopping_patience: count()
+        .optional()
+        .describe("evaluations without a better one after which training ends"),
       output_dir: z.string().default("runs/run").describe("the run's folder; a run found there is resumed"),
     })
     .prefault({}),

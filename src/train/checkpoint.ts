@@ -1,4 +1,5 @@
 import type { RequestOutput } from "../engine/llm.ts";
+import type { Scored } from "../core/best.ts";
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { LoraModel } from "../model/lora.ts";
@@ -18,6 +19,8 @@ export interface TrainerState {
   step: number;
   /** Tokens trained on so far, prompts included. */
   num_tokens: number;
+  /** What the initial model came to on the held-out problems, where the run evaluates. */
+  base?: Scored;
   /** Tokens of the shortest correct response to each problem so far, where the length reward goes by them. */
   records?: Records;
   /** What went to the device at once, where memory had run out. */
@@ -32,6 +35,8 @@ const NAME = /^step_(\d{6,})$/;
 const UNFINISHED = ".unfinished_";
 
 const checkpointName = (step: number): string => `step_${String(step).padStart(6, "0")}`;
+
+export const checkpointPath = (dir: string, step: number): string => `${dir}/${checkpointName(step)}`;
 
 /**
  * Writes `dir`/step_000010: a Hugging Face folder, or an adapter's, with the optimizer's state in it. It is written aside and
@@ -58,7 +63,7 @@ export async function saveCheckpoint(
   },
 ): Promise<string> {
   const name = checkpointName(state.step);
-  const path = `${dir}/${name}`;
+  const path = checkpointPath(dir, state.step);
   if (await files.exists(path)) return path; // the same step of the same run: the same state
   const aside = `${dir}/${UNFINISHED}${name}`;
   try {
@@ -92,9 +97,10 @@ export async function checkpointSteps(files: Files, dir: string): Promise<{ step
     .sort((a, b) => a.step - b.step);
 }
 
-/** Removes all but the `limit` newest checkpoints. One that is half removed has lost its name first, and goes with the next save. */
-export async function pruneCheckpoints(files: Files, dir: string, limit: number): Promise<void> {
+/** Removes all but the `limit` newest checkpoints and the one of step `best`. One that is half removed has lost its name first, and goes with the next save. */
+export async function pruneCheckpoints(files: Files, dir: string, limit: number, best?: number): Promise<void> {
   for (const { path, step } of (await checkpointSteps(files, dir)).slice(0, -limit)) {
+    if (step === best) continue;
     const aside = `${dir}/${UNFINISHED}${checkpointName(step)}`;
     await files.rename(path, aside);
     await files.remove(aside);
@@ -129,15 +135,25 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
   } catch {
     // reported below, with what was found
   }
-  const { step, num_tokens, records, budgets } = state ?? {};
+  const { step, num_tokens, base, records, budgets } = state ?? {};
   const areBudgets = Object.values(budgets ?? {}).every((budget) => budget === null || isBudget(budget));
-  if (!Number.isSafeInteger(step) || !Number.isSafeInteger(num_tokens) || !areBudgets || !areRecords(records ?? {})) {
+  if (
+    !Number.isSafeInteger(step) ||
+    !Number.isSafeInteger(num_tokens) ||
+    !areBudgets ||
+    !areRecords(records ?? {}) ||
+    !isScored(base)
+  ) {
     throw new FormatError(
       `${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`,
     );
   }
-  return { step: step!, num_tokens: num_tokens!, ...(records && { records }), ...(budgets && { budgets }) };
+  const rest = { ...(base && { base }), ...(records && { records }), ...(budgets && { budgets }) };
+  return { step: step!, num_tokens: num_tokens!, ...rest };
 }
+
+const isScored = (base: Scored | undefined): boolean =>
+  base === undefined || [base.accuracy, base.mean_length].every(Number.isFinite);
 
 const areRecords = (records: Records): boolean =>
   Object.values(records).every((tokens) => Number.isSafeInteger(tokens) && tokens > 0);

@@ -1,5 +1,6 @@
 import type { RequestOutput } from "../engine/llm.ts";
 import type { RunFolder } from "../run/run-folder.ts";
+import type { HeldOut } from "./held-out.ts";
 import type { Progress } from "./resume.ts";
 import type { RolloutRecord } from "./rollouts.ts";
 
@@ -14,24 +15,25 @@ export interface StepRecord {
 
 /**
  * Passes a trainer's steps on and keeps them in the run's folder: each is logged, and a checkpoint written after every
- * `save_every`-th, after the last of `total`, and after an abort. Ends quietly when `signal` aborts, with a checkpoint of the
- * steps that were done.
+ * `save_every`-th, after the last of `total`, after the best so far on `heldOut` problems, and after an abort. Ends quietly when
+ * `signal` aborts, with a checkpoint of the steps that were done, and where `heldOut` has it end.
  */
 export async function* keepSteps<S>(
   steps: AsyncGenerator<S>,
   record: (step: S) => StepRecord,
   { state, save, prune }: Progress,
   folder: RunFolder,
-  { total, signal }: { total: number; signal: AbortSignal },
+  { total, signal, heldOut }: { total: number; signal: AbortSignal; heldOut?: HeldOut | null },
 ): AsyncGenerator<S> {
   let saved = state.step;
   let next: StepRecord["ahead"] = null;
+  let isEvaluating = false;
   const checkpoint = async () => {
     if (saved === state.step) return;
     await folder.sync();
     await save(await next);
     const { save_total_limit: limit } = folder.config.train;
-    if (limit !== undefined) await prune(limit);
+    if (limit !== undefined) await prune(limit, heldOut?.best?.step);
     await folder.writeEvents();
     saved = state.step;
   };
@@ -39,16 +41,21 @@ export async function* keepSteps<S>(
     for await (const item of steps) {
       const { step, metrics, completions, ahead } = record(item);
       next = ahead;
+      // The weights are this step's, the state is not yet: what an abort here leaves is the last checkpoint.
+      isEvaluating = true;
+      const evaluation = (await heldOut?.after(step)) ?? null;
+      isEvaluating = false;
       state.step = step;
       state.num_tokens += metrics.num_tokens;
-      await folder.log(step, metrics);
+      await folder.log(step, { ...metrics, ...evaluation?.metrics });
       if (completions) await folder.logCompletions(step, completions);
-      if (step % folder.config.train.save_every === 0 || step === total || signal.aborted) await checkpoint();
+      const isLast = step === total || signal.aborted || evaluation?.ends;
+      if (step % folder.config.train.save_every === 0 || evaluation?.isBest || isLast) await checkpoint();
       yield item;
-      if (signal.aborted) return;
+      if (signal.aborted || evaluation?.ends) return;
     }
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
-    await checkpoint();
+    if (!isEvaluating) await checkpoint();
   }
 }

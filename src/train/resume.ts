@@ -21,8 +21,8 @@ export interface Progress {
   resumed: boolean;
   /** Writes a checkpoint of the state as it is, and of what the next step has drawn; its path. */
   save(ahead?: readonly RequestOutput[] | null): Promise<string>;
-  /** Leaves the `limit` newest checkpoints. */
-  prune(limit: number): Promise<void>;
+  /** Leaves the `limit` newest checkpoints, and the one of step `best`. */
+  prune(limit: number, best?: number): Promise<void>;
 }
 
 /** Opens the folder's newest checkpoint and cuts its logs back to it; without one the run begins: with `begin`'s model where it is given. */
@@ -62,6 +62,6 @@ export async function resume(
       ahead: next,
       source: modelDir,
     });
-  const prune = (limit: number) => pruneCheckpoints(files, folder.checkpoints, limit);
+  const prune = (limit: number, best?: number) => pruneCheckpoints(files, folder.checkpoints, limit, best);
   return { model, optimizer, state, budgets, ahead, resumed: path !== null, save, prune };
 }

@@ -44,6 +44,24 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "rl with evaluation",
+    args: (dir) => [
+      "train",
+      ...flags({
+        ...SAMPLING,
+        "rl.max_iterations": 6,
+        "train.save_every": 3,
+        "train.save_total_limit": 1,
+        "train.eval_every": 1,
+        "train.eval_problems": 20,
+        "train.best": "fewest tokens",
+        "train.early_stopping_patience": 3,
+        "eval.max_completion_length": 120,
+        "train.output_dir": dir,
+      }),
+    ],
+  },
+  {
     name: "sft",
     args: (dir) => [
       "sft",

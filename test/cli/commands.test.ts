@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -54,6 +54,37 @@ function withHeader(header: object, body: Buffer): Buffer {
 }
 
 describe("commands", () => {
+  test("sft trains the model of model.path, from random weights with random_init, and keeps save_total_limit checkpoints", async () => {
+    const model = join(folder, "elsewhere");
+    cpSync(`${root}/models/reasoner`, model, { recursive: true });
+    const losses = async (name: string, ...more: string[]) => {
+      const dir = join(folder, name);
+      const settings = ["--sft.max_steps=3", "--sft.tokens_per_batch=256", "--train.save_every=1"];
+      const { code, stderr } = await pith(
+        "sft",
+        `--model.path=${model}`,
+        `--train.output_dir=${dir}`,
+        ...settings,
+        ...more,
+      );
+      expect(code, stderr).toBe(0);
+      const rows = readFileSync(join(dir, "metrics.jsonl"), "utf8").trim().split("\n");
+      return {
+        losses: rows.map((row) => (JSON.parse(row) as { loss: number }).loss),
+        checkpoints: readdirSync(join(dir, "checkpoints")),
+      };
+    };
+    const trained = await losses("trained");
+    expect(trained.losses[0]).toBeLessThan(1);
+    expect(trained.checkpoints).toEqual(["step_000001", "step_000002", "step_000003"]);
+    const random = await losses("random", "--sft.random_init=true", "--train.save_total_limit=1");
+    const { vocab_size: words } = JSON.parse(readFileSync(join(model, "config.json"), "utf8")) as {
+      vocab_size: number;
+    };
+    expect(Math.abs(random.losses[0]! - Math.log(words))).toBeLessThan(0.5);
+    expect(random.checkpoints).toEqual(["step_000003"]);
+  });
+
   test("npm start's plan is the bundled reasoner at alpha 0.2", async () => {
     const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as { scripts: { start: string } };
     expect(scripts.start).toMatch(/main\.ts start$/);

@@ -22,7 +22,7 @@ import type { Sources } from "../train/sources.ts";
 import { note } from "./output.ts";
 import { shipped } from "./shipped.ts";
 
-export { finish, note, print, write } from "./output.ts";
+export { note, print, write } from "./output.ts";
 
 export const files = nodeFiles;
 
@@ -147,7 +147,7 @@ export function interruptSignal(): AbortSignal {
 }
 
 /** The user asked to stop; nothing is wrong. */
-export class Interrupted extends PithError {
+class Interrupted extends PithError {
   override readonly exitCode = INTERRUPTED;
 }
 

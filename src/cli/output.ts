@@ -23,7 +23,7 @@ process.stderr.on("error", () => {});
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 /** Control characters as JSON spells them: a JSON text stays one. */
-export const shown = (text: string): string =>
+const shown = (text: string): string =>
   text.replaceAll(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 /** Results without an end of line. */

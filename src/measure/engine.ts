@@ -14,7 +14,7 @@ import type { Workload } from "./workload.ts";
 export const tokenIds = (config: ModelConfig, length: number): number[] =>
   Array.from({ length }, (_, i) => (i * 7919 + 5) % config.vocabSize);
 
-export const SAMPLING: SamplingParams = {
+const SAMPLING: SamplingParams = {
   n: 1,
   temperature: 1,
   topK: 0,

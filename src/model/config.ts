@@ -1,7 +1,7 @@
 import { FormatError } from "../errors.ts";
 import { brief } from "../hf/json.ts";
 
-export const MODEL_TYPES = ["qwen2", "qwen3", "llama"] as const;
+const MODEL_TYPES = ["qwen2", "qwen3", "llama"] as const;
 export type ModelType = (typeof MODEL_TYPES)[number];
 
 /** "llama3" rope scaling: long wavelengths are stretched by `factor`, short ones kept, those between interpolated. */

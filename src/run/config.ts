@@ -19,7 +19,7 @@ const areStages = (stages: Stages) =>
   typeof stages === "number" || stages.every(([from], i) => (i === 0 ? from === 0 : from > stages[i - 1]![0]));
 
 /** The one source of keys, defaults, ranges, help and docs/configuration.md. */
-export const configSchema = z.strictObject({
+const configSchema = z.strictObject({
   model: z
     .strictObject({
       path: z.string().default("models/reasoner").describe("Hugging Face folder or hub id"),

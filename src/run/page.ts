@@ -2,7 +2,7 @@ import { CHART_STYLE } from "../charts/style.ts";
 import { html, Html } from "../core/html.ts";
 
 /** What the project's pages share: type, tables, light and dark. */
-export const PAGE_STYLE = `
+const PAGE_STYLE = `
 :root { color-scheme: light dark; --ink: light-dark(#1b1f24, #e6e6e6); --faint: light-dark(#6a737d, #9aa4ae); --line: light-dark(#0b62d6, #6cb0ff); --rule: light-dark(#d8dee4, #3a424a); --page: light-dark(#fff, #15181c); }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 1160px; margin: 0 auto; padding: 24px 16px; }

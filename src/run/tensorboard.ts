@@ -50,11 +50,11 @@ const integer = (field: number, value: number): number[] => [field << 3, ...vari
 const text = (field: number, value: string): number[] => lengthDelimited(field, new TextEncoder().encode(value));
 
 /** The record that opens a file. `wallTime` in seconds since 1970. */
-export const fileHeader = (wallTime: number): Uint8Array =>
+const fileHeader = (wallTime: number): Uint8Array =>
   record(Uint8Array.from([...double(1, wallTime), ...text(3, "brain.Event:2")]));
 
 /** One step's scalars. */
-export function scalars(wallTime: number, step: number, values: Readonly<Record<string, number>>): Uint8Array {
+function scalars(wallTime: number, step: number, values: Readonly<Record<string, number>>): Uint8Array {
   const summary = Object.entries(values).flatMap(([tag, value]) =>
     lengthDelimited(1, [...text(1, tag), ...float(2, value)]),
   );

@@ -21,7 +21,7 @@ export interface Chain {
 export type Random = () => number;
 
 /** Every value on the way stays in this range, in a right chain and in a mistaken one. */
-export const LARGEST_VALUE = 99;
+const LARGEST_VALUE = 99;
 
 /** How the demonstrations behave. */
 const HABITS = {

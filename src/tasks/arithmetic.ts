@@ -6,7 +6,7 @@ import type { Chain, Random, Step } from "./arithmetic-chains.ts";
 import type { Problem, Task } from "./task.ts";
 
 /** Difficulty of a problem = its number of steps, 1 (trivial) to 5 (hard for the bundled reasoner). */
-export const DIFFICULTIES = [1, 2, 3, 4, 5] as const;
+const DIFFICULTIES = [1, 2, 3, 4, 5] as const;
 
 /** One problem in this many, by its own text, is held out: no seed or size can leak a test problem into training. */
 const HELD_OUT_ONE_IN = 8;

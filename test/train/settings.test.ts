@@ -5,7 +5,6 @@ import { configKeys, parseConfig, type Config } from "../../src/run/config.ts";
 import { trainDpo } from "../../src/train/dpo.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { planMemory } from "../../src/train/memory-plan.ts";
-import { AdamW } from "../../src/train/optimizer.ts";
 import { adamwOptions, dpoOptions, evaluateOptions, rlOptions, sftOptions } from "../../src/train/options.ts";
 import { trainRl } from "../../src/train/rl.ts";
 import { demonstrations, trainSft } from "../../src/train/sft.ts";

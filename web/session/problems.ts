@@ -11,7 +11,7 @@ import type { TaskInfo } from "./protocol.ts";
 const NUM_TRAIN = 4000;
 const NUM_TEST = 200;
 
-export const ARITHMETIC = "arithmetic";
+const ARITHMETIC = "arithmetic";
 const FOLDER = "problems";
 /** Holds the name of the task that was chosen last. */
 const CHOSEN = "task.txt";

@@ -4,7 +4,7 @@ import type { Run } from "./records.ts";
 import { NUM_GENERATIONS } from "./protocol.ts";
 
 /** Held-out problems that a finished run and the base model are scored on. */
-export const EVALUATED_PROBLEMS = 100;
+const EVALUATED_PROBLEMS = 100;
 
 export const DTYPE = "bfloat16";
 

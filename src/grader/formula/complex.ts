@@ -32,7 +32,7 @@ export const over = (x: Complex, y: Complex): Complex => {
   const error = (x[2] + size(quotient) * f) / Math.max(0, size(y) - f) + 4 * UNIT * size(quotient);
   return [quotient[0], quotient[1], error];
 };
-export const exp = ([a, b, e]: Complex): Complex => {
+const exp = ([a, b, e]: Complex): Complex => {
   const scale = Math.exp(a);
   return [scale * Math.cos(b), scale * Math.sin(b), scale * (Math.expm1(e) + 2 * UNIT)];
 };

@@ -83,7 +83,7 @@ function plain(text: string): string {
   return /^[a-zA-Z .,'-]+$/.test(squeezed) ? squeezed.toLowerCase() : squeezed;
 }
 
-export class Comparison {
+class Comparison {
   readonly #budget: Budget;
   #depth = 0;
 

@@ -82,6 +82,11 @@ const configSchema = z.strictObject({
         .describe(
           "1: an iteration's responses come from the weights before the last update, so that others may draw meanwhile",
         ),
+      dynamic_sampling: count(0)
+        .default(0)
+        .describe(
+          "rounds at most in which prompts whose responses all earn the same are replaced by others; 0 keeps them",
+        ),
       max_completion_length: z
         .union([count(), z.array(z.tuple([count(0), count()])).min(1)])
         .refine(areStages, { message: "expected a number, or [from, tokens] with from rising from 0" })
@@ -153,6 +158,14 @@ const configSchema = z.strictObject({
     .refine((rl) => rl.length_reward === "sigmoid" || (rl.target_length ?? rl.max_accuracy_drop) === undefined, {
       path: ["length_reward"],
       message: "expected sigmoid with target_length or max_accuracy_drop, which steer its alpha",
+    })
+    .refine((rl) => rl.dynamic_sampling === 0 || (rl.target_length ?? rl.max_accuracy_drop) === undefined, {
+      path: ["dynamic_sampling"],
+      message: "expected 0 with target_length or max_accuracy_drop, which steer by what all prompts' responses measure",
+    })
+    .refine((rl) => rl.dynamic_sampling === 0 || rl.lag === 0, {
+      path: ["dynamic_sampling"],
+      message: "expected 0 with rl.lag, which draws before it is known what an iteration lacks",
     })
     .superRefine((rl, context) => {
       const { defaults } = LENGTH_REWARDS[rl.length_reward];

@@ -50,6 +50,7 @@ export const rlOptions = (config: Config): RlOptions => ({
   numGenerations: config.rl.num_generations,
   numSteps: config.rl.num_steps,
   numIterations: config.rl.num_iterations,
+  dynamicSampling: config.rl.dynamic_sampling,
   maxIterations: config.rl.max_iterations,
   lag: config.rl.lag,
   maxCompletionLength: config.rl.max_completion_length,

@@ -88,8 +88,17 @@ export function inertReward({
 /** Tokens of the shortest correct response so far, by problem: what HAPO keeps from iteration to iteration. */
 export type Records = Record<string, number>;
 
-/** Rewards and advantages of an iteration's groups, and what each reward came to. Records are those of before the iteration. */
-export async function rewardGroups(
+/** Responses to one prompt and what they earn: an entry a response. */
+export interface ScoredGroup {
+  rollouts: readonly Rollout[];
+  /** What each named reward says of them; of the task's verdict without the length reward. */
+  said: Readonly<Record<string, (number | null)[]>>;
+  /** The weighted sum. */
+  rewards: number[];
+}
+
+/** What groups earn. Records are those of before the iteration. */
+export async function scoreGroups(
   groups: readonly Rollout[][],
   options: RewardOptions,
   {
@@ -98,35 +107,52 @@ export async function rewardGroups(
     records,
     rewards,
   }: { alpha: number; maxLength: number; records: Readonly<Records>; rewards: readonly NamedReward[] },
-): Promise<{ rollouts: Rollout[]; metrics: RewardMetrics }> {
+): Promise<ScoredGroup[]> {
   const all = groups.flat();
   const total = all.map(() => 0);
-  const metrics: RewardMetrics = {};
+  const said: Record<string, (number | null)[]> = {};
   for (const { name, weight, score } of rewards) {
     const values = score ? await scored(name, score, all) : lengthRewarded(groups, options, alpha, maxLength, records);
     values.forEach((value, i) => {
       if (value !== null) total[i]! += weight * value;
     });
-    const said = (score ? values : all.map((rollout) => rollout.score)).filter((value) => value !== null);
+    said[name] = score ? values : all.map((rollout) => rollout.score);
+  }
+  let first = 0;
+  return groups.map((rollouts) => {
+    const [from, to] = [first, (first += rollouts.length)];
+    const own = Object.entries(said).map(([name, values]) => [name, values.slice(from, to)] as const);
+    return { rollouts, said: Object.fromEntries(own), rewards: total.slice(from, to) };
+  });
+}
+
+/** Advantages of an iteration's groups, and what each reward came to. */
+export function compareGroups(
+  groups: readonly ScoredGroup[],
+  options: RewardOptions,
+): { rollouts: Rollout[]; metrics: RewardMetrics } {
+  const metrics: RewardMetrics = {};
+  for (const name of Object.keys(groups[0]!.said)) {
+    const said = groups.flatMap((group) => group.said[name]!).filter((value) => value !== null);
     Object.assign(metrics, { [`rewards/${name}/mean`]: mean(said), [`rewards/${name}/std`]: sampleStd(said) });
   }
-
-  let first = 0;
-  const rewardsOf = groups.map((group) => total.slice(first, (first += group.length)));
-  const advantages = groupAdvantages(rewardsOf, options);
-  const rollouts = groups.flatMap((group, g) => {
+  const advantages = groupAdvantages(
+    groups.map(({ rewards }) => rewards),
+    options,
+  );
+  const rollouts = groups.flatMap(({ rollouts: group, rewards }, g) => {
     const solved = mean(group.map((rollout) => Number(isCorrect(rollout))));
     return group.map((rollout, i) => {
       const advantage = advantages[g]![i]!;
       const weight = options.lengthReward === "grpo_lead" ? grpoLeadWeight(advantage > 0 ? solved : 1 - solved) : 1;
-      return { ...rollout, reward: rewardsOf[g]![i]!, advantage: weight * advantage };
+      return { ...rollout, reward: rewards[i]!, advantage: weight * advantage };
     });
   });
   return { rollouts, metrics };
 }
 
 /** Takes an iteration's groups into the records. */
-export function updateRecords(records: Records, groups: readonly Rollout[][]): void {
+export function updateRecords(records: Records, groups: readonly (readonly Rollout[])[]): void {
   for (const group of groups) {
     const { id } = group[0]!.problem;
     const shortest = shortestCorrect(records[id] ?? null, group);

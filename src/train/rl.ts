@@ -4,7 +4,6 @@ import { tokenWeights, type LossType } from "../core/aggregation.ts";
 import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
 import type { ImportanceSamplingLevel } from "../core/ratio.ts";
-import { shuffledIndices } from "../core/rng.ts";
 import { learningRateFactor, stageAt, type LrScheduler, type Stages } from "../core/schedule.ts";
 import type { EngineOptions } from "../engine/engine-size.ts";
 import type { RequestOutput } from "../engine/llm.ts";
@@ -13,15 +12,18 @@ import type { Tokenizer } from "../hf/tokenizer.ts";
 import type { KlEstimator } from "../kernels/policy-gradient.ts";
 import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
-import type { Problem, Task } from "../tasks/task.ts";
+import type { Task } from "../tasks/task.ts";
 import { Budgets } from "./budget.ts";
+import { replaceFlat, type Discarded } from "./dynamic-sampling.ts";
 import { itemLogprobs } from "./logprobs.ts";
 import { MicroBatches, type OnItems, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
 import { policyGradient } from "./policy.ts";
+import { Prompts } from "./prompts.ts";
 import {
+  compareGroups,
   CORRECT,
-  rewardGroups,
+  scoreGroups,
   updateRecords,
   type NamedReward,
   type Records,
@@ -31,7 +33,7 @@ import {
 import { mapRecorded } from "./recorded.ts";
 import { mean, rolloutMetrics } from "./rollout-metrics.ts";
 import { drawnBy, localSource, type Drawing, type RolloutSource } from "./rollout-source.ts";
-import { askProblems, decodeWith, judgeGroups, type Rollout, type RolloutHost } from "./rollouts.ts";
+import { decodeWith, judgeGroups, type Asked, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
 
 export interface RlOptions extends RewardOptions {
@@ -47,6 +49,8 @@ export interface RlOptions extends RewardOptions {
   maxIterations: number;
   /** Iteration i trains on responses from the weights after iteration i - lag (iteration 0 and, with lag 1, 1: from the first). */
   lag: number;
+  /** Rounds at most in which prompts without a spread in reward are replaced. */
+  dynamicSampling: number;
   maxCompletionLength: Stages;
   temperature: number;
   topK: number;
@@ -78,6 +82,7 @@ export interface RlOptions extends RewardOptions {
 export const PAPER = {
   numIterations: 1,
   lag: 0,
+  dynamicSampling: 0,
   lengthReward: "sigmoid",
   lengthRewardOptions: {},
   importanceSamplingLevel: "token",
@@ -125,8 +130,8 @@ export interface RlMetrics {
 }
 
 export interface RlIteration {
-  /** With the mean and the standard deviation of each named reward by itself. */
-  metrics: RlMetrics & RewardMetrics;
+  /** With the mean and the standard deviation of each named reward by itself, and what dynamic sampling threw away. */
+  metrics: RlMetrics & RewardMetrics & Partial<Discarded>;
   rollouts: Rollout[];
   /** What the next iteration trains on, where the weights before this one's update draw it: to be kept with a checkpoint. */
   ahead: Promise<RequestOutput[]> | null;
@@ -208,45 +213,55 @@ export async function* trainRl(
   });
   const { numGenerations: n, temperature, topK, topP, minP, stop, seed } = options;
   const { stopTokenIds } = setup;
-  const ask = (iteration: number) =>
-    askProblems(
-      setup.tokenizer,
-      setup.task,
-      problemsOf(setup.task.train, iteration, options),
-      iteration * options.numPrompts,
-    );
-  const draw = (iteration: number): Promise<Drawing> => {
+  const prompts = new Prompts(setup, options);
+  const from = source ?? localSource(sampler, decodeWith(setup.tokenizer));
+  const draw = (asked: readonly Asked[], iteration: number): Promise<Drawing> => {
     const maxTokens = stageAt(options.maxCompletionLength, iteration);
     const params = { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop };
-    return (source ?? localSource(sampler, decodeWith(setup.tokenizer))).begin(ask(iteration), params, {
-      signal,
-      onProgress,
-    });
+    return from.begin(asked, params, { signal, onProgress });
   };
+  const judge = (asked: readonly Asked[], drawn: readonly RequestOutput[]) =>
+    judgeGroups(setup.tokenizer, setup.task, asked, drawn, { stopTokenIds, stop });
   const measured = [...history];
   let ahead: Drawing | null = drawnAhead && { outputs: Promise.resolve([...drawnAhead]) };
   try {
     for (let iteration = done; iteration < options.maxIterations; iteration++) {
       const start = performance.now();
       const maxLength = stageAt(options.maxCompletionLength, iteration);
-      const drawn = await drawnBy(ahead ?? (await draw(iteration)), signal);
-      ahead = options.lag > 0 && iteration + 1 < options.maxIterations ? await draw(iteration + 1) : null;
-      const groups = judgeGroups(setup.tokenizer, setup.task, ask(iteration), drawn, { stopTokenIds, stop });
-      const rolloutTime = (performance.now() - start) / 1000;
-      measured.push(measure(groups));
+      const asked = prompts.first(iteration);
+      const drawn = await drawnBy(ahead ?? (await draw(asked, iteration)), signal);
+      const goesOn = iteration + 1 < options.maxIterations;
+      ahead = options.lag > 0 && goesOn ? await draw(prompts.first(iteration + 1), iteration + 1) : null;
+      const first = judge(asked, drawn);
+      measured.push(measure(first));
       const alpha = steerAlpha(options.alpha, measured);
       const context = { alpha, maxLength, records, rewards: setup.rewards ?? [CORRECT] };
-      const { rollouts, metrics: rewardMetrics } = await rewardGroups(groups, options, context);
+      const { groups, discarded } = await replaceFlat(
+        await scoreGroups(first, options, context),
+        options.dynamicSampling,
+        async (round, count) => {
+          const others = prompts.instead(iteration, round, count);
+          const outputs = await drawnBy(await draw(others, iteration), signal);
+          return scoreGroups(judge(others, outputs), options, context);
+        },
+      );
+      const rolloutTime = (performance.now() - start) / 1000;
+      const { rollouts, metrics: rewardMetrics } = compareGroups(groups, options);
       const refLogprobs = await referenceLogprobs(microBatches, setup.reference, rollouts, options);
       const targets = { refLogprobs, advantages: tokenAdvantages(rollouts, refLogprobs, options) };
       const update = await updatePolicy(microBatches, setup, rollouts, targets, iteration, options);
-      if (options.lengthReward === "hapo") updateRecords(records, groups);
+      if (options.lengthReward === "hapo")
+        updateRecords(
+          records,
+          groups.map((group) => group.rollouts),
+        );
       yield {
         metrics: {
           iteration: iteration + 1,
           alpha,
           ...rolloutMetrics(rollouts, refLogprobs, options.numGenerations),
           ...rewardMetrics,
+          ...(options.dynamicSampling > 0 ? discarded : {}),
           ...update,
           rollout_time: rolloutTime,
           step_time: (performance.now() - start) / 1000,
@@ -258,17 +273,6 @@ export async function* trainRl(
   } finally {
     sampler.dispose();
   }
-}
-
-/** The problems of an iteration: the training set in a new order each time it is through. */
-function problemsOf(train: readonly Problem[], iteration: number, { numPrompts, seed }: RlOptions): Problem[] {
-  const orders = new Map<number, number[]>();
-  return Array.from({ length: numPrompts }, (_, i) => {
-    const at = iteration * numPrompts + i;
-    const epoch = Math.floor(at / train.length);
-    if (!orders.has(epoch)) orders.set(epoch, shuffledIndices(train.length, seed, epoch));
-    return train[orders.get(epoch)![at % train.length]!]!;
-  });
 }
 
 function measure(groups: readonly Rollout[][]): Measured {

@@ -44,6 +44,7 @@ describe("configuration", () => {
         importance_sampling_level: "token",
         mask_truncated_completions: false,
         num_iterations: 1,
+        dynamic_sampling: 0,
         length_reward: "sigmoid",
         length_reward_options: {},
         rewards: [{ name: "correct", weight: 1 }],

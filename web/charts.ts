@@ -52,7 +52,7 @@ export class ChartView {
   #width = 0;
   #drawing: ReturnType<Draw> | null = null;
   /** Places to point at, made when a hand or the keyboard comes near. */
-  #places: { reading: Reading; element: SVGGElement }[] | null = null;
+  #places: { reading: Reading; element: SVGElement }[] | null = null;
   /** Of the reading that the arrow keys are at; null when they are at none. */
   #at: number | null = null;
 
@@ -113,7 +113,7 @@ export class ChartView {
     else if (this.#plot.matches(":hover")) this.#read();
   }
 
-  #read(): { reading: Reading; element: SVGGElement }[] {
+  #read(): { reading: Reading; element: SVGElement }[] {
     if (!this.#drawing) return [];
     if (!this.#places) {
       const readings = readingsOf(this.#chart);

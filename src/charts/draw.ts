@@ -13,7 +13,7 @@ import {
   type Markish,
   type Plot,
 } from "@observablehq/plot";
-import { readable, readByX, smoothedBy, tickOf, type Chart, type Point } from "./chart.ts";
+import { readable, readByX, smoothedBy, tickOf, type Axis, type Chart, type Point } from "./chart.ts";
 import { besideTheirPoints } from "./labels.ts";
 import { legendOf } from "./legend.ts";
 import { CHARACTER, FONT_SIZE, lines, looksOf, type Look } from "./palette.ts";
@@ -32,9 +32,9 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
   const byX = readByX(chart);
   const x = domain(chart, "x", byX ? 0 : ROOM);
   const y = domain(chart, "y", ROOM);
-  const widest = Math.max(...[...y, (y[0] + y[1]) / 2].map((value) => tickOf(chart.y)(value).length));
+  const widest = Math.max(...[...y, (y[0] + y[1]) / 2].map((value) => characters(chart.y, value)));
   const marginLeft = Math.max(30, widest * CHARACTER + 18);
-  const marginRight = Math.max(14, (tickOf(chart.x)(x[1]).length * CHARACTER) / 2 + 2);
+  const marginRight = Math.max(14, (characters(chart.x, x[1]) * CHARACTER) / 2 + 2);
   const looks = looksOf(chart.series);
   const legend = legendOf(looks, width);
   const name = { x: lines(chart.x.label, width), y: lines(chart.y.label, width) };
@@ -57,7 +57,7 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
     marks: [
       gridY({ ticks: 4, stroke: "var(--rule)", strokeOpacity: 1 }),
       axisY({ ...written, ticks: 4, tickFormat: tickOf(chart.y) }),
-      axisX({ ...written, ticks: Math.max(2, Math.floor(width / 110)), tickFormat: tickOf(chart.x) }),
+      axisX({ ...written, ticks: Math.max(2, Math.floor(width / 80)), tickFormat: tickOf(chart.x) }),
       ...corner(name.y, { frameAnchor: "top-left", dx: 2 - marginLeft, dy: -6 - name.y.length * LINE }),
       ...corner(name.x, { frameAnchor: "bottom-right", dx: marginRight - 2, dy: 24 + LINE }),
       ...legend.marks(marginLeft, marginTop),
@@ -75,6 +75,9 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
   drawing.removeChild(drawing.getElementsByTagName("style")[0]!);
   return drawing;
 }
+
+/** Of a tick near a value: ticks are round numbers. */
+const characters = (axis: Axis, value: number): number => tickOf(axis)(Number(value.toPrecision(2))).length;
 
 /** A share of the span left free around points. */
 const ROOM = 0.06;

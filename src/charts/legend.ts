@@ -1,5 +1,6 @@
-import { dot, text, type Markish } from "@observablehq/plot";
+import { dot, text, type Markish, type RenderFunction } from "@observablehq/plot";
 import { CHARACTER, type Look } from "./palette.ts";
+import { svgElement } from "./svg.ts";
 
 const ROW = 18;
 const KEY = 22;
@@ -35,16 +36,20 @@ export function legendOf(
         const origin = { frameAnchor: "top-left" as const, dy: at * ROW + 9 - marginTop };
         const key = { ...origin, dx: dx + 9 - marginLeft, r: 5 };
         return [
-          markers
-            ? dot([0], { ...key, symbol, fill })
-            : text([line === "dashed" ? "╍╍" : "━━"], {
-                ...origin,
-                dx: dx + 1 - marginLeft,
-                fill,
-                textAnchor: "start",
-              }),
+          markers ? dot([0], { ...key, symbol, fill }) : stroke(dx, at * ROW + 9, fill, line === "dashed"),
           text([name], { ...origin, dx: dx + KEY - marginLeft, textAnchor: "start", lineAnchor: "middle" }),
         ];
       }),
   };
 }
+
+/** A piece of a line, in pixels of the drawing. */
+const stroke =
+  (x: number, y: number, colour: string, dashed: boolean): RenderFunction =>
+  (_index, _scales, _values, _dimensions, { document }) =>
+    svgElement(document, "path", {
+      d: `M${x + 1} ${y}h16`,
+      stroke: colour,
+      "stroke-width": 2,
+      ...(dashed ? { "stroke-dasharray": "5 4" } : {}),
+    });

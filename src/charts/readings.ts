@@ -1,6 +1,9 @@
 import { readable, readByX, smoothedBy, within, type Chart } from "./chart.ts";
 import type { Drawing } from "./draw.ts";
 import { CHARACTER, FONT_SIZE, lines } from "./palette.ts";
+import { svgElement } from "./svg.ts";
+
+type Parts = Parameters<typeof svgElement> extends [unknown, ...infer Rest] ? Rest : never;
 
 /** What is read at a place of a chart. */
 export interface Reading {
@@ -56,14 +59,8 @@ export function readingsOf(chart: Chart): Reading[] {
  * Lays places to point at over a drawing, each with a box of what is read there. CHART_STYLE shows the box of the place under
  * the pointer, and of one of class "read": no script is needed.
  */
-export function addReadings(document: Document, drawing: Drawing, readings: readonly Reading[]): SVGGElement[] {
-  const make = (tag: string, attributes: Record<string, string | number>, ...children: (Node | string)[]) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag) as SVGGElement;
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-    for (const child of children)
-      element.appendChild(typeof child === "string" ? document.createTextNode(child) : child);
-    return element;
-  };
+export function addReadings(document: Document, drawing: Drawing, readings: readonly Reading[]): SVGElement[] {
+  const make = (...parts: Parts) => svgElement(document, ...parts);
   const { apply: atX, range: across } = drawing.scale("x")!;
   const { apply: atY, range: upright } = drawing.scale("y")!;
   const [left, right] = across as [number, number];

@@ -5,7 +5,8 @@ import { draw, type Drawing } from "./draw.ts";
 import { addReadings, readingsOf } from "./readings.ts";
 import { tableOf } from "./table.ts";
 
-const SIZE = { width: 480, height: 300 };
+/** Near a phone's width, so that text is large enough there; wider pages scale it up. */
+const SIZE = { width: 400, height: 260 };
 
 // A document that only makes elements: no page, no script, no fetch.
 const document = new DOMImplementation().createDocument("http://www.w3.org/1999/xhtml", "html") as unknown as Document;

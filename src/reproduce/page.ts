@@ -3,7 +3,8 @@ import { renderChart } from "../charts/static.ts";
 import { percent, wholePercent } from "../core/format.ts";
 import { html, type Html } from "../core/html.ts";
 import { runningMean } from "../core/statistics.ts";
-import { renderPage } from "../run/page.ts";
+import { difference, shortest } from "../run/difference.ts";
+import { renderPage, tableCard } from "../run/page.ts";
 import { renderTradeOff } from "../run/trade-off.ts";
 import type { Claim } from "./claims.ts";
 import type { Outcome, TableRow } from "./results.ts";
@@ -26,21 +27,35 @@ export interface ReproducePage {
 export function renderReproduction({ facts, rows, outcomes, claims }: ReproducePage): string {
   return renderPage({
     title: "Pith: the paper on the bundled reasoner",
+    ...opening(rows, claims),
     facts,
-    body: html`<p>
-        Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), on a model of 205,504 parameters and
-        held-out sums. Base is the model as it was, generation cut off at a limit.
-      </p>
-      ${claimsTable(claims)}
-      <section class="figures" aria-label="Figures">
+    body: html`<section class="figures" aria-label="Figures">
         ${renderTradeOff("Accuracy against tokens (figures 3, 4 and 7)", rows)}
         ${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
         ${dynamics(outcomes, "mean_length", "Training response tokens", whole)} ${checkpoints(outcomes)}
         ${normalisation(outcomes, "mean_length", "response tokens", whole)}
         ${normalisation(outcomes, "accuracy", "accuracy", wholePercent)}
       </section>
-      ${resultsTable(rows)}`,
+      ${claimsTable(claims)}${resultsTable(rows)}`,
   });
+}
+
+/** The shortest of the paper's method that is about as accurate as the base model at its full length. */
+function opening(rows: readonly TableRow[], claims: readonly Claim[]): { sentence: string | null; lead: Html } {
+  const base = rows.filter(({ method }) => method === "Base").toSorted((a, b) => b.context - a.context)[0];
+  const best =
+    base &&
+    shortest(
+      rows.filter(({ method }) => method === "RL"),
+      base,
+    );
+  const held = claims.filter(({ holds }) => holds).length;
+  return {
+    sentence: base && best ? difference(base, best) : null,
+    lead: html`${best ? `At alpha ${best.alpha}, against the model as it was. ` : ""}Arora &amp; Zanette, Training
+    Language Models to Reason Efficiently (2025), on a model of 205,504 parameters and held-out sums: ${held} of
+    ${claims.length} claims hold. Base is the model as it was, generation cut off at a limit.`,
+  };
 }
 
 function claimsTable(claims: readonly Claim[]): Html {
@@ -52,21 +67,25 @@ function claimsTable(claims: readonly Claim[]): Html {
         <td>${seen}</td>
       </tr>`,
   );
-  return html`<table>
-    <caption>
-      The paper's claims on this model
-    </caption>
-    <thead>
-      <tr>
-        <th>claim</th>
-        <th>here</th>
-        <th>seen</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${rows}
-    </tbody>
-  </table>`;
+  const name = "The paper's claims on this model";
+  return tableCard(
+    name,
+    html`<table>
+      <caption>
+        ${name}
+      </caption>
+      <thead>
+        <tr>
+          <th>claim</th>
+          <th>here</th>
+          <th>seen</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>`,
+  );
 }
 
 function resultsTable(rows: readonly TableRow[]): Html {
@@ -80,23 +99,27 @@ function resultsTable(rows: readonly TableRow[]): Html {
         <td>${row.context}</td>
       </tr>`,
   );
-  return html`<table>
-    <caption>
-      Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals
-    </caption>
-    <thead>
-      <tr>
-        <th>Model type</th>
-        <th>α</th>
-        <th>Tokens</th>
-        <th>Avg. pass rate</th>
-        <th>Ctx.</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${cells}
-    </tbody>
-  </table>`;
+  const name = "Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals";
+  return tableCard(
+    name,
+    html`<table>
+      <caption>
+        ${name}
+      </caption>
+      <thead>
+        <tr>
+          <th>Model type</th>
+          <th>α</th>
+          <th>Tokens</th>
+          <th>Avg. pass rate</th>
+          <th>Ctx.</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${cells}
+      </tbody>
+    </table>`,
+  );
 }
 
 const meanOver = (curves: readonly number[][]): number[] =>

@@ -1,6 +1,7 @@
 import type { PaperTable } from "./paper-tables.ts";
-import { html } from "../core/html.ts";
-import { renderPage } from "./page.ts";
+import { html, type Html } from "../core/html.ts";
+import { difference, shortest } from "./difference.ts";
+import { renderPage, tableCard } from "./page.ts";
 import { renderTradeOff, type TradeOffPoint } from "./trade-off.ts";
 
 /** A point of a run, by the name that the table gives it. */
@@ -25,25 +26,29 @@ export function renderComparison(runs: readonly ComparedRun[], paper: readonly P
   );
   return renderPage({
     title: "Pith: runs compared",
+    ...opening(runs),
     facts: { runs: runs.length },
     body: html`<section class="figures" aria-label="These runs">${renderTradeOff("These runs", runs)}</section>
-      <table>
-        <caption>
-          These runs
-        </caption>
-        <thead>
-          <tr>
-            <th>run</th>
-            <th>model type</th>
-            <th>α</th>
-            <th>tokens</th>
-            <th>avg. pass rate</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
+      ${tableCard(
+        "These runs",
+        html`<table>
+          <caption>
+            These runs
+          </caption>
+          <thead>
+            <tr>
+              <th>run</th>
+              <th>model type</th>
+              <th>α</th>
+              <th>tokens</th>
+              <th>avg. pass rate</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${rows}
+          </tbody>
+        </table>`,
+      )}
       <h2>As published</h2>
       <p>
         Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), appendix E. Distill is the model as
@@ -51,4 +56,13 @@ export function renderComparison(runs: readonly ComparedRun[], paper: readonly P
       </p>
       <section class="figures" aria-label="The paper's results">${published}</section>`,
   });
+}
+
+/** The shortest run that is about as accurate as the base model, or as the longest run where there is no base. */
+function opening(runs: readonly ComparedRun[]): { sentence: string | null; lead?: Html } {
+  const longest = (some: readonly ComparedRun[]) => some.toSorted((a, b) => b.tokens - a.tokens)[0];
+  const base = longest(runs.filter(({ method }) => method === "Base")) ?? longest(runs);
+  const best = base && shortest(runs, base);
+  if (!best) return { sentence: null };
+  return { sentence: difference(base, best), lead: html`${best.name}, against ${base.name}.` };
 }

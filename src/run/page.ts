@@ -1,27 +1,57 @@
 import { CHART_STYLE } from "../charts/style.ts";
 import { html, Html } from "../core/html.ts";
 
-/** What the project's pages share: type, tables, light and dark. */
+/** The demo page's colours and type (web/style.css), so that a report looks like it. */
 const PAGE_STYLE = `
-:root { color-scheme: light dark; --ink: light-dark(#1b1f24, #e6e6e6); --faint: light-dark(#6a737d, #9aa4ae); --line: light-dark(#0b62d6, #6cb0ff); --rule: light-dark(#d8dee4, #3a424a); --page: light-dark(#fff, #15181c); }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 24px 16px; }
-.facts { display: flex; flex-wrap: wrap; gap: 4px 28px; } .facts dt { color: var(--faint); font-size: 13px; } .facts dd { margin: 0; }
-table { border-collapse: collapse; width: 100%; margin: 24px 0; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding: 8px 0; } th, td { text-align: left; vertical-align: top; padding: 6px 10px; border-top: 1px solid var(--rule); }
-thead th { color: var(--faint); font-weight: 500; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 32px; }
+:root {
+  color-scheme: light dark;
+  --page: light-dark(#fbf9f4, #14120f);
+  --card: light-dark(#ffffff, #1d1a16);
+  --sunk: light-dark(#f4f0e6, #26221c);
+  --ink: light-dark(#1f1b14, #ece6da);
+  --faint: light-dark(#6b6353, #a89e8c);
+  --rule: light-dark(#e5dfd0, #38322a);
+  --accent: light-dark(#b34a06, #f5a35b);
+  --correct: light-dark(#0f6e66, #5cc7bb);
+  --wrong: light-dark(#b0271d, #ff8d7e);
+  --serif: ui-serif, "Iowan Old Style", "Palatino Linotype", Palatino, Georgia, "DejaVu Serif", serif;
+  --mono: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+}
+*, *::before, *::after { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
+main { max-width: 1120px; margin: 0 auto; padding: clamp(24px, 5vw, 56px) 20px; display: grid; grid-template-columns: minmax(0, 1fr); gap: 28px; }
+h1, h2 { font-family: var(--serif); font-weight: 600; line-height: 1.15; margin: 0; text-wrap: balance; }
+h1 { font-size: clamp(28px, 4vw, 40px); letter-spacing: -0.01em; } h2 { font-size: clamp(24px, 3vw, 30px); }
+p { margin: 0; max-width: 72ch; text-wrap: pretty; } .kicker { color: var(--accent); font-weight: 600; margin-bottom: 8px; } .lead { margin-top: 12px; font-size: 18px; }
+.facts { display: flex; flex-wrap: wrap; gap: 6px 28px; margin: 18px 0 0; font-size: 14px; } .facts dt { color: var(--faint); font-size: 13px; } .facts dd { margin: 0; overflow-wrap: anywhere; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 16px; }
+.card, .chart { background: var(--card); border: 1px solid var(--rule); border-radius: 14px; padding: 18px 20px; --page: var(--card); }
+@media (max-width: 480px) { main { padding-inline: 12px; } .card, .chart { padding: 14px 12px; } }
+.chart figcaption { font-size: 14px; font-weight: 600; display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 8px; } .chart strong { font: 600 18px/1.2 var(--serif); }
+details summary { cursor: pointer; font-size: 14px; color: var(--faint); padding: 4px 0; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 6px; }
+.scroll { overflow: auto; } details .scroll { max-height: 320px; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font: 600 20px/1.2 var(--serif); padding-bottom: 10px; } details caption { font: 600 14px/1.4 system-ui, sans-serif; }
+th, td { text-align: left; vertical-align: top; padding: 8px 12px 8px 0; border-top: 1px solid var(--rule); } th { font-weight: 600; }
+thead th { color: var(--faint); font-weight: 500; font-size: 13px; border-top: 0; }
+small { color: var(--faint); font-weight: 400; }
 `;
 
 /** A page in one file, with nothing outside itself: no script, no font, no request, and none is let in. */
 export function renderPage({
   title,
+  sentence,
+  lead,
   facts,
   body,
   style = "",
 }: {
   title: string;
-  /** Lines under the title. */
+  /** What matters of it, and its heading; the title where there is nothing to say. */
+  sentence?: string | null;
+  lead?: Html;
+  /** Lines under the heading. */
   facts: Readonly<Record<string, string | number>>;
   body: Html;
   style?: string;
@@ -39,18 +69,30 @@ export function renderPage({
       </head>
       <body>
         <main>
-          <h1>${title}</h1>
-          <dl class="facts">
-            ${Object.entries(facts).map(
-              ([name, value]) =>
-                html`<div>
-                  <dt>${name}</dt>
-                  <dd>${value}</dd>
-                </div>`,
-            )}
-          </dl>
+          <header>
+            ${
+              sentence
+                ? html`<p class="kicker">${title}</p>
+                    <h1>${sentence}</h1>`
+                : html`<h1>${title}</h1>`
+            }
+            ${lead ? html`<p class="lead">${lead}</p>` : ""}
+            <dl class="facts">
+              ${Object.entries(facts).map(
+                ([name, value]) =>
+                  html`<div>
+                    <dt>${name}</dt>
+                    <dd>${value}</dd>
+                  </div>`,
+              )}
+            </dl>
+          </header>
           ${body}
         </main>
       </body>
     </html> `.markup;
 }
+
+/** A table as a card that scrolls by itself where it is wider than the page. */
+export const tableCard = (name: string, table: Html): Html =>
+  html`<div class="card scroll" tabindex="0" role="group" aria-label="${name}">${table}</div>`;

@@ -1,8 +1,9 @@
-import { ITERATIONS } from "../charts/chart.ts";
+import { ITERATIONS, type Point } from "../charts/chart.ts";
 import { renderChart } from "../charts/static.ts";
-import { percent } from "../core/format.ts";
+import { percent, wholePercent } from "../core/format.ts";
 import { html, type Html } from "../core/html.ts";
-import { renderPage } from "./page.ts";
+import { difference, type Measured } from "./difference.ts";
+import { renderPage, tableCard } from "./page.ts";
 
 /** What report.html shows. Rows are metrics.jsonl's; the evaluations are before and after training, on the same problems. */
 export interface ReportData {
@@ -34,8 +35,8 @@ export interface ReportEvaluation extends ReportScores {
   }[];
 }
 
-/** The charts: title, key in metrics.jsonl, and how a value is written. */
-const CHARTS: { title: string; key: string; format: (value: number) => string }[] = [
+/** The curves: title, key in metrics.jsonl, and how a value is written. */
+const CURVES: { title: string; key: string; format: (value: number) => string }[] = [
   { title: "Reward", key: "reward", format: (v) => v.toFixed(3) },
   { title: "Accuracy", key: "accuracy", format: percent },
   { title: "Mean response tokens", key: "completions/mean_length", format: (v) => v.toFixed(1) },
@@ -50,15 +51,68 @@ const SMOOTHING = 10;
 /** Problems answered side by side: at most this many. */
 const EXAMPLES = 12;
 
-/** The page of one training run: curves, and the held-out problems before and after. */
+/** The page of one training run: what it changed, curves, and the held-out problems before and after. */
 export function renderReport({ title, facts, metrics, before, after }: ReportData): string {
   return renderPage({
     title,
+    ...opening(metrics, before, after),
     facts,
     style: STYLE,
-    body: html`${before && after ? comparisonTable(before, after) : ""}
-      <section class="charts" aria-label="Training curves">${CHARTS.map((chart) => lineChart(chart, metrics))}</section>
-      ${before && after ? sideBySide(before, after) : ""}`,
+    body: html`<section class="figures" aria-label="Charts">
+        ${before && after ? shift(before, after) : ""}${CURVES.map((curve) => lineChart(curve, metrics))}
+      </section>
+      ${before && after ? html`${comparisonTable(before, after)}${sideBySide(before, after)}` : ""}`,
+  });
+}
+
+const measured = ({ mean_length: tokens, accuracy }: ReportScores): Measured => ({ tokens, accuracy });
+
+/** By held-out problems where they were answered, else by the responses that training drew. */
+function opening(
+  metrics: ReportData["metrics"],
+  before: ReportEvaluation | null,
+  after: ReportEvaluation | null,
+): { sentence: string | null; lead?: Html } {
+  if (before && after)
+    return {
+      sentence: difference(measured(before), measured(after)),
+      lead: html`On ${after.num_problems} held-out problems: from ${before.mean_length.toFixed(1)} to
+      ${after.mean_length.toFixed(1)} tokens, and from ${percent(before.accuracy)} to ${percent(after.accuracy)} right.`,
+    };
+  const ends = [metrics.slice(0, SMOOTHING), metrics.slice(-SMOOTHING)].map((rows) => ({
+    tokens: mean(rows.map((row) => row["completions/mean_length"])),
+    accuracy: mean(rows.map((row) => row["accuracy"])),
+  }));
+  const [from, to] = ends as [Measured, Measured];
+  if (metrics.length < 2 * SMOOTHING || ends.some(({ tokens, accuracy }) => Number.isNaN(tokens + accuracy)))
+    return { sentence: null };
+  return {
+    sentence: difference(from, to),
+    lead: html`In training, the last ${SMOOTHING} of ${metrics.length} iterations against the first ${SMOOTHING}.`,
+  };
+}
+
+const mean = (values: readonly unknown[]): number =>
+  values.reduce<number>((sum, value) => sum + (typeof value === "number" ? value : NaN), 0) / values.length;
+
+/** Where training moved each difficulty in the plane of accuracy and tokens. */
+function shift(before: ReportEvaluation, after: ReportEvaluation): Html {
+  const points = ({ by_difficulty, ...all }: ReportEvaluation): Point[] => [
+    { x: all.mean_length, y: all.accuracy, label: "all" },
+    ...Object.entries(by_difficulty).map(([name, { mean_length, accuracy }]) => ({
+      x: mean_length,
+      y: accuracy,
+      label: name,
+    })),
+  ];
+  return renderChart({
+    title: "Accuracy against tokens, by difficulty",
+    x: { label: "mean tokens of a response", format: (tokens) => tokens.toFixed(1), tick: String },
+    y: { label: "accuracy", format: percent, tick: wholePercent },
+    series: [
+      { name: "before", points: points(before), markers: true },
+      { name: "after", points: points(after), markers: true },
+    ],
   });
 }
 
@@ -77,28 +131,32 @@ function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Htm
     const other = after.by_difficulty[difficulty];
     return other ? row(`difficulty ${difficulty}`, scores, other) : html``;
   });
-  return html`<table>
-    <caption>
-      Held-out problems, before and after
-    </caption>
-    <thead>
-      <tr>
-        <th></th>
-        <th>problems</th>
-        <th>accuracy before</th>
-        <th>after</th>
-        <th>tokens before</th>
-        <th>after</th>
-        <th>change</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${row("all", before, after)}${rows}
-    </tbody>
-  </table>`;
+  const name = "Held-out problems, before and after";
+  return tableCard(
+    name,
+    html`<table>
+      <caption>
+        ${name}
+      </caption>
+      <thead>
+        <tr>
+          <th></th>
+          <th>problems</th>
+          <th>accuracy before</th>
+          <th>after</th>
+          <th>tokens before</th>
+          <th>after</th>
+          <th>change</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${row("all", before, after)}${rows}
+      </tbody>
+    </table>`,
+  );
 }
 
-function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: ReportData["metrics"]): Html {
+function lineChart({ title, key, format }: (typeof CURVES)[number], metrics: ReportData["metrics"]): Html {
   const points = metrics.flatMap((row) => {
     const value = row[key];
     return typeof value === "number" && Number.isFinite(value) ? [{ x: Number(row["step"]), y: value }] : [];
@@ -106,9 +164,9 @@ function lineChart({ title, key, format }: (typeof CHARTS)[number], metrics: Rep
   if (points.length === 0) return html``;
   return renderChart({
     title,
-    headline: `${format(points[0]!.y)} to ${format(points.at(-1)!.y)}`,
+    headline: `${format(points[0]!.y)} → ${format(points.at(-1)!.y)}`,
     x: ITERATIONS,
-    y: { label: title.toLowerCase(), format },
+    y: { label: "", format },
     series: [{ name: title, points, line: "solid", smooth: SMOOTHING }],
   });
 }
@@ -121,7 +179,9 @@ function sideBySide(before: ReportEvaluation, after: ReportEvaluation): Html {
   );
   const cell = ({ completion, correct, length }: ReportEvaluation["completions"][number]) =>
     html`<td>
-      <p class="verdict">${correct ? "✓ right" : "✗ wrong"}, ${length} tokens</p>
+      <p class="verdict">
+        ${correct ? html`<b class="right">✓ right</b>` : html`<b class="wrong">✗ wrong</b>`}, ${length} tokens
+      </p>
       <pre>${completion}</pre>
     </td>`;
   const rows = pairs.slice(0, EXAMPLES).map(
@@ -134,24 +194,28 @@ function sideBySide(before: ReportEvaluation, after: ReportEvaluation): Html {
         ${cell(pair)}${cell(later.get(pair.problem_id)!)}
       </tr>`,
   );
-  return html`<table class="examples">
-    <caption>
-      The same problems, before and after
-    </caption>
-    <thead>
-      <tr>
-        <th>problem</th>
-        <th>before</th>
-        <th>after</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${rows}
-    </tbody>
-  </table>`;
+  if (rows.length === 0) return html``;
+  return html`<div class="card">
+    <table class="examples">
+      <caption>
+        The same problems, before and after
+      </caption>
+      <thead>
+        <tr>
+          <th>problem</th>
+          <th>before</th>
+          <th>after</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>
+  </div>`;
 }
 
 const STYLE = `
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px; }
-pre { white-space: pre-wrap; margin: 0; font: 13px/1.4 ui-monospace, monospace; } .examples td { width: 38%; } .verdict { margin: 0; color: var(--faint); }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: 13px/1.45 var(--mono); } .examples td { width: 38%; } .verdict { font-size: 13px; color: var(--faint); }
+.right { color: var(--correct); } .wrong { color: var(--wrong); }
+@media (max-width: 640px) { .examples, .examples tbody, .examples tr, .examples th, .examples td { display: block; width: auto; } .examples thead { display: none; } }
 `;

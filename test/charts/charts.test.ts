@@ -108,7 +108,7 @@ describe("a drawing", () => {
     expect(boxes.length).toBeGreaterThanOrEqual(6);
     for (const [i, a] of boxes.entries()) {
       expect(a.left).toBeGreaterThan(0);
-      expect(a.right).toBeLessThan(480);
+      expect(a.right).toBeLessThan(400);
       for (const b of boxes.slice(i + 1))
         expect(a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).toBe(false);
     }

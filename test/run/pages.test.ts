@@ -1,9 +1,11 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { claims } from "../../src/reproduce/claims.ts";
 import { renderReproduction } from "../../src/reproduce/page.ts";
 import { PAPER_TABLES } from "../../src/run/paper-tables.ts";
 import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
 import { renderComparison } from "../../src/run/compare.ts";
+import { difference, shortest } from "../../src/run/difference.ts";
 import { renderReport } from "../../src/run/report.ts";
 import { readSaved, savedEvaluation } from "../../src/run/saved.ts";
 import { FormatError } from "../../src/errors.ts";
@@ -102,7 +104,7 @@ test("a report without evaluation has its curves, and no text of a model becomes
   const by_difficulty = { "1": { num_problems: 1, accuracy: 0.5, mean_length: 10, clipped_ratio: 0 } };
   const metrics = [1, 2].map((step) => ({ step, reward: step / 10, "completions/mean_length": 100 / step }));
   const data = { title: "<b>", facts: {}, metrics, before: null, after: null };
-  expect(renderReport(data)).toMatch(/Reward\s+<strong>0\.100 to 0\.200/);
+  expect(renderReport(data)).toMatch(/Reward\s+<strong>0\.100 → 0\.200/);
   expectClosed(renderReport(data));
   expectClosed(
     renderReport({ ...data, before: { ...evaluation, by_difficulty }, after: { ...evaluation, by_difficulty } }),
@@ -139,4 +141,49 @@ describe("a folder that somebody sent", () => {
     await files.write(`${dir}/good.json`, JSON.stringify({ before: whole, after: whole }));
     expect(await readSaved(files, `${dir}/good.json`, savedEvaluation)).toEqual({ before: whole, after: whole });
   });
+});
+
+test.each([
+  [{ tokens: 83, accuracy: 0.79 }, { tokens: 39, accuracy: 0.91 }, "53% fewer tokens, 12 points more accurate"],
+  [{ tokens: 100, accuracy: 0.5 }, { tokens: 110, accuracy: 0.49 }, "10% more tokens, 1 point less accurate"],
+  [{ tokens: 100, accuracy: 0.5 }, { tokens: 100.2, accuracy: 0.501 }, "as many tokens, as accurate"],
+  [{ tokens: 0, accuracy: 0 }, { tokens: 9, accuracy: 1 }, "as many tokens, 100 points more accurate"],
+])("%o and %o differ in words", (from, to, words) => {
+  expect(difference(from, to)).toBe(words);
+});
+
+test("the shortest point that is about as accurate is chosen, and none where none is", () => {
+  const base = { tokens: 100, accuracy: 0.8 };
+  const points = [
+    { tokens: 20, accuracy: 0.6 },
+    { tokens: 60, accuracy: 0.795 },
+    { tokens: 70, accuracy: 0.9 },
+  ];
+  expect(shortest(points, base)).toBe(points[1]);
+  expect(shortest([{ tokens: 120, accuracy: 1 }], base)).toBe(null);
+});
+
+test("reports have the colours of the demo page, and begin with the sentence that matters", () => {
+  const colours = (css: string) =>
+    new Map(Array.from(css.matchAll(/(--[\w-]+):\s*([^;]+);/g), ([, name, value]) => [name, value]));
+  const page = colours(readFileSync(new URL("../../web/style.css", import.meta.url), "utf8").split("}")[0]!);
+  for (const [name, value] of colours(/<style>([^}]*)}/.exec(renderComparison([], []))![1]!))
+    expect(page.get(name), name).toBe(value);
+  const run = (name: string, method: string, tokens: number, accuracy: number) => ({
+    name,
+    method,
+    alpha: null,
+    tokens,
+    accuracy,
+  });
+  expect(renderComparison([run("base", "Base", 80, 0.8), run("mine", "RL", 40, 0.9)], [])).toContain(
+    "<h1>50% fewer tokens, 10 points more accurate</h1>",
+  );
+  const metrics = Array.from({ length: 40 }, (_, i) => ({
+    step: i + 1,
+    accuracy: 0.5,
+    "completions/mean_length": i < 20 ? 100 : 75,
+  }));
+  const report = renderReport({ title: "t", facts: {}, metrics, before: null, after: null });
+  expect(report).toContain("<h1>25% fewer tokens, as accurate</h1>");
 });

@@ -142,7 +142,8 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, lora, rl, op
     print(`  ${label.padEnd(30)} ${bytes(size).padStart(10)}  ${remark}`.trimEnd());
   row("weights", held.weights, held.adapters > 0 ? "frozen" : "");
   if (held.adapters > 0) row("adapters", held.adapters, `rank ${lora.r}`);
-  row("f32 masters", held.masters, held.masters === 0 ? "what is trained is stepped itself" : "");
+  const noMasters = plan.host > 0 ? "in host memory" : "what is trained is stepped itself";
+  row("f32 masters", held.masters, held.masters === 0 ? noMasters : "");
   row("Adam moments", held.moments, optim.state_dtype);
   row("gradients", held.gradients);
   const without = rl.beta === 0 ? "beta is 0" : "the frozen weights are the reference";
@@ -153,10 +154,12 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, lora, rl, op
   row("activations of an update", updates, others);
   row("reference log-probabilities", phases.reference);
   row("rollouts", phases.rollouts);
+  if (plan.host > 0) row("an optimizer step", phases.optimizer, "masters and moments of one parameter");
   row("logits in them", plan.logitsChunk, "a chunk of the vocabulary, contained in the above");
   print("and");
   row("idle buffers, at most", plan.idle, "kept for micro-batches of other lengths");
   row("total", plan.total, `largest buffer ${bytes(plan.largestBuffer)}`);
+  if (plan.host > 0) print(`and ${bytes(plan.host)} of host memory for masters and moments`);
 }
 
 const count = (n: number): string => n.toLocaleString("en-US");

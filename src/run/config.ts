@@ -221,6 +221,10 @@ const configSchema = z.strictObject({
         .describe(
           "storage of Adam's moments; bfloat16 rounds them stochastically, and a bfloat16 model's weights with them instead of keeping float32 copies",
         ),
+      offload: z
+        .boolean()
+        .default(false)
+        .describe("keep Adam's moments and the float32 copies in host memory, on the device for their step alone"),
       lr_scheduler_type: z.enum(LR_SCHEDULERS).default("constant_with_warmup").describe("what follows the warm-up"),
       warmup_steps: count(0).default(6).describe("optimizer steps of linear warm-up from 0"),
     })

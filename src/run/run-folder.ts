@@ -36,7 +36,7 @@ export class RunFolder {
 
   /**
    * Opens a new folder, or one that the same command began with the same configuration. Where it lies, how far it goes, how fast it
-   * learns, how often it saves and where it runs may differ; `note` hears of what does.
+   * learns, how often it saves, where it runs and where the optimizer's state is may differ; `note` hears of what does.
    */
   static async open(files: Files, config: Config, kind: RunKind, note: (line: string) => void): Promise<RunFolder> {
     const dir = config.train.output_dir;
@@ -195,7 +195,7 @@ function parseRow(path: string, line: string): Row {
 /** What must agree for a run to be the same run. */
 function fixed({ train, rl, sft, dpo, optim, device: _d, eval: _e, ...rest }: Config): object {
   const { save_every: _s, save_total_limit: _t, output_dir: _o, ...training } = train;
-  const { learning_rate: _r, ...optimizer } = optim;
+  const { learning_rate: _r, offload: _f, ...optimizer } = optim;
   const { max_iterations: _i, ...reinforcement } = rl;
   const { max_steps: _m, ...tuning } = sft;
   const { max_steps: _p, ...preference } = dpo;

@@ -42,7 +42,11 @@ export interface MemoryPlan {
     /** Forward and backward pass of a micro-batch: activations, their gradients, the head; and the step's other results. */
     updateRecomputed: number;
     updateKept: number;
+    /** An optimizer step: masters and moments of one parameter, where they are otherwise in host memory. */
+    optimizer: number;
   };
+  /** Bytes of host memory that masters and moments take; 0 where they are on the device. */
+  host: number;
   /** In each of the last three phases: logits of one chunk of the vocabulary. */
   logitsChunk: number;
   /** What the pool may keep for micro-batches of other lengths (MAX_IDLE_BYTES). */
@@ -103,7 +107,7 @@ export async function planMemory(
   const forOptimizer = await bytesOf(async () => {
     optimizer = await AdamW.create(model, adamw);
   });
-  const { masters, moments } = optimizer.bytes;
+  const { masters, moments, host } = optimizer.bytes;
   let llm!: LLM;
   const kvCache = await bytesOf(() => (llm = new LLM(model, options.engine)));
   const longestSequence = llm.maxModelLen;
@@ -147,6 +151,7 @@ export async function planMemory(
     reference: frozen ? await peakOfPass(responses, (batch) => recordLogprobs(frozen!, batch, options)) : 0,
     updateRecomputed: await update(true),
     updateKept: await update(false),
+    optimizer: await peakOf(() => optimizer.apply(1, 0)),
   };
   const held = {
     ...parts,
@@ -161,10 +166,12 @@ export async function planMemory(
     phases.rollouts,
     phases.reference,
     options.recompute ? phases.updateRecomputed : phases.updateKept,
+    phases.optimizer,
   );
   return {
     held,
     phases,
+    host,
     logitsChunk: sizeClass(byteLength([microBatchTokens, Math.min(VOCAB_CHUNK, config.vocabSize)], "f32")),
     idle: MAX_IDLE_BYTES,
     total: Object.values(held).reduce(sum, 0) + largestPhase + MAX_IDLE_BYTES,

@@ -1,11 +1,12 @@
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu, Scope } from "../gpu/gpu.ts";
-import type { DType, Tensor } from "../gpu/tensor.ts";
+import { byteLength, type Storage, type Tensor } from "../gpu/tensor.ts";
 import { openSafetensors, writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
 import { globalNorm, partialSums } from "../kernels/grad-norm.ts";
-import type { Model } from "../model/model.ts";
+import { HF_DTYPE, type Model } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
+import { DeviceState, HostState, Staging, type AdamState, type Kind } from "./adam-state.ts";
 import type { Gradients } from "./policy.ts";
 import { readRecorded, type Recorded } from "./recorded.ts";
 
@@ -18,18 +19,14 @@ export interface AdamWOptions {
   maxGradNorm: number;
   /** Keeps the state in bf16, rounded stochastically with random bits of this seed, instead of in f32. */
   stochasticRounding?: { seed: number };
+  /** Keeps masters and moments in host memory between steps. The bits are the same. */
+  offload?: boolean;
 }
-
-const safetensorsDtype = ({ dtype }: Tensor): "F32" | "BF16" => (dtype === "bf16" ? "BF16" : "F32");
 
 interface State {
   param: Tensor;
-  /** f32 copy that is stepped where the parameter is bf16 and the state f32. */
-  master: Tensor | undefined;
-  /** Moments, f32 or bf16. */
-  m: Tensor;
-  v: Tensor;
   grad: Tensor;
+  state: AdamState;
 }
 
 /**
@@ -45,14 +42,23 @@ export class AdamW {
   readonly #states: ReadonlyMap<string, State>;
   readonly #partials: Tensor;
   readonly #clip: Tensor;
+  /** Null where masters and moments stay on the device. */
+  readonly #staging: Staging | null;
   /** Steps done. */
   step = 0;
 
-  private constructor(model: Model, gpu: Scope, options: AdamWOptions, states: ReadonlyMap<string, State>) {
+  private constructor(
+    model: Model,
+    gpu: Scope,
+    options: AdamWOptions,
+    states: ReadonlyMap<string, State>,
+    staging: Staging | null,
+  ) {
     this.model = model;
     this.#gpu = gpu;
     this.#options = options;
     this.#states = states;
+    this.#staging = staging;
     this.gradients = new Map(Array.from(states, ([name, { grad }]) => [name, grad]));
     this.#partials = gpu.empty([partialSums(Array.from(states.values(), ({ grad }) => grad.size))], "f32");
     this.#clip = gpu.empty([2], "f32");
@@ -63,14 +69,17 @@ export class AdamW {
     const gpu = model.gpu.scope();
     try {
       const states = new Map<string, State>();
+      const staging = options.offload ? new Staging(gpu) : null;
       const moments = options.stochasticRounding ? "bf16" : "f32";
       for (const [name, param] of model.trainable) {
-        const zeros = (dtype: DType) => gpu.zeros(param.shape, dtype);
         const hasMaster = param.dtype === "bf16" && !options.stochasticRounding;
-        const master = hasMaster ? gpu.upload(await gpu.readF32(param), param.shape, "f32") : undefined;
-        states.set(name, { param, master, m: zeros(moments), v: zeros(moments), grad: zeros("f32") });
+        const dtypes = { ...(hasMaster && { master: "f32" as const }), m: moments, v: moments } as const;
+        const state = staging
+          ? new HostState(gpu, param, dtypes, staging)
+          : await DeviceState.create(gpu, param, dtypes);
+        states.set(name, { param, state, grad: gpu.zeros(param.shape, "f32") });
       }
-      const optimizer = new AdamW(model, gpu, options, states);
+      const optimizer = new AdamW(model, gpu, options, states, staging);
       await gpu.idle();
       return optimizer;
     } catch (error) {
@@ -101,7 +110,8 @@ export class AdamW {
    * Steps every parameter by its gradient, clipped by the `norm` that was recorded, and clears the gradients. Resolves when
    * the device has done it.
    *
-   * @throws PithError, and changes nothing, where the norm is not finite
+   * @throws PithError, and changes nothing, where the norm is not finite; OutOfMemoryError likewise, where there is none for the
+   * state of one parameter at a time
    */
   async apply(norm: number, learningRate: number): Promise<void> {
     if (!Number.isFinite(norm)) {
@@ -109,22 +119,31 @@ export class AdamW {
         `expected a finite gradient, got norm ${norm} at optimizer step ${this.step + 1}; lower the learning rate and resume from the last checkpoint`,
       );
     }
-    this.step++;
-    const { maxGradNorm: _, stochasticRounding, ...options } = this.#options;
-    let stream = 0;
-    for (const state of this.#states.values()) {
-      const rounding = stochasticRounding && { ...stochasticRounding, stream: stream++ };
-      adamwStep(this.#gpu.recorder(), {
-        ...state,
-        ...options,
-        clip: this.#clip,
-        learningRate,
-        step: this.step,
-        rounding,
-      });
+    await this.#staging?.begin();
+    try {
+      this.step++;
+      await this.#stepAll(learningRate);
+      this.clearGradients();
+      await this.#gpu.idle();
+    } finally {
+      this.#staging?.end();
     }
-    this.clearGradients();
-    await this.#gpu.idle();
+  }
+
+  async #stepAll(learningRate: number): Promise<void> {
+    const { maxGradNorm: _m, offload: _o, stochasticRounding, ...options } = this.#options;
+    let stream = 0;
+    let before = Promise.resolve();
+    for (const { param, grad, state } of this.#states.values()) {
+      const rounding = stochasticRounding && { ...stochasticRounding, stream: stream++ };
+      const shared = { ...options, clip: this.#clip, learningRate, step: this.step, rounding };
+      await state.ready();
+      const after = state.step((tensors) => adamwStep(this.#gpu.recorder(), { param, grad, ...tensors, ...shared }));
+      after.catch(() => {}); // heard below, unless the one before has failed
+      await before; // the state of two parameters at most is on its way
+      before = after;
+    }
+    await before;
   }
 
   clearGradients(): void {
@@ -133,17 +152,15 @@ export class AdamW {
 
   /** Writes masters and moments as they are stored. */
   async save(files: Files, path: string): Promise<void> {
-    const gpu = this.#gpu;
     const tensors: TensorSource[] = [];
-    for (const [name, { master, m, v }] of this.#states) {
-      for (const [kind, tensor] of Object.entries({ master, m, v })) {
-        if (tensor)
-          tensors.push({
-            name: `${kind}.${name}`,
-            dtype: safetensorsDtype(tensor),
-            shape: [...tensor.shape],
-            data: () => gpu.readBytes(tensor),
-          });
+    for (const [name, { param, state }] of this.#states) {
+      for (const [kind, dtype] of Object.entries(state.dtypes) as [Kind, Storage][]) {
+        tensors.push({
+          name: `${kind}.${name}`,
+          dtype: HF_DTYPE[dtype],
+          shape: [...param.shape],
+          data: () => state.bytes(kind),
+        });
       }
     }
     await writeSafetensors(files, path, tensors, { step: String(this.step) });
@@ -155,28 +172,28 @@ export class AdamW {
     const step = Number(file.metadata["step"]);
     if (!Number.isSafeInteger(step))
       throw new FormatError(`${path}: expected the number of steps in its metadata, got ${file.metadata["step"]}`);
-    for (const [name, { master, m, v }] of this.#states) {
-      for (const [kind, tensor] of Object.entries({ master, m, v })) {
-        if (!tensor) continue;
+    for (const [name, { state }] of this.#states) {
+      for (const [kind, dtype] of Object.entries(state.dtypes) as [Kind, Storage][]) {
         const key = `${kind}.${name}`;
         const values = await file.readF32(key);
-        const [got, expected] = [file.tensors.get(key)!.dtype, safetensorsDtype(tensor)];
+        const [got, expected] = [file.tensors.get(key)!.dtype, HF_DTYPE[dtype]];
         if (got !== expected)
           throw new FormatError(
             `${path}: expected ${key} as ${expected}, got ${got}; resume with the dtype of the optimizer's state that the run began with`,
           );
-        this.#gpu.write(tensor, values);
+        state.set(kind, values);
       }
     }
     this.step = step;
   }
 
-  /** What masters and moments take on the device. */
-  get bytes(): { masters: number; moments: number } {
-    const bytes = { masters: 0, moments: 0 };
-    for (const { master, m, v } of this.#states.values()) {
-      bytes.masters += master?.allocation.size ?? 0;
-      bytes.moments += m.allocation.size + v.allocation.size;
+  /** What masters and moments take on the device, and in host memory. */
+  get bytes(): { masters: number; moments: number; host: number } {
+    const bytes = { masters: 0, moments: 0, host: 0 };
+    for (const { param, state } of this.#states.values()) {
+      bytes.masters += state.deviceBytes("master");
+      bytes.moments += state.deviceBytes("m") + state.deviceBytes("v");
+      if (this.#staging) for (const dtype of Object.values(state.dtypes)) bytes.host += byteLength(param.shape, dtype);
     }
     return bytes;
   }

@@ -35,6 +35,7 @@ export const adamwOptions = ({ optim, train }: Config): AdamWOptions => ({
   eps: optim.adam_epsilon,
   weightDecay: optim.weight_decay,
   maxGradNorm: optim.max_grad_norm,
+  offload: optim.offload,
   ...(optim.state_dtype === "bfloat16" ? { stochasticRounding: { seed: train.seed } } : {}),
 });
 

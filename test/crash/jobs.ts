@@ -76,6 +76,14 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "offload",
+    args: (dir) => [
+      "train",
+      ...flags({ ...SAMPLING, "rl.max_iterations": 5, "train.save_every": 1, "train.output_dir": dir }),
+      "--optim.offload=true",
+    ],
+  },
+  {
     name: "sft",
     args: (dir) => [
       "sft",

@@ -46,13 +46,14 @@ const CASES = Object.keys(MODELS).flatMap((name) =>
     ["float32", ADAMW, null],
     ["bfloat16", ADAMW_BF16, null],
     ["bfloat16", ADAMW, LORA],
+    ["bfloat16", { ...ADAMW, offload: true }, null],
   ].map(([dtype, adamw, lora]) => ({
     name,
     dtype: dtype as ModelDType,
     adamw: adamw as AdamWOptions,
     lora: lora as LoraConfig | null,
-    state: adamw === ADAMW ? "float32" : "bfloat16",
-    what: lora ? "adapters" : "all weights",
+    state: adamw === ADAMW_BF16 ? "bfloat16" : "float32",
+    what: lora ? "adapters" : (adamw as AdamWOptions).offload ? "in host memory" : "all weights",
   })),
 );
 
@@ -109,6 +110,10 @@ describe("the plan is what a real model takes", () => {
       );
     expect(await update(true)).toEqual({ kept: 0, peak: phases.updateRecomputed });
     expect(await update(false)).toEqual({ kept: 0, peak: phases.updateKept });
+    for (let step = 0; step < 2; step++)
+      expect(await measured(gpu, () => optimizer.apply(1, 0))).toEqual({ kept: 0, peak: phases.optimizer });
+    expect(phases.optimizer > 0).toBe(adamw.offload === true);
+    expect(plan.host > 0).toBe(adamw.offload === true);
     const scoring = await pass(11, () => recordLogprobs(reference, batch, { temperature: 1 }));
     expect(scoring).toEqual({ kept: 0, peak: phases.reference });
 

@@ -57,6 +57,7 @@ describe("configuration", () => {
         weight_decay: 0,
         max_grad_norm: 1,
         state_dtype: "float32",
+        offload: false,
         lr_scheduler_type: "constant_with_warmup",
         warmup_steps: 6,
       });

@@ -12,6 +12,8 @@ interface Listeners {
   onBinding?: (bytes: number) => void;
   /** Hears of every dispatch; `isRecorded` where it is part of a recording. */
   onDispatch?: (label: string, cost: Cost, isRecorded: boolean) => void;
+  /** Hears of every dispatch's kernel. */
+  onKernel?: (kernel: Kernel, entryPoint: string, dispatch: Dispatch) => void;
 }
 
 /**
@@ -20,7 +22,7 @@ interface Listeners {
  * adapter: one of the baseline tier, or one that is `like` another. The pool makes buffers of any size and kernels take what they
  * are given, so that a plan tells what would be needed; `limits` are those of `like`, by which the engine sizes its KV cache.
  */
-export function planningGpu({ onBuffer, onBinding, onDispatch }: Listeners = {}, like?: KernelTraits): Gpu {
+export function planningGpu({ onBuffer, ...heard }: Listeners = {}, like?: KernelTraits): Gpu {
   const buffer = { destroy() {} } as GPUBuffer;
   const pool = new Pool(UNLIMITED, (size) => {
     onBuffer?.(size);
@@ -34,15 +36,13 @@ export function planningGpu({ onBuffer, onBinding, onDispatch }: Listeners = {},
     maxBindingSize: like?.maxBindingSize ?? Infinity,
     tuning: like?.tuning ?? null,
   };
-  return new PlanningScope(traits, pool, { captured: null, onBinding, onDispatch });
+  return new PlanningScope(traits, pool, { captured: null, ...heard });
 }
 
 /** What all jobs on a planning device share besides its pool. */
-interface Shared {
+interface Shared extends Omit<Listeners, "onBuffer"> {
   /** What a recording that is made now has used. */
   captured: Set<Allocation> | null;
-  onBinding: Listeners["onBinding"];
-  onDispatch: Listeners["onDispatch"];
 }
 
 class PlanningScope implements Scope, Recorder {
@@ -77,10 +77,12 @@ class PlanningScope implements Scope, Recorder {
     return this;
   }
 
-  dispatch(kernel: Kernel, entryPoint: string, { workgroups, buffers, cost }: Dispatch): void {
+  dispatch(kernel: Kernel, entryPoint: string, dispatch: Dispatch): void {
+    const { workgroups, buffers, cost } = dispatch;
     const label = `${kernel.name}.${entryPoint}`;
     fold(workgroups, label);
-    const { captured, onBinding, onDispatch } = this.#shared;
+    const { captured, onBinding, onDispatch, onKernel } = this.#shared;
+    onKernel?.(kernel, entryPoint, dispatch);
     const bytes = () => Object.values(buffers).reduce((sum, tensor) => sum + tensor.byteLength, 0);
     onDispatch?.(label, cost ?? { flops: 0, bytes: bytes() }, captured !== null);
     for (const { allocation, byteLength: bytes } of Object.values(buffers)) {

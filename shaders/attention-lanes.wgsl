@@ -21,7 +21,8 @@ struct Params {
   heads: u32,
   kv_heads: u32,
   scale: f32,
-  steps: u32, // BLOCK / STEP
+  steps: u32,  // BLOCK / STEP
+  halves: u32, // of a step: 2
   max_blocks: u32,
   first_block: u32, // of this layer in the cache
   blocks: u32,      // of keys, for which there is room in `partial_values`
@@ -41,77 +42,21 @@ struct Params {
 @group(0) @binding(12) var<storage, read> saved_softmax: array<vec2<f32>>;
 @group(0) @binding(13) var<storage, read> saved_values: array<vec4<f32>>;
 
-// Of a lane: OCTETS of a row.
-alias Share = array<Octet, OCTETS>;
-alias Values = Share;
-
-var<private> lane: u32;
-var<private> kv_head: u32;
-var<private> query: array<Share, QUERIES>;
 var<private> limit: array<u32, QUERIES>; // keys of the sequence at hand that a query sees
 
-fn group_size() -> u32 { return params.heads / params.kv_heads; }
-
-// Octet i of a lane's share; those behind the row's end are zeros.
-fn octet_of(i: u32) -> u32 { return i * LANES + lane; }
-fn is_there(i: u32) -> bool { return octet_of(i) < HEAD_OCTETS; }
-fn octet_in_row(i: u32) -> u32 { return min(octet_of(i), HEAD_OCTETS - 1u); }
-
-fn q_share(row: u32) -> Share {
-  var share: Share;
-  for (var i = 0u; i < OCTETS; i++) {
-    let octet = q_octet(row, octet_in_row(i));
-    for (var h = 0u; h < 2u; h++) { share[i][h] = select(vec4(0.0), octet[h] * params.scale, is_there(i)); }
-  }
-  return share;
-}
-
-// What lies behind a row's end meets a query's zeros, and in values is not stored.
-fn k_share(row: u32) -> Share {
-  var share: Share;
-  for (var i = 0u; i < OCTETS; i++) { share[i] = k_octet(row, octet_in_row(i)); }
-  return share;
-}
-
-fn v_share(row: u32) -> Share {
-  var share: Share;
-  for (var i = 0u; i < OCTETS; i++) { share[i] = v_octet(row, octet_in_row(i)); }
-  return share;
-}
-
-fn dot_shares(a: Share, b: Share) -> f32 {
-  var total = vec2(0.0);
-  for (var i = 0u; i < OCTETS; i++) {
-    for (var h = 0u; h < 2u; h++) {
-      total = fma(a[i][h].xy, b[i][h].xy, total);
-      total = fma(a[i][h].zw, b[i][h].zw, total);
-    }
-  }
-  return total.x + total.y;
-}
-
-fn add_scaled(total: Share, share: Share, factor: f32) -> Share {
-  var result: Share;
-  for (var i = 0u; i < OCTETS; i++) {
-    for (var h = 0u; h < 2u; h++) { result[i][h] = fma(vec4(factor), share[i][h], total[i][h]); }
-  }
-  return result;
-}
-
-fn scaled(share: Share, factor: f32) -> Share {
-  var result: Share;
-  for (var i = 0u; i < OCTETS; i++) {
-    for (var h = 0u; h < 2u; h++) { result[i][h] = share[i][h] * factor; }
-  }
-  return result;
-}
-
-// Eight keys, from number j of the sequence on, whose rows are these.
-fn take_step(j: u32, rows: array<u32, STEP>) {
+// Eight keys, from number j of the sequence on, whose rows are these. The loops over halves have a parameter for a bound so that they
+// stay loops: a compiler that has all eight keys on their way at once runs out of registers.
+fn take_step(j: u32, step_rows: Rows) {
+  var rows = step_rows;
   var shares: array<Eight, QUERIES>;
-  for (var i = 0u; i < STEP; i++) {
-    let key = k_share(rows[i]);
-    for (var n = 0u; n < QUERIES; n++) { shares[n][i / 4u][i % 4u] = dot_shares(query[n], key); }
+  for (var half = 0u; half < params.halves; half++) {
+    var four: array<vec4<f32>, QUERIES>;
+    for (var i = 0u; i < 4u; i++) {
+      let key = k_share(rows[0][i]);
+      for (var n = 0u; n < QUERIES; n++) { four[n][i] = dot_shares(query[n], key); }
+    }
+    for (var n = 0u; n < QUERIES; n++) { shares[n] = Eight(shares[n][1], four[n]); }
+    rows = Rows(rows[1], rows[0]);
   }
   var own = own_scores(lane, shares);
   let first_key = j + first_own_key(lane);
@@ -126,22 +71,19 @@ fn take_step(j: u32, rows: array<u32, STEP>) {
     largest[n] = now;
     for (var i = 0u; i < OWN; i++) { own[n][i] = select(0.0, exp_f32(own[n][i] - now), first_key + i < limit[n]); }
   }
-  let weights = all_weights(own);
+  var weights = all_weights(own);
   for (var n = 0u; n < QUERIES; n++) {
     sum[n] = fma(sum[n], shrink[n], sum_of(weights[n]));
     sum_values[n] = scaled(sum_values[n], shrink[n]);
   }
-  for (var i = 0u; i < STEP; i++) {
-    let value = v_share(rows[i]);
-    for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], value, weights[n][i / 4u][i % 4u]); }
+  for (var half = 0u; half < params.halves; half++) {
+    for (var i = 0u; i < 4u; i++) {
+      let value = v_share(rows[0][i]);
+      for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], value, weights[n][0][i]); }
+    }
+    for (var n = 0u; n < QUERIES; n++) { weights[n] = Eight(weights[n][1], weights[n][0]); }
+    rows = Rows(rows[1], rows[0]);
   }
-}
-
-// Rows of a step's keys in q's, k's and v's numbering, by row and head. Those from `end` on repeat the last.
-fn packed_rows(start: u32, j: u32, end: u32) -> array<u32, STEP> {
-  var rows: array<u32, STEP>;
-  for (var i = 0u; i < STEP; i++) { rows[i] = (start + min(j + i, end - 1u)) * params.kv_heads + kv_head; }
-  return rows;
 }
 
 fn cache_row(slot: u32, j: u32) -> u32 {
@@ -149,47 +91,31 @@ fn cache_row(slot: u32, j: u32) -> u32 {
   return (physical * PAGE + j % PAGE) * params.kv_heads + kv_head;
 }
 
-fn paged_rows(slot: u32, j: u32, end: u32) -> array<u32, STEP> {
-  var rows: array<u32, STEP>;
+fn paged_rows(slot: u32, j: u32, end: u32) -> Rows {
+  var rows: Rows;
   if (PAGE % STEP == 0u) {
     let first = cache_row(slot, min(j, end - 1u));
     let last = end - 1u - min(j, end - 1u);
-    for (var i = 0u; i < STEP; i++) { rows[i] = first + min(i, last) * params.kv_heads; }
+    for (var i = 0u; i < STEP; i++) { rows[i / 4u][i % 4u] = first + min(i, last) * params.kv_heads; }
   } else {
-    for (var i = 0u; i < STEP; i++) { rows[i] = cache_row(slot, min(j + i, end - 1u)); }
+    for (var i = 0u; i < STEP; i++) { rows[i / 4u][i % 4u] = cache_row(slot, min(j + i, end - 1u)); }
   }
   return rows;
 }
 
 // ---- queries of a tile -------------------------------------------------------------------------------------------------
 
-// Queries of a key head are counted row by row; QUERIES neighbouring ones to a row of lanes, from `first_query` on.
-var<private> first_query: u32;
-
-fn query_count() -> u32 { return params.rows * group_size(); }
-fn query_at(n: u32) -> u32 { return min(first_query + n, query_count() - 1u); }
-fn row_of(n: u32) -> u32 { return query_at(n) / group_size(); }
-fn head_of(n: u32) -> u32 { return kv_head * group_size() + query_at(n) % group_size(); }
-
-fn load_queries() {
-  for (var n = 0u; n < QUERIES; n++) { query[n] = q_share(row_of(n) * params.heads + head_of(n)); }
-}
-
 fn store_out() {
   for (var n = 0u; n < QUERIES; n++) {
     if (first_query + n >= query_count()) { continue; }
-    let base = (row_of(n) * params.heads + head_of(n)) * HEAD_PAIRS;
     for (var i = 0u; i < OCTETS; i++) {
       for (var p = 0u; p < 4u; p++) {
-        let at = 4u * octet_of(i) + p;
-        let four = all_values[n][i][p / 2u] / all_sum[n];
-        if (at < HEAD_PAIRS) { out[base + at] = select(four.xy, four.zw, p % 2u == 1u); }
+        let at = pair_in_row(i, p);
+        if (at < HEAD_PAIRS) { out[query_row(n) * HEAD_PAIRS + at] = pair_of(all_values[n], i, p) / all_sum[n]; }
       }
     }
   }
 }
-
-const TILE = GROUPS * QUERIES;
 
 @compute @workgroup_size(THREADS)
 fn attention_forward(
@@ -225,7 +151,7 @@ fn attention_forward(
   if (lane == 0u) {
     for (var n = 0u; n < QUERIES; n++) {
       if (first_query + n < query_count()) {
-        lse[row_of(n) * params.heads + head_of(n)] = all_largest[n] + log_f32(all_sum[n]);
+        lse[query_row(n)] = all_largest[n] + log_f32(all_sum[n]);
       }
     }
   }
@@ -303,7 +229,7 @@ fn attention_partial(
   first_query = row * group_size() + first_head;
   for (var n = 0u; n < QUERIES; n++) {
     let head = kv_head * group_size() + min(first_head + n, group_size() - 1u);
-    query[n] = q_share(row * params.heads + head);
+    query[n] = kept(q_share(row * params.heads + head), params.scale);
     limit[n] = length;
   }
   begin_block();

@@ -6,11 +6,11 @@
 //
 //   attention_forward   out, lse     overwritten; keys and values of packed sequences, starts[i] the first row of i's own
 //   attention_paged     out          overwritten; keys and values in the cache's blocks, through the sequence's block table
-//   attention_delta     delta        overwritten: rowsum(dout * out)
+//   attention_delta     delta        overwritten: delta_i = dout_i . out_i
 //   attention_dq        dq           overwritten: sum_j ds_ij k_j,  ds_ij = scale p_ij (dout_i . v_j - delta_i)
 //   attention_dkv       dk, dv       overwritten: sum_i ds_ij q_i and sum_i p_ij dout_i over the later rows of the sequence
 //
-// Definition. Every kernel of attention without subgroup matrices, forward, computes this, to the bit:
+// Definition. Every kernel of attention without subgroup matrices computes this, to the bit:
 //
 //   score   s_ij: q_i times scale, rounded; the head's octets (eight numbers) in SHARES shares, octet n in share n % SHARES; in
 //           a share even and odd elements are summed apart, by fma in order, then joined; the shares are joined in halves, s
@@ -23,6 +23,10 @@
 //
 // A key that a query may not see changes none of its numbers, so that a query has the same bits in training and in the engine,
 // whatever else is in its tile and in the batch, and whoever computes its blocks.
+//
+// Backward, p_ij = exp(s_ij - lse_i) is computed anew; delta_i and dout_i . v_j are summed as a score is. dq takes keys in order,
+// dq = fma(ds, k, dq); dk and dv take the heads of the key head in order and of each the queries in order. For dk and dv s_ij is of
+// k_j times scale, rounded, and q_i.
 //
 // This file is attention for software adapters, which have few invocations and pay for each exchange between them; GPUs take
 // attention-lanes.wgsl. Parallelisation: an invocation keeps a tile of queries in registers, ROWS neighbouring rows x HEADS heads
@@ -58,7 +62,6 @@ struct Params {
 @group(0) @binding(8) var<storage, read> slots: array<u32>;
 @group(0) @binding(9) var<storage, read> tables: array<u32>;
 @group(0) @binding(10) var<storage, read> ends: array<u32>;
-@group(0) @binding(11) var<storage, read> saved_out: array<vec2<f32>>;
 @group(0) @binding(12) var<storage, read> saved_lse: array<f32>;
 @group(0) @binding(13) var<storage, read> dout: array<vec2<f32>>;
 @group(0) @binding(14) var<storage, read_write> delta: array<f32>;
@@ -145,9 +148,9 @@ fn load_dout(at: u32) {
 fn attention_delta(@builtin(global_invocation_id) gid: vec3<u32>) {
   if (gid.x >= params.rows) { return; }
   let base = query_base(gid.x, gid.y);
-  var total = 0.0;
-  for (var p = 0u; p < params.chunks * CHUNK; p++) { total += dot(dout[base + p], saved_out[base + p]); }
-  delta[gid.x * params.heads + gid.y] = total;
+  load_q(base); // of what attention gave, which is bound as q
+  load_dout(base);
+  delta[gid.x * params.heads + gid.y] = dot_rows(dout_row, q_row);
 }
 
 var<private> d_out: array<Row, QUERIES>;

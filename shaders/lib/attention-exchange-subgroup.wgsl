@@ -8,6 +8,9 @@ var<private> first_lane: u32; // of the row, in the subgroup
 // All invocations call this first.
 fn enter(invocation: u32) { first_lane = subgroupExclusiveAdd(1u) / LANES * LANES; }
 
+// Between two calls of the same function that follow each other.
+fn apart() {}
+
 // Steps that a loop takes in which `own` are needed.
 fn step_bound(own: u32) -> u32 { return subgroupMax(own); }
 

@@ -8,6 +8,9 @@ var<private> thread: u32;
 
 fn enter(invocation: u32) { thread = invocation; }
 
+// Between two calls of the same function that follow each other.
+fn apart() { workgroupBarrier(); }
+
 // All of a workgroup take as many steps as a block can have.
 fn step_bound(own: u32) -> u32 { return params.steps; }
 

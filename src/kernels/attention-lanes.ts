@@ -17,6 +17,8 @@ import { Tensor } from "../gpu/tensor.ts";
 /** Keys of a block and of a step, as shaders/lib/attention-softmax.wgsl has them. */
 const BLOCK = 128;
 const STEP = 8;
+/** Bounds of loops that are not to be unrolled: steps of a block, and halves of a step. */
+export const LOOPS = { steps: BLOCK / STEP, halves: 2 };
 /** Partials of decoding at once: more rows take turns in the same memory. */
 const PARTIAL_BYTES = 2 ** 26;
 const BYTES_PER_QUAD = 16;
@@ -40,42 +42,54 @@ interface Shape {
   threads: number;
 }
 
-const shapeOf = (gpu: Workspace, headDim: number, mostQueries: number): Shape => ({
+export const shapeOf = (gpu: Workspace, headDim: number, mostQueries: number): Shape => ({
   lanes: sharesOf(headDim),
-  queries: Math.min(headDim <= 32 ? 4 : 2, mostQueries),
+  queries: Math.min(2, mostQueries),
   threads: hasSubgroups(gpu) ? 128 : 64,
 });
 
 /** A subgroup has all lanes of a row: the tiers with subgroups have them of eight invocations or more. */
 const hasSubgroups = ({ tier }: Workspace): boolean => tier !== "baseline";
 
-/** Keys or values as kernelFor's kernel reads them: whole octets in bf16 as words. */
-const asRead = (tensor: Tensor): Tensor =>
+/** Keys or values as lanesKernel's kernel reads them: whole octets in bf16 as words. */
+export const asRead = (tensor: Tensor): Tensor =>
   tensor.dtype === "bf16" && tensor.shape[2]! % 8 === 0
     ? new Tensor(tensor.allocation, [tensor.size / 2], "u32", tensor.offset)
     : tensor;
 
+/** Whether a row ends within an octet, so that it is loaded pair by pair. */
+export const isOdd = (headDim: number): boolean => headDim % 8 !== 0;
+
 const kernels = new Map<string, Kernel>();
 
-function kernelFor(gpu: Workspace, k: Tensor, { lanes: count, queries, threads }: Shape, page = STEP): Kernel {
+/** The kernel of a text for heads like those of k; `more` are texts of its own. */
+export function lanesKernel(
+  gpu: Workspace,
+  k: Tensor,
+  { lanes: count, queries, threads }: Shape,
+  { name, source: text, more = [], page = STEP }: { name: string; source: string; more?: string[]; page?: number },
+): Kernel {
   const headDim = k.shape[2]!;
   const constants =
     `const HEAD_PAIRS = ${headDim / 2}u; const LANES = ${count}u; const QUERIES = ${queries}u; ` +
     `const THREADS = ${threads}u; const PAGE = ${page}u;`;
   const exchange = hasSubgroups(gpu) ? inSubgroup : inWorkgroup;
-  const octets = headDim % 8 !== 0 ? pairs : k.dtype === "bf16" ? octetsBf16 : octetsF32;
-  const key = constants + exchange + octets;
+  const octets = isOdd(headDim) ? pairs : k.dtype === "bf16" ? octetsBf16 : octetsF32;
+  const key = name + constants + exchange + octets;
   let kernel = kernels.get(key);
   if (!kernel) {
-    const includes = [constants, exp, log, index, softmax, lanes, octets, exchange];
-    kernel = defineKernel({ name: "attention-lanes", source, includes });
+    const includes = [constants, exp, log, index, softmax, lanes, octets, ...more, exchange];
+    kernel = defineKernel({ name, source: text, includes });
     kernels.set(key, kernel);
   }
   return kernel;
 }
 
+const kernelFor = (gpu: Workspace, k: Tensor, shape: Shape, page?: number): Kernel =>
+  lanesKernel(gpu, k, shape, { name: "attention-lanes", source, ...(page && { page }) });
+
 /** Workgroups that have all queries, and key heads. */
-const tileGroups = ({ lanes: count, queries, threads }: Shape, rows: number, heads: number, kvHeads: number) =>
+export const tileGroups = ({ lanes: count, queries, threads }: Shape, rows: number, heads: number, kvHeads: number) =>
   [Math.ceil((rows * (heads / kvHeads)) / ((threads / count) * queries)), kvHeads] as const;
 
 /** attentionForward (kernels/attention.ts, which checks the shapes) with a row spread over the lanes of a GPU. */
@@ -95,7 +109,7 @@ export function forwardOnLanes(
   const kvHeads = k.shape[1]!;
   const shape = shapeOf(rec.gpu, headDim, Infinity);
   rec.dispatch(kernelFor(rec.gpu, k, shape), "attention_forward", {
-    params: { rows, heads, kv_heads: kvHeads, scale, steps: BLOCK / STEP },
+    params: { rows, heads, kv_heads: kvHeads, scale, ...LOOPS },
     buffers: { all_q: q, all_k: asRead(k), all_v: asRead(v), starts, out, lse },
     workgroups: tileGroups(shape, rows, heads, kvHeads),
   });
@@ -127,7 +141,7 @@ export function walkOnLanes(rec: Recorder, { q, kCache, vCache, ...paging }: Pag
       heads,
       kv_heads: kvHeads,
       scale,
-      steps: BLOCK / STEP,
+      ...LOOPS,
       max_blocks: tables.shape[1]!,
       first_block: firstBlock,
     },
@@ -158,7 +172,7 @@ export function splitOnLanes(rec: Recorder, { q, kCache, vCache, ...paging }: Pa
       heads,
       kv_heads: kvHeads,
       scale,
-      steps: BLOCK / STEP,
+      ...LOOPS,
       max_blocks: maxBlocks,
       first_block: firstBlock,
       blocks,

@@ -19,6 +19,7 @@ import {
   walkOnLanes,
   type PagedAttention,
 } from "./attention-lanes.ts";
+import { backwardOnLanes, type AttentionGradients } from "./attention-lanes-backward.ts";
 import { backwardOnMatrices, forwardOnMatrices } from "./attention-matrix.ts";
 import { check, hasShape } from "./check.ts";
 
@@ -245,39 +246,8 @@ export function pagedInRows(rec: Recorder, { q, kCache, vCache, ...paging }: Pag
  * `ends` u32 [T] is one past the last row of a row's own sequence, delta f32 [T, H] is scratch. In the tier "matrices" and with
  * keys in bf16, subgroup matrices do it; nothing asks for the same bits in two tiles.
  */
-export function attentionBackward(
-  rec: Recorder,
-  {
-    q,
-    k,
-    v,
-    out,
-    dout,
-    lse,
-    starts,
-    ends,
-    delta,
-    dq,
-    dk,
-    dv,
-    scale,
-  }: {
-    q: Tensor;
-    k: Tensor;
-    v: Tensor;
-    out: Tensor;
-    dout: Tensor;
-    lse: Tensor;
-    starts: Tensor;
-    ends: Tensor;
-    delta: Tensor;
-    dq: Tensor;
-    dk: Tensor;
-    dv: Tensor;
-    scale: number;
-  },
-): void {
-  const tensors = { q, k, v, out, dout, lse, starts, ends, delta, dq, dk, dv };
+export function attentionBackward(rec: Recorder, { scale, ...tensors }: AttentionGradients): void {
+  const { q, k, v, out, dout, lse, starts, ends, delta, dq, dk, dv } = tensors;
   const { rows, heads, headDim } = queryShape("attention_backward", q, tensors);
   const kvHeads = k.shape[1] ?? 0;
   const ok =
@@ -292,13 +262,23 @@ export function attentionBackward(
     "q, out, dout, dq [T, H, D], k, v, dk, dv [T, G, D], lse, delta [T, H], starts, ends [T]",
     tensors,
   );
-  if (backwardOnMatrices(rec, { q, k, v, out, dout, lse, starts, ends, dq, dk, dv, scale })) return;
+  if (backwardOnMatrices(rec, { ...tensors, scale })) return;
+  (hasLanes(rec.gpu, headDim) ? backwardOnLanes : backwardInRows)(rec, { ...tensors, scale });
+}
+
+/** attentionBackward with an invocation to a row, as forwardInRows. */
+export function backwardInRows(
+  rec: Recorder,
+  { q, k, v, out, dout, lse, starts, ends, delta, dq, dk, dv, scale }: AttentionGradients,
+): void {
+  const [rows = 0, heads = 0, headDim = 0] = q.shape;
+  const kvHeads = k.shape[1]!;
   const tile = tileFor(headDim, heads / kvHeads, queryTileBackward(headDim), Infinity);
   const kernel = kernelFor(rec.gpu, tile);
   const params = { rows, heads, kv_heads: kvHeads, scale, chunks: tile.chunks };
   rec.dispatch(kernel, "attention_delta", {
     params,
-    buffers: { saved_out: out, dout, delta },
+    buffers: { q: out, dout, delta },
     workgroups: [Math.ceil(rows / GROUP), heads],
   });
   rec.dispatch(kernel, "attention_dq", {

@@ -13,8 +13,8 @@ enable chromium_experimental_subgroup_matrix;
 //
 // Numbers. f16 has 11 bits and ends at 65504. Every row of x and of dy is scaled by a power of two that brings its largest
 // number below that (lib/matrix-scale.wgsl), so that no outlier overflows and small gradients keep their bits; results are
-// scaled back, which is exact. Where the sum runs over the rows, in linear_backward_weight, the two exponents of every row have
-// one sum (linear-pack.wgsl). A weight has 8 bits and is exact in f16 unless it is tiny (lib/matrix-f16.wgsl).
+// scaled back, which is exact. Where the sum runs over the rows, in linear_backward_weight, rows are multiplied by what their two
+// exponents lack of the largest sum of two (linear-pack.wgsl). A weight has 8 bits and is exact in f16 unless it is tiny (lib/matrix-f16.wgsl).
 //
 // Operands are rows of octets: eight numbers, one 16-byte load. One whose rows the sum runs along is staged "along", a row of the
 // tile after the other; one whose rows are the sum's terms "across", a term after the other. Rows and columns beyond the edge
@@ -35,6 +35,8 @@ enable chromium_experimental_subgroup_matrix;
 //   LEFT_ALONG, RIGHT_ALONG         how the operands lie
 //   left_shape, right_shape         rows, and octets to a row
 //   Fetched, staged_octet           what is loaded of the right one, and what becomes of it in workgroup memory
+//   SCALES_TERMS, fetch_scale, stage_scale, staged_left    whether the terms have scales, how those of the next slab are loaded and
+//                                   put into workgroup memory, and what becomes of the left operand there
 //   right_row, right_place, right_octet    the row of a column of the tile, where a row begins, an octet of it
 //   tile_origin                     first row and first column of the workgroup's tile
 //   RESULT_SLOTS, store_result      how many shares the staged results have, and what becomes of one
@@ -47,9 +49,11 @@ alias Sums = array<array<Result, FRAGMENT_COLUMNS>, FRAGMENT_ROWS>;
 // bf16, in rows of whole octets.
 @group(0) @binding(16) var<storage, read> octets: array<vec4<u32>>;
 @group(0) @binding(17) var<storage, read> up_octets: array<vec4<u32>>;
-// For linear_backward_weight: x, made by linear_pack_terms as the left operand dy is, and what their rows' exponents add up to.
+// For linear_backward_weight: x, packed as the left operand dy is, what the exponents of a row's two add up to at most, and what
+// each row of the two is to be multiplied by.
 @group(0) @binding(18) var<storage, read> packed_x: array<array<vec4<u32>, WORDS>>;
 @group(0) @binding(19) var<storage, read> exponent_sum: array<i32>;
+@group(0) @binding(20) var<storage, read> term_scales: array<vec2<u32>>;
 
 const SUBGROUPS = GRID_ROWS * GRID_COLUMNS;
 const SLAB_OCTETS = SLAB / 8u;
@@ -190,7 +194,7 @@ fn stage_left(next: ptr<function, array<Octet, LEFT_SHARE>>, lane: u32) {
     if (LEFT_OCTETS % THREADS != 0u && slot >= LEFT_OCTETS) { break; }
     let place = slot_place(slot, TILE_ROWS, LEFT_ALONG);
     let at = select(place.yx, place, LEFT_ALONG);
-    stage(at.x * LEFT_STRIDE + at.y * WORDS, (*next)[i]);
+    stage(at.x * LEFT_STRIDE + at.y * WORDS, staged_left((*next)[i], place.y));
   }
 }
 
@@ -200,7 +204,21 @@ fn stage_right(next: ptr<function, array<Fetched, RIGHT_SHARE>>, lane: u32) {
     if (RIGHT_OCTETS % THREADS != 0u && slot >= RIGHT_OCTETS) { break; }
     let place = slot_place(slot, TILE_COLUMNS, RIGHT_ALONG);
     let at = select(place.yx, place, RIGHT_ALONG);
-    stage(LEFT_SIZE + at.x * RIGHT_STRIDE + at.y * WORDS, staged_octet((*next)[i]));
+    stage(LEFT_SIZE + at.x * RIGHT_STRIDE + at.y * WORDS, staged_octet((*next)[i], place.y));
+  }
+}
+
+const SCALE_SHARE = (SLAB + THREADS - 1u) / THREADS;
+
+fn fetch_scales(slab: u32, lane: u32) -> array<vec2<u32>, SCALE_SHARE> {
+  var scales: array<vec2<u32>, SCALE_SHARE>;
+  for (var i = 0u; i < SCALE_SHARE; i++) { scales[i] = fetch_scale(slab * SLAB + i * THREADS + lane); }
+  return scales;
+}
+
+fn stage_scales(scales: array<vec2<u32>, SCALE_SHARE>, lane: u32) {
+  for (var i = 0u; i < SCALE_SHARE; i++) {
+    if (i * THREADS + lane < SLAB) { stage_scale(i * THREADS + lane, scales[i]); }
   }
 }
 
@@ -230,13 +248,19 @@ fn multiply(wid: vec3<u32>, lane: u32, subgroup: u32) {
   var next_right: array<Fetched, RIGHT_SHARE>;
   fetch_left(&next_left, &left_at, 0u, lane);
   fetch_right(&next_right, &right_at, 0u, lane);
+  if (SCALES_TERMS) {
+    stage_scales(fetch_scales(0u, lane), lane);
+    workgroupBarrier();
+  }
   for (var slab = 0u; slab * step < terms; slab++) {
     stage_left(&next_left, lane);
     stage_right(&next_right, lane);
     workgroupBarrier();
     fetch_left(&next_left, &left_at, slab + 1u, lane);
     fetch_right(&next_right, &right_at, slab + 1u, lane);
+    let scales = fetch_scales(slab + 1u, lane);
     if (subgroup < SUBGROUPS) { add_slab(&sums, subgroup); }
+    stage_scales(scales, lane);
     workgroupBarrier();
   }
   for (var i = 0u; i < FRAGMENT_ROWS; i++) {

@@ -1,18 +1,15 @@
 // Operands of linear-matrix.wgsl, made ready for 16-byte loads: rows of octets, eight numbers each, zeros up to a whole octet.
 //
-//   linear_pack            packed, exponents   overwritten: row t of source times 2^-exponents[t], as the matrices' components;
-//   linear_exponents       exponents           overwritten: those that linear_pack would take
-//   linear_sum_exponents   exponents, exponents_x   changed in place so that the two of every row add up to exponent_sum[0]
-//   linear_meet_exponents  exponents            the same, with those of x, row_exponents, as they are
-//   linear_pack_terms      packed              overwritten: as linear_pack, with the exponents given
-//   linear_pack_weight     octets              overwritten: rows row0 .. row0 + rows of a weight whose rows are not whole octets
+//   linear_pack          packed, exponents           overwritten: row t of source times 2^-exponents[t], as the matrices' components
+//   linear_term_scales   exponent_sum, term_scales   overwritten: for a sum over rows, from the exponents of both operands
+//   linear_pack_weight   octets                      overwritten: rows row0 .. row0 + rows of a weight whose rows are not whole octets
 //
 // For a sum over rows, as in dy^T x, what is taken out of a row's two operands has to be the same for all rows. It is the
 // largest sum of a row's own two exponents; what is missing to it is shared between the row's operands, so that rows whose
-// products are 2^50 times smaller than the largest still count.
+// products are 2^50 times smaller than the largest still count. Each operand is multiplied by its share as the product stages it.
 //
 // Parallelisation: a workgroup to a row, which linear_pack reads twice: for its largest magnitude, then to convert it. One
-// workgroup does linear_sum_exponents.
+// workgroup does linear_term_scales.
 
 const LANES = 64u;
 const SUM_LANES = 256u;
@@ -27,11 +24,12 @@ struct Params {
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var<storage, read_write> packed: array<u32>;
 @group(0) @binding(3) var<storage, read_write> exponents: array<i32>;
-@group(0) @binding(4) var<storage, read_write> exponents_x: array<i32>;
-@group(0) @binding(5) var<storage, read_write> exponent_sum: array<i32>;
-@group(0) @binding(6) var<storage, read> row_exponents: array<i32>;
-@group(0) @binding(7) var<storage, read> weight_pairs: array<u32>;
-@group(0) @binding(8) var<storage, read_write> octets: array<u32>;
+@group(0) @binding(4) var<storage, read> row_exponents: array<i32>;
+@group(0) @binding(5) var<storage, read> row_exponents_x: array<i32>;
+@group(0) @binding(6) var<storage, read_write> exponent_sum: array<i32>;
+@group(0) @binding(7) var<storage, read_write> term_scales: array<vec2<u32>>;
+@group(0) @binding(8) var<storage, read> weight_pairs: array<u32>;
+@group(0) @binding(9) var<storage, read_write> octets: array<u32>;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -77,65 +75,25 @@ fn linear_pack(
   pack_row(row, lane, exponent);
 }
 
-@compute @workgroup_size(LANES)
-fn linear_exponents(
-  @builtin(workgroup_id) wid: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = linear_group(wid, groups);
-  if (row >= params.rows) { return; }
-  let exponent = exponent_of_source(row, lane);
-  if (lane == 0u) { exponents[row] = exponent; }
-}
-
-// What must be missing to make every number of a row 0 in f16; more would leave f32's exponents.
-const MOST_MISSING = 96;
-
+const LEAST_SUM = -252; // of two exponents: matrix-scale.wgsl's bounds
 var<workgroup> largest_sum: atomic<i32>;
 
+fn sum_of_exponents(row: u32) -> i32 { return row_exponents[row] + row_exponents_x[row]; }
+
 @compute @workgroup_size(SUM_LANES)
-fn linear_sum_exponents(@builtin(local_invocation_index) lane: u32) {
-  if (lane == 0u) { atomicStore(&largest_sum, -126); }
+fn linear_term_scales(@builtin(local_invocation_index) lane: u32) {
+  if (lane == 0u) { atomicStore(&largest_sum, LEAST_SUM); }
   workgroupBarrier();
-  var own = -126;
-  for (var t = lane; t < params.rows; t += SUM_LANES) { own = max(own, exponents[t] + exponents_x[t]); }
+  var own = LEAST_SUM;
+  for (var t = lane; t < params.rows; t += SUM_LANES) { own = max(own, sum_of_exponents(t)); }
   atomicMax(&largest_sum, own);
   workgroupBarrier();
-  let sum = min(atomicLoad(&largest_sum), 127);
+  let sum = atomicLoad(&largest_sum);
   if (lane == 0u) { exponent_sum[0] = sum; }
   for (var t = lane; t < params.rows; t += SUM_LANES) {
-    let missing = min(sum - exponents[t] - exponents_x[t], MOST_MISSING);
-    exponents[t] += missing >> 1u;
-    exponents_x[t] += missing - (missing >> 1u);
+    let missing = sum - sum_of_exponents(t);
+    term_scales[t] = vec2(halving_word(missing >> 1u), halving_word(missing - (missing >> 1u)));
   }
-}
-
-// Where x is packed once for many products: its rows have nearly the same exponents, and dy gives what they lack.
-@compute @workgroup_size(SUM_LANES)
-fn linear_meet_exponents(@builtin(local_invocation_index) lane: u32) {
-  if (lane == 0u) { atomicStore(&largest_sum, -126); }
-  workgroupBarrier();
-  var own = -126;
-  for (var t = lane; t < params.rows; t += SUM_LANES) { own = max(own, exponents[t] + row_exponents[t]); }
-  atomicMax(&largest_sum, own);
-  workgroupBarrier();
-  let sum = min(atomicLoad(&largest_sum), 127);
-  if (lane == 0u) { exponent_sum[0] = sum; }
-  for (var t = lane; t < params.rows; t += SUM_LANES) {
-    exponents[t] += min(sum - exponents[t] - row_exponents[t], MOST_MISSING);
-  }
-}
-
-@compute @workgroup_size(LANES)
-fn linear_pack_terms(
-  @builtin(workgroup_id) wid: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = linear_group(wid, groups);
-  if (row >= params.rows) { return; }
-  pack_row(row, lane, row_exponents[row]);
 }
 
 @compute @workgroup_size(LANES)

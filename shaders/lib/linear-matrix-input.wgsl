@@ -3,7 +3,7 @@ const LEFT_ALONG = true;
 const RIGHT_ALONG = false;
 alias Fetched = vec4<u32>; // still bf16
 
-fn staged_octet(fetched: Fetched) -> Octet { return widened(fetched); }
+fn staged_octet(fetched: Fetched, place: u32) -> Octet { return widened(fetched); }
 
 fn left_shape() -> vec2<u32> { return vec2(params.rows, octets_in(params.outputs)); }
 fn right_shape() -> vec2<u32> { return vec2(params.outputs, octets_in(params.inputs)); }

@@ -3,7 +3,7 @@ const LEFT_ALONG = true;
 const RIGHT_ALONG = true;
 alias Fetched = vec4<u32>; // still bf16
 
-fn staged_octet(fetched: Fetched) -> Octet { return widened(fetched); }
+fn staged_octet(fetched: Fetched, place: u32) -> Octet { return widened(fetched); }
 
 const HALF = TILE_COLUMNS / 2u;
 

@@ -11,6 +11,7 @@ struct Params {
   stride: u32,  // of a row of logits
   column0: u32, // of the first logit in it
   scale: f32,   // of linear_forward's product and linear_backward_input's
+  is_kept: u32, // whether linear_swiglu stores gate and up
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -25,8 +26,8 @@ struct Params {
 @group(0) @binding(9) var<storage, read_write> dweight: array<vec2<f32>>;
 @group(0) @binding(10) var<storage, read_write> dbias: array<f32>;
 @group(0) @binding(11) var<storage, read> up_weight: array<pair>;
-@group(0) @binding(12) var<storage, read_write> gate: array<vec2<f32>>;
-@group(0) @binding(13) var<storage, read_write> up: array<vec2<f32>>;
+@group(0) @binding(12) var<storage, read_write> gate: array<pair>;
+@group(0) @binding(13) var<storage, read_write> up: array<pair>;
 
 // The number of columns is even in all of them but the logits.
 
@@ -51,8 +52,10 @@ fn store_swiglu(row: u32, column_pair: u32, gate_value: vec2<f32>, up_value: vec
   let pairs = params.outputs / 2u;
   if (row >= params.rows || column_pair >= pairs) { return; }
   let at = row * pairs + column_pair;
-  gate[at] = gate_value;
-  up[at] = up_value;
+  if (params.is_kept != 0u) {
+    gate[at] = pack(gate_value);
+    up[at] = pack(up_value);
+  }
   y[at] = gate_value * sigmoid(gate_value) * up_value;
 }
 

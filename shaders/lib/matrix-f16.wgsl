@@ -41,6 +41,19 @@ fn weight_octet(low: vec4<f32>, high: vec4<f32>) -> Octet {
   return to_octet(clamp(low * scale, -limit, limit), clamp(high * scale, -limit, limit));
 }
 
+// 2^-n as two factors, each a normal f16, and an octet times it; 0 beyond 2^-28.
+fn halving_word(n: i32) -> u32 {
+  let first = min(n, TOP);
+  return bitcast<u32>(vec2<f16>(f16(power_of_two(-first)), f16(select(0.0, power_of_two(first - n), n <= 2 * TOP))));
+}
+
+fn halved_octet(octet: Octet, word: u32) -> Octet {
+  let factors = bitcast<vec2<f16>>(word);
+  let low = bitcast<vec4<f16>>(octet[0].xy) * factors.x * factors.y;
+  let high = bitcast<vec4<f16>>(octet[0].zw) * factors.x * factors.y;
+  return Octet(vec4(bitcast<vec2<u32>>(low), bitcast<vec2<u32>>(high)));
+}
+
 // The exponent by which a row is scaled down, from that of its largest number: within what f32 can invert.
 fn row_exponent(largest: i32) -> i32 {
   // Infinity and NaN are not scaled: they are to come out as they went in.

@@ -274,6 +274,7 @@ export class ModelRunner {
           attentionPaged(rec, { q, ...cache, tables, slots, positions, out, blockSize, scale });
           return null;
         },
+        isTraced: false,
       });
       releaseActivations(rec, activations);
       x = output;

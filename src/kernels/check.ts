@@ -1,7 +1,11 @@
 import { ShapeError } from "../errors.ts";
-import type { Tensor } from "../gpu/tensor.ts";
 
-type Tensors = Record<string, Tensor | undefined>;
+/** A tensor, or what stands for one. */
+export interface Shaped {
+  readonly shape: readonly number[];
+}
+
+type Tensors = Record<string, Shaped | undefined>;
 
 /** Throws a ShapeError that names the operation, what it expected and the shapes that it got. */
 export function check(ok: boolean, op: string, expected: string, tensors: Tensors): void {
@@ -11,5 +15,5 @@ export function check(ok: boolean, op: string, expected: string, tensors: Tensor
 }
 
 /** Whether `tensor` has this shape; an absent (optional) one has any. */
-export const hasShape = (tensor: Tensor | undefined, ...shape: number[]): boolean =>
+export const hasShape = (tensor: Shaped | undefined, ...shape: number[]): boolean =>
   !tensor || (tensor.shape.length === shape.length && tensor.shape.every((n, i) => n === shape[i]));

@@ -2,6 +2,7 @@ import forward from "../../shaders/lib/linear-matrix-forward.wgsl" with { type: 
 import backwardInput from "../../shaders/lib/linear-matrix-input.wgsl" with { type: "text" };
 import logits from "../../shaders/lib/linear-matrix-logits.wgsl" with { type: "text" };
 import alongRows from "../../shaders/lib/linear-matrix-rows.wgsl" with { type: "text" };
+import unscaled from "../../shaders/lib/linear-matrix-unscaled.wgsl" with { type: "text" };
 import swiglu from "../../shaders/lib/linear-matrix-swiglu.wgsl" with { type: "text" };
 import backwardWeight from "../../shaders/lib/linear-matrix-weight.wgsl" with { type: "text" };
 import direct from "../../shaders/lib/linear-direct.wgsl" with { type: "text" };
@@ -19,7 +20,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
 import { tuningShape } from "../gpu/tuning.ts";
 import { productCost } from "./linear-cost.ts";
-import { COMPONENTS, octetsOf, packRows, packTerms, SharedRows } from "./linear-pack.ts";
+import { COMPONENTS, octetsOf, SharedRows, termScales } from "./linear-pack.ts";
 
 /** How a workgroup of shaders/linear-matrix.wgsl divides its tile of the result. */
 export interface Tile {
@@ -94,10 +95,10 @@ type RowsFrom = "packed" | "direct";
 
 /** Of each product the texts that say where its operands lie and where its results go. */
 const PRODUCTS = {
-  linear_forward: [alongRows, forward],
-  linear_swiglu: [swiglu],
-  linear_logits: [alongRows, logits],
-  linear_backward_input: [backwardInput],
+  linear_forward: [unscaled, alongRows, forward],
+  linear_swiglu: [unscaled, swiglu],
+  linear_logits: [unscaled, alongRows, logits],
+  linear_backward_input: [unscaled, backwardInput],
   linear_backward_weight: [backwardWeight],
 };
 
@@ -212,14 +213,13 @@ export function multiplyRows(
 ): void {
   const { gpu } = rec;
   const { component } = matrices;
-  const source = left instanceof SharedRows ? left.source : left;
-  const rows = source.shape[0]!;
+  const shared = SharedRows.of(left);
+  const rows = shared.shape[0]!;
   const tile = tileOf(gpu, matrices, product, rows, columns);
   const { octets, row0, scratch } = octetsOf(rec, component, weight, params.row0, params.outputs);
   const up = upWeight && octetsOf(rec, component, upWeight, 0, params.outputs);
   const isDirect = product !== "linear_backward_input" && tileRows(matrices, tile) === matrices.m;
-  const own = isDirect || left instanceof SharedRows ? null : packRows(rec, component, left);
-  const operand = isDirect ? { x: source } : (own ?? (left as SharedRows).packed(rec, component));
+  const operand = isDirect ? { x: shared.source } : shared.packed(rec, component);
   const all = { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers };
   rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed", product), product, {
     params: { ...params, row0 },
@@ -227,7 +227,8 @@ export function multiplyRows(
     cost: productCost(params, all),
     workgroups: groups(matrices, tile, rows, columns),
   });
-  gpu.release(scratch, up?.scratch, own?.packed, own?.exponents);
+  gpu.release(scratch, up?.scratch);
+  if (shared !== left) shared.release(rec);
 }
 
 /** Records linear_backward_weight. */
@@ -235,21 +236,32 @@ export function multiplyTerms(
   rec: Recorder,
   matrices: Matrices,
   {
-    dy,
-    x,
+    dy: left,
+    x: right,
     dweight,
     params,
-  }: { dy: Tensor; x: Tensor | SharedRows; dweight: Tensor; params: Params & { inputs: number } },
+  }: {
+    dy: Tensor | SharedRows;
+    x: Tensor | SharedRows;
+    dweight: Tensor;
+    params: Params & { inputs: number; outputs: number };
+  },
 ): void {
   const { gpu } = rec;
-  const [rows, columns] = [dy.shape[1]!, params.inputs];
-  const tile = tileOf(gpu, matrices, "linear_backward_weight", rows, columns);
-  const { operands, scratch } = packTerms(rec, matrices.component, dy, x);
+  const { component } = matrices;
+  const { inputs, outputs } = params;
+  const tile = tileOf(gpu, matrices, "linear_backward_weight", outputs, inputs);
+  const [dy, x] = [SharedRows.of(left), SharedRows.of(right)];
+  const [packedDy, packedX] = [dy.packed(rec, component), x.packed(rec, component)];
+  const scales = termScales(rec, component, packedDy, packedX);
+  const buffers = { packed: packedDy.packed, packed_x: packedX.packed, ...scales, dweight };
   rec.dispatch(matrixKernel(matrices, tile, "packed", "linear_backward_weight"), "linear_backward_weight", {
     params,
-    buffers: { ...operands, dweight },
-    cost: productCost(params, { ...operands, dweight }),
-    workgroups: groups(matrices, tile, rows, columns),
+    buffers,
+    cost: productCost(params, buffers),
+    workgroups: groups(matrices, tile, outputs, inputs),
   });
-  gpu.release(...scratch);
+  gpu.release(...Object.values(scales));
+  if (dy !== left) dy.release(rec);
+  if (x !== right) x.release(rec);
 }

@@ -22,52 +22,65 @@ const packs = {
 /** The kernel that makes operands ready. */
 export const packKernel = (component: Component): Kernel => packs[component];
 
-/** Room for the rows of a matrix in octets of a component. */
-function octetRows({ gpu }: Recorder, component: Component, { shape: [rows = 0, columns = 0] }: Tensor): Tensor {
-  return gpu.empty([rows, 4 * COMPONENTS[component].words * Math.ceil(columns / 8)], "u32");
-}
-
-/** Records a kernel of shaders/linear-pack.wgsl that takes a matrix row by row. */
-function perRow(
-  rec: Recorder,
-  component: Component,
-  entryPoint: string,
-  source: Tensor,
-  buffers: Record<string, Tensor>,
-): void {
-  const [rows = 0, columns = 0] = source.shape;
-  rec.dispatch(packKernel(component), entryPoint, {
-    params: { rows, columns },
-    buffers: { source, ...buffers },
-    workgroups: [rows],
-  });
-}
-
 /** A matrix of octets, rows scaled by 2^-exponent. */
-interface PackedRows {
+export interface PackedRows {
   packed: Tensor;
   exponents: Tensor;
 }
 
+/** Room for the rows of a matrix. */
+export const emptyRows = (
+  { gpu }: Recorder,
+  component: Component,
+  [rows = 0, columns = 0]: readonly number[],
+): PackedRows => ({
+  packed: gpu.empty([rows, 4 * COMPONENTS[component].words * Math.ceil(columns / 8)], "u32"),
+  exponents: gpu.empty([rows], "i32"),
+});
+
 /** Rows of a matrix as octets, each row scaled by its own power of two. */
-export function packRows(rec: Recorder, component: Component, source: Tensor): PackedRows {
-  const packed = octetRows(rec, component, source);
-  const exponents = rec.gpu.empty([source.shape[0]!], "i32");
-  perRow(rec, component, "linear_pack", source, { packed, exponents });
+function packRows(rec: Recorder, component: Component, source: Tensor): PackedRows {
+  const [rows = 0, columns = 0] = source.shape;
+  const { packed, exponents } = emptyRows(rec, component, source.shape);
+  rec.dispatch(packKernel(component), "linear_pack", {
+    params: { rows, columns },
+    buffers: { source, packed, exponents },
+    workgroups: [rows],
+  });
   return { packed, exponents };
 }
 
-/** Rows that several products take as their left operand, or as x: packed by the first that wants them so. */
+/** Rows that several products take, as their left operand or for a sum over them: packed by the first that wants them so. */
 export class SharedRows {
-  readonly source: Tensor;
-  #packed: PackedRows | null = null;
+  readonly shape: readonly number[];
+  readonly #source: Tensor | null;
+  #packed: PackedRows | null;
 
-  constructor(source: Tensor) {
-    this.source = source;
+  constructor(source: Tensor | null, shape = source!.shape, packed: PackedRows | null = null) {
+    this.shape = shape;
+    this.#source = source;
+    this.#packed = packed;
+  }
+
+  /** Rows that are shared, or a tensor's for one product. */
+  static of(rows: Tensor | SharedRows): SharedRows {
+    return rows instanceof SharedRows ? rows : new SharedRows(rows);
+  }
+
+  /** The rows in f32, which those that were made as octets have not. */
+  get source(): Tensor {
+    if (!this.#source) throw new Error("expected rows in f32, got octets");
+    return this.#source;
   }
 
   packed(rec: Recorder, component: Component): PackedRows {
     return (this.#packed ??= packRows(rec, component, this.source));
+  }
+
+  /** Gives back the source too. */
+  releaseAll(rec: Recorder): void {
+    this.release(rec);
+    rec.gpu.release(this.#source);
   }
 
   /** Gives back what was packed, not the source. */
@@ -77,46 +90,16 @@ export class SharedRows {
   }
 }
 
-/**
- * The rows of two matrices as octets, scaled so that the two exponents of every row have the same sum; those of x as they are
- * packed, where it is shared, for which its rows should have nearly the same exponents. `scratch` is to be released.
- */
-export function packTerms(rec: Recorder, component: Component, dy: Tensor, x: Tensor | SharedRows) {
-  const { gpu } = rec;
-  const rows = dy.shape[0]!;
-  const exponentsOf = (source: Tensor) => {
-    const exponents = gpu.empty([rows], "i32");
-    perRow(rec, component, "linear_exponents", source, { exponents });
-    return exponents;
-  };
-  const exponents = exponentsOf(dy);
-  const exponentSum = gpu.empty([1], "i32");
-  const join = (entryPoint: string, ofX: Record<string, Tensor>) =>
-    rec.dispatch(packKernel(component), entryPoint, {
-      params: { rows },
-      buffers: { exponents, ...ofX, exponent_sum: exponentSum },
-      workgroups: [1],
-    });
-  const packScaled = (source: Tensor, rowExponents: Tensor) => {
-    const packed = octetRows(rec, component, source);
-    perRow(rec, component, "linear_pack_terms", source, { packed, row_exponents: rowExponents });
-    gpu.release(rowExponents);
-    return packed;
-  };
-  if (x instanceof SharedRows) {
-    const shared = x.packed(rec, component);
-    join("linear_meet_exponents", { row_exponents: shared.exponents });
-    const packed = packScaled(dy, exponents);
-    return { operands: { packed, packed_x: shared.packed, exponent_sum: exponentSum }, scratch: [packed, exponentSum] };
-  }
-  const exponentsX = exponentsOf(x);
-  join("linear_sum_exponents", { exponents_x: exponentsX });
-  const packed = packScaled(dy, exponents);
-  const packedX = packScaled(x, exponentsX);
-  return {
-    operands: { packed, packed_x: packedX, exponent_sum: exponentSum },
-    scratch: [packed, packedX, exponentSum],
-  };
+/** What the exponents of two matrices' rows add up to at most, and what each row lacks of it: both to be released. */
+export function termScales(rec: Recorder, component: Component, dy: PackedRows, x: PackedRows) {
+  const [rows = 0] = dy.exponents.shape;
+  const scales = { exponent_sum: rec.gpu.empty([1], "i32"), term_scales: rec.gpu.empty([rows, 2], "u32") };
+  rec.dispatch(packKernel(component), "linear_term_scales", {
+    params: { rows },
+    buffers: { row_exponents: dy.exponents, row_exponents_x: x.exponents, ...scales },
+    workgroups: [1],
+  });
+  return scales;
 }
 
 /** Rows row0 .. row0 + count of a bf16 weight in whole octets: itself where its rows are, otherwise a copy. */

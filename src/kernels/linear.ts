@@ -9,7 +9,7 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import { productCost } from "./linear-cost.ts";
 import type { DType, Tensor } from "../gpu/tensor.ts";
-import { check, hasShape } from "./check.ts";
+import { check, hasShape, type Shaped } from "./check.ts";
 import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
 import { SharedRows } from "./linear-pack.ts";
 import { rowWindows } from "./windows.ts";
@@ -41,7 +41,7 @@ const matricesFor = ({ gpu: { matrices } }: Recorder, storage: DType) => (storag
 /** Rows that several products read: give them to each instead of the tensor, then `release` them (kernels/linear-pack.ts). */
 export { SharedRows };
 
-const sourceOf = (x: Tensor | SharedRows): Tensor => (x instanceof SharedRows ? x.source : x);
+const sourceOf = (x: Tensor | SharedRows): Tensor => SharedRows.of(x).source;
 
 /** Records one of the products in f32; `rows` and `columns` are those of its result. */
 function dispatchProduct(
@@ -96,9 +96,9 @@ export function linearForward(
 }
 
 /**
- * The first half of a gated MLP in one pass: gate = x Wgate^T, up = x Wup^T and y = silu(gate) up (Shazeer 2020), all f32
- * [T, I], from x f32 [T, K] and elem [I, K] weights. Overwrites gate, up (which the backward pass reads) and y; the bits of gate
- * and up are linearForward's. K and I are even.
+ * The first half of a gated MLP in one pass: y f32 [T, I] = silu(gate) up (Shazeer 2020) with gate = x Wgate^T and up = x Wup^T,
+ * from x f32 [T, K] and elem [I, K] weights. Overwrites y, and gate and up elem [T, I] where they are given, for the backward pass:
+ * linearForward's, rounded to elem, which y is not made from. K and I are even.
  */
 export function linearSwiglu(
   rec: Recorder,
@@ -109,21 +109,25 @@ export function linearSwiglu(
     gate,
     up,
     y,
-  }: { x: Tensor; gateWeight: Tensor; upWeight: Tensor; gate: Tensor; up: Tensor; y: Tensor },
+  }: { x: Tensor; gateWeight: Tensor; upWeight: Tensor; gate?: Tensor; up?: Tensor; y: Tensor },
 ): void {
+  const { gpu } = rec;
   const [rows = 0, inputs = 0] = x.shape;
   const [outputs = 0] = gateWeight.shape;
   const ok =
     hasShape(x, rows, inputs) &&
     [gateWeight, upWeight].every((tensor) => hasShape(tensor, outputs, inputs)) &&
     [gate, up, y].every((tensor) => hasShape(tensor, rows, outputs)) &&
+    !gate === !up &&
     inputs % 2 === 0 &&
     outputs % 2 === 0;
   const expected = "x [T, K], gateWeight, upWeight [I, K], gate, up, y [T, I] with even K and I";
   check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gate, up, y });
-  const params = { rows, inputs, outputs, row0: 0 };
+  const params = { rows, inputs, outputs, row0: 0, is_kept: gate ? 1 : 0 };
   const columns = 2 * outputs;
-  const buffers = { gate, up, y };
+  // A binding must hold some tensor even where it is not written.
+  const unkept = gate ? [] : [gpu.empty([2], gateWeight.dtype), gpu.empty([2], gateWeight.dtype)];
+  const buffers = { gate: gate ?? unkept[0]!, up: up ?? unkept[1]!, y };
   const matrices = matricesFor(rec, gateWeight.dtype);
   if (matrices) {
     multiplyRows(rec, matrices, "linear_swiglu", { left: x, weight: gateWeight, upWeight, columns, params, buffers });
@@ -131,6 +135,7 @@ export function linearSwiglu(
     const weights = { weight: gateWeight, up_weight: upWeight };
     dispatchProduct(rec, "linear_swiglu", { rows, columns, params, buffers: { x, ...weights, ...buffers } });
   }
+  gpu.release(...unkept);
 }
 
 /**
@@ -201,7 +206,14 @@ export function linearBackwardInput(
     accumulate,
     row0 = 0,
     scale = 1,
-  }: { dy: Tensor; weight: Tensor; dx: Tensor; accumulate: boolean; row0?: number; scale?: number },
+  }: {
+    dy: Tensor | SharedRows;
+    weight: Tensor;
+    dx: Tensor;
+    accumulate: boolean;
+    row0?: number;
+    scale?: number;
+  },
 ): void {
   const [rows, inputs, outputs] = backwardShape("linear_backward_input", dx, dy, weight, row0, { dy, weight, dx });
   const chunk = chunkOf(rec, weight, row0, outputs);
@@ -220,7 +232,7 @@ export function linearBackwardInput(
       rows,
       columns: inputs,
       params,
-      buffers: { dy, weight: chunk.part, dx },
+      buffers: { dy: sourceOf(dy), weight: chunk.part, dx },
     });
   }
 }
@@ -233,35 +245,34 @@ export function linearBackwardInput(
 export function linearBackwardWeight(
   rec: Recorder,
   {
-    x: right,
+    x,
     dy,
     dweight,
     row0 = 0,
     storage = "f32",
-  }: { x: Tensor | SharedRows; dy: Tensor; dweight: Tensor; row0?: number; storage?: DType },
+  }: { x: Tensor | SharedRows; dy: Tensor | SharedRows; dweight: Tensor; row0?: number; storage?: DType },
 ): void {
-  const x = sourceOf(right);
   const [rows, inputs, outputs] = backwardShape("linear_backward_weight", x, dy, dweight, row0, { x, dy, dweight });
   const chunk = chunkOf(rec, dweight, row0, outputs);
   const params = { rows, inputs, outputs, row0: chunk.row0 };
   const matrices = matricesFor(rec, storage);
-  if (matrices) multiplyTerms(rec, matrices, { x: right, dy, dweight: chunk.part, params });
+  if (matrices) multiplyTerms(rec, matrices, { x, dy, dweight: chunk.part, params });
   else
     dispatchProduct(rec, "linear_backward_weight", {
       rows: outputs,
       columns: inputs,
       params,
-      buffers: { x, dy, dweight: chunk.part },
+      buffers: { x: sourceOf(x), dy: sourceOf(dy), dweight: chunk.part },
     });
 }
 
 function backwardShape(
   op: string,
-  x: Tensor,
-  dy: Tensor,
-  weight: Tensor,
+  x: Shaped,
+  dy: Shaped,
+  weight: Shaped,
   row0: number,
-  tensors: Record<string, Tensor>,
+  tensors: Record<string, Shaped>,
 ): [rows: number, inputs: number, outputs: number] {
   const [rows = 0, inputs = 0] = x.shape;
   const [, outputs = 0] = dy.shape;

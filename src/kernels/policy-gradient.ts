@@ -211,7 +211,6 @@ function headBackward(
   const { gpu } = rec;
   const [tokens = 0] = hidden.shape;
   const [vocabulary = 0] = weight.shape;
-  // Rows of a norm's output: their exponents differ little.
   const x = new SharedRows(hidden);
   for (const { row0, rows } of vocabularyChunks(vocabulary)) {
     const logits = gpu.empty([tokens, rows], "f32");
@@ -221,8 +220,10 @@ function headBackward(
       buffers: { logits, targets, lse, coefficient },
       workgroups: [tokens],
     });
-    linearBackwardInput(rec, { dy: logits, weight, dx: dhidden, accumulate: row0 > 0, row0 });
-    if (dweight) linearBackwardWeight(rec, { x, dy: logits, dweight, row0, storage: weight.dtype });
+    const dy = new SharedRows(logits);
+    linearBackwardInput(rec, { dy, weight, dx: dhidden, accumulate: row0 > 0, row0 });
+    if (dweight) linearBackwardWeight(rec, { x, dy, dweight, row0, storage: weight.dtype });
+    dy.release(rec);
     gpu.release(logits);
   }
   x.release(rec);

@@ -11,7 +11,7 @@ const swiglu = defineKernel({ name: "swiglu", source, includes: [exp, index, sig
 
 const GROUP_PAIRS = 64;
 
-/** y = silu(gate) up (Shazeer 2020), all f32 [T, I] with even I. Overwrites y. */
+/** y f32 = silu(gate) up (Shazeer 2020), gate and up elem, all [T, I] with even I. Overwrites y. */
 export function swigluForward(rec: Recorder, { gate, up, y }: { gate: Tensor; up: Tensor; y: Tensor }): void {
   const ok = [up, y].every((tensor) => hasShape(tensor, ...gate.shape)) && gate.size % 2 === 0;
   check(ok, "swiglu_forward", "gate, up, y [T, I] with even I", { gate, up, y });
@@ -23,7 +23,7 @@ export function swigluForward(rec: Recorder, { gate, up, y }: { gate: Tensor; up
   });
 }
 
-/** Overwrites dgate and dup, f32 [T, I], from gate, up and dy, f32 [T, I]. */
+/** Overwrites dgate and dup, f32 [T, I], from gate and up, elem [T, I], and dy, f32 [T, I]. */
 export function swigluBackward(
   rec: Recorder,
   { gate, up, dy, dgate, dup }: { gate: Tensor; up: Tensor; dy: Tensor; dgate: Tensor; dup: Tensor },

@@ -19,8 +19,7 @@ export interface AdapterGradients {
 
 /** scale A x, f32 [T, r]: the scale is here because nothing is added to this product, which could round the two together. */
 function project(rec: Recorder, { a, scale }: Adapter, x: Tensor | SharedRows): Tensor {
-  const { shape } = x instanceof SharedRows ? x.source : x;
-  const hidden = rec.gpu.empty([shape[0]!, a.shape[0]!], "f32");
+  const hidden = rec.gpu.empty([x.shape[0]!, a.shape[0]!], "f32");
   linearForward(rec, { x, weight: a, y: hidden, scale });
   return hidden;
 }
@@ -42,7 +41,7 @@ export function adapterForward(rec: Recorder, adapter: Adapter, x: SharedRows, r
 export function adapterBackward(
   rec: Recorder,
   adapter: Adapter,
-  { x, dy, dx, grads }: { x: Tensor | SharedRows; dy: Tensor; dx: Tensor; grads: AdapterGradients },
+  { x, dy, dx, grads }: { x: Tensor | SharedRows; dy: Tensor | SharedRows; dx: Tensor; grads: AdapterGradients },
 ): void {
   const { a, b, scale } = adapter;
   const hidden = project(rec, adapter, x);

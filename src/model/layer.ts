@@ -12,7 +12,8 @@ import {
 } from "../kernels/linear.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
-import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import { swigluForward } from "../kernels/swiglu.ts";
+import { swigluBackwardRows } from "../kernels/swiglu-pack.ts";
 import { adapterBackward, adapterForward } from "./adapter.ts";
 import type { DeviceBatch } from "./batch.ts";
 import type { Model } from "./model.ts";
@@ -48,8 +49,9 @@ export interface LayerActivations {
   attended: Tensor;
   mlpNorm: Tensor;
   mlpRstd: Tensor;
-  gate: Tensor;
-  up: Tensor;
+  /** elem, and null where no backward pass wants them. */
+  gate: Tensor | null;
+  up: Tensor | null;
   activated: Tensor;
 }
 
@@ -60,28 +62,62 @@ export function releaseActivations(rec: Recorder, activations: LayerActivations)
 
 const layerName = (layer: number, rest: string) => `model.layers.${layer}.${rest}`;
 
-/** One decoder layer: reads the residual stream `input` f32 [T, C] and returns the next one, with what backward needs. */
+/** One decoder layer: reads the residual stream `input` f32 [T, C] and returns the next one, with what backward needs if `isTraced`. */
 export function layerForward(
   rec: Recorder,
   model: Model,
   layer: number,
-  { input, positions, rope, attend }: { input: Tensor; positions: Tensor; rope: Tensor; attend: Attend },
+  inputs: LayerInputs,
 ): { output: Tensor; activations: LayerActivations } {
+  const activations = layerActivations(rec, model, layer, inputs);
+  const { activated: x, middle: residual } = activations;
+  const output = rec.gpu.empty(residual.shape, "f32");
+  projectForward(rec, model, layerName(layer, "mlp.down_proj"), { x, y: output, residual });
+  return { output, activations };
+}
+
+/** y = x W^T + b, and what is beside it, plus the residual. */
+function projectForward(
+  rec: Recorder,
+  model: Model,
+  module: string,
+  { x, y, residual }: { x: Tensor | SharedRows; y: Tensor; residual?: Tensor | undefined },
+): void {
+  const weight = model.parameter(`${module}.weight`);
+  const bias = model.parameters.get(`${module}.bias`);
+  const adapter = model.adapterOf(module);
+  if (!adapter) return linearForward(rec, { x, weight, bias, residual, y });
+  const shared = SharedRows.of(x);
+  const added = adapterForward(rec, adapter, shared, residual);
+  linearForward(rec, { x: shared, weight, bias, residual: added, y });
+  if (shared !== x) shared.release(rec);
+  rec.gpu.release(added);
+}
+
+interface LayerInputs {
+  input: Tensor;
+  positions: Tensor;
+  rope: Tensor;
+  attend: Attend;
+  /** Whether a backward pass follows. */
+  isTraced: boolean;
+}
+
+/** All of a layer but its last product, which no gradient depends on. */
+export function layerActivations(
+  rec: Recorder,
+  model: Model,
+  layer: number,
+  { input, positions, rope, attend, isTraced }: LayerInputs,
+): LayerActivations {
   const { gpu } = rec;
   const { numHeads, numKvHeads, headDim, hiddenSize, intermediateSize, rmsNormEps: eps, qkNorm } = model.config;
   const rows = input.shape[0]!;
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const bias = (name: string) => model.parameters.get(layerName(layer, `${name}.bias`));
-  const project = (x: Tensor | SharedRows, name: string, y: Tensor, residual?: Tensor) => {
-    const adapter = model.adapterOf(layerName(layer, name));
-    if (!adapter) return linearForward(rec, { x, weight: weight(name), bias: bias(name), residual, y });
-    const shared = x instanceof SharedRows ? x : new SharedRows(x);
-    const added = adapterForward(rec, adapter, shared, residual);
-    linearForward(rec, { x: shared, weight: weight(name), bias: bias(name), residual: added, y });
-    if (shared !== x) shared.release(rec);
-    gpu.release(added);
-  };
+  const project = (x: Tensor | SharedRows, name: string, y: Tensor, residual?: Tensor) =>
+    projectForward(rec, model, layerName(layer, name), { x, y, residual });
 
   const attentionNorm = f32(hiddenSize);
   const attentionRstd = f32();
@@ -118,11 +154,13 @@ export function layerForward(
   const mlpNorm = f32(hiddenSize);
   const mlpRstd = f32();
   rmsnormForward(rec, { x: middle, weight: weight("post_attention_layernorm"), y: mlpNorm, rstd: mlpRstd, eps });
-  const gate = f32(intermediateSize);
-  const up = f32(intermediateSize);
   const activated = f32(intermediateSize);
+  let gate = null;
+  let up = null;
   const isPlain = (name: string) => !bias(name) && !model.adapterOf(layerName(layer, name));
   if (!isPlain("mlp.gate_proj") || !isPlain("mlp.up_proj")) {
+    gate = f32(intermediateSize);
+    up = f32(intermediateSize);
     const mlpRows = new SharedRows(mlpNorm);
     project(mlpRows, "mlp.gate_proj", gate);
     project(mlpRows, "mlp.up_proj", up);
@@ -130,31 +168,31 @@ export function layerForward(
     swigluForward(rec, { gate, up, y: activated });
   } else {
     const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
-    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, gate, up, y: activated });
+    const kept = isTraced && {
+      gate: gpu.empty([rows, intermediateSize], model.storage),
+      up: gpu.empty([rows, intermediateSize], model.storage),
+    };
+    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, ...(kept || {}), y: activated });
+    if (kept) ({ gate, up } = kept);
   }
-  const output = f32(hiddenSize);
-  project(activated, "mlp.down_proj", output, middle);
 
   return {
-    output,
-    activations: {
-      input,
-      middle,
-      attentionNorm,
-      attentionRstd,
-      rawQ: normedQ && rawQ,
-      rawK: normedK && rawK,
-      qRstd: normedQ?.rstd ?? null,
-      kRstd: normedK?.rstd ?? null,
-      q,
-      attention,
-      attended,
-      mlpNorm,
-      mlpRstd,
-      gate,
-      up,
-      activated,
-    },
+    input,
+    middle,
+    attentionNorm,
+    attentionRstd,
+    rawQ: normedQ && rawQ,
+    rawK: normedK && rawK,
+    qRstd: normedQ?.rstd ?? null,
+    kRstd: normedK?.rstd ?? null,
+    q,
+    attention,
+    attended,
+    mlpNorm,
+    mlpRstd,
+    gate,
+    up,
+    activated,
   };
 }
 
@@ -181,25 +219,31 @@ export function layerBackward(
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const gradient = (name: string) => grads.get(layerName(layer, name));
   /** Gradients of y = x W^T + b, and of what is beside it: W and b are added to, dx is written or added to. */
-  const projectBackward = (name: string, x: Tensor | SharedRows, dy: Tensor, dInput: Tensor, accumulate: boolean) => {
+  const projectBackward = (
+    name: string,
+    x: Tensor | SharedRows,
+    dOutput: Tensor | SharedRows,
+    dInput: Tensor,
+    accumulate: boolean,
+  ) => {
+    const dy = SharedRows.of(dOutput);
     const [dweight, dbias] = [gradient(`${name}.weight`), gradient(`${name}.bias`)];
     if (dweight) linearBackwardWeight(rec, { x, dy, dweight, storage: weight(name).dtype });
-    if (dbias) linearBackwardBias(rec, { dy, dbias });
+    if (dbias) linearBackwardBias(rec, { dy: dy.source, dbias });
     linearBackwardInput(rec, { dy, weight: weight(name), dx: dInput, accumulate });
     const module = layerName(layer, name);
     const adapter = model.adapterOf(module);
-    if (!adapter) return;
     const names = adapterTensors(module);
-    adapterBackward(rec, adapter, { x, dy, dx: dInput, grads: { a: grads.get(names.a)!, b: grads.get(names.b)! } });
+    if (adapter)
+      adapterBackward(rec, adapter, { x, dy, dx: dInput, grads: { a: grads.get(names.a)!, b: grads.get(names.b)! } });
+    if (dy !== dOutput) dy.release(rec);
   };
 
   const dActivated = f32(intermediateSize);
   projectBackward("mlp.down_proj", saved.activated, dx, dActivated, false);
-  const dgate = f32(intermediateSize);
-  const dup = f32(intermediateSize);
-  swigluBackward(rec, { gate: saved.gate, up: saved.up, dy: dActivated, dgate, dup });
+  const { dgate, dup } = swigluBackwardRows(rec, { gate: saved.gate!, up: saved.up!, dy: dActivated });
+  gpu.release(dActivated);
   const dNorm = f32(hiddenSize);
-  // Rows that a norm has made, whose exponents differ little.
   const mlpRows = new SharedRows(saved.mlpNorm);
   projectBackward("mlp.gate_proj", mlpRows, dgate, dNorm, false);
   projectBackward("mlp.up_proj", mlpRows, dup, dNorm, true);
@@ -213,7 +257,8 @@ export function layerBackward(
     dweight: gradient("post_attention_layernorm.weight"),
     accumulate: true,
   });
-  gpu.release(dActivated, dgate, dup);
+  dgate.releaseAll(rec);
+  dup.releaseAll(rec);
 
   const dAttended = f32(numHeads, headDim);
   const flat = (heads: Tensor) => heads.view([rows, heads.size / rows]);

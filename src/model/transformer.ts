@@ -5,7 +5,14 @@ import { embeddingBackward, embeddingForward } from "../kernels/embedding.ts";
 import { kvPack } from "../kernels/kv-cache.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import type { DeviceBatch } from "./batch.ts";
-import { layerBackward, layerForward, releaseActivations, type Attend, type LayerActivations } from "./layer.ts";
+import {
+  layerActivations,
+  layerBackward,
+  layerForward,
+  releaseActivations,
+  type Attend,
+  type LayerActivations,
+} from "./layer.ts";
 import type { Model } from "./model.ts";
 
 /** A forward pass kept for its backward pass. */
@@ -57,6 +64,7 @@ function layersForward(
   rec: Recorder,
   model: Model,
   batch: DeviceBatch,
+  isTraced: boolean,
   keep: (activations: LayerActivations) => void,
 ): Tensor {
   const attend = packedAttention(rec, model, batch.starts);
@@ -64,7 +72,7 @@ function layersForward(
   const { positions } = batch;
   let x = embed(rec, model, batch.ids);
   for (let layer = 0; layer < model.config.numLayers; layer++) {
-    const { output, activations } = layerForward(rec, model, layer, { input: x, positions, rope, attend });
+    const { output, activations } = layerForward(rec, model, layer, { input: x, positions, rope, attend, isTraced });
     keep(activations);
     x = output;
   }
@@ -73,7 +81,7 @@ function layersForward(
 
 /** Final hidden states of a packed batch, f32 [T, C]. Keeps nothing else. */
 export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor {
-  const x = layersForward(rec, model, batch, (activations) => releaseActivations(rec, activations));
+  const x = layersForward(rec, model, batch, false, (activations) => releaseActivations(rec, activations));
   const { hidden, rstd } = finalNorm(rec, model, x);
   rec.gpu.release(x, rstd);
   return hidden;
@@ -87,7 +95,7 @@ export function forwardWithTrace(
   { recompute }: { recompute: boolean },
 ): Trace {
   const layers: Trace["layers"] = [];
-  const x = layersForward(rec, model, batch, (activations) => {
+  const x = layersForward(rec, model, batch, !recompute, (activations) => {
     if (!recompute) {
       layers.push(activations);
       return;
@@ -145,12 +153,5 @@ function recomputed(
 ): LayerActivations {
   if ("input" in kept) return kept;
   const attend = packedAttention(rec, model, batch.starts);
-  const { output, activations } = layerForward(rec, model, layer, {
-    input: kept,
-    positions: batch.positions,
-    rope,
-    attend,
-  });
-  rec.gpu.release(output);
-  return activations;
+  return layerActivations(rec, model, layer, { input: kept, positions: batch.positions, rope, attend, isTraced: true });
 }

@@ -161,9 +161,11 @@ const SHAPES: Case[] = [
   { lengths: [129, 6], heads: 2, kvHeads: 1, headDim: 128 },
 ];
 
-/** The slowest to compile: the longest head in bf16 alone, as models of it are trained, and gradients of short ones alone. */
-const hasGradients = ({ headDim, storage }: { headDim: number; storage: Storage }) =>
-  !few && (headDim < 24 || (headDim === 24 && storage === "bf16"));
+/** Gradients take a software adapter longest to compile: short heads alone, whose rows end within an octet and do not. */
+const hasGradients = (tier: Tier, headDim: number, storage: Storage) =>
+  !few && (headDim === 24 ? storage === "bf16" : headDim === 6 && storage === "f32" && tier !== "baseline");
+
+/** The longest head in bf16 alone, as models of it are trained: it is the slowest to compile. */
 const LANES = SHAPES.flatMap((c) => STORAGES.map((storage) => ({ ...c, storage }))).filter(
   ({ headDim, storage }) => headDim < 128 || storage === "bf16",
 );
@@ -194,7 +196,7 @@ describe.each(await tiersHere())("attention spread over lanes, %s", (tier) => {
         const names = Object.keys(outputs) as (keyof typeof outputs)[];
         const written = Object.fromEntries(names.map((name) => [name, outputs[name].tensor]));
         forward(rec, { ...tensors, out: outputs.out.tensor, lse: outputs.lse.tensor });
-        if (hasGradients({ ...c, storage }))
+        if (hasGradients(tier, c.headDim, storage))
           backward(rec, { ...tensors, dout, ends, ...(written as Record<keyof typeof outputs, Tensor>) });
         for (const name of names) await outputs[name].expectUntouched();
         results.push(await gpu.readAllF32(names.map((name) => outputs[name].tensor)));
@@ -203,6 +205,7 @@ describe.each(await tiersHere())("attention spread over lanes, %s", (tier) => {
       expect(want.every((values) => values.every((value) => Number.isFinite(value)))).toBe(true);
       expect(got).toEqual(want);
     },
+    300_000,
   );
 });
 

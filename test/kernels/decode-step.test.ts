@@ -125,6 +125,7 @@ describe.skipIf(!supported)(
           input: x,
           positions,
           rope,
+          isTraced: false,
           attend: ({ q, k, v, out }) => {
             kvCacheWrite(rec, { k, v, ...cache });
             attentionPaged(rec, { q, out, scale: 1 / Math.sqrt(headDim), ...cache });

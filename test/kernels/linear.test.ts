@@ -95,19 +95,27 @@ describe.each(CASES)("linear in $storage, $tier", ({ tier, storage }) => {
     const [gateWeight, upWeight] = [2, 3].map((seed) =>
       gpu.upload(stored(randn(seed, outputs * inputs), storage), [outputs, inputs], storage),
     );
-    const [gate, up, y] = [1, 2, 3].map(() => guarded(gpu, [rows, outputs], "f32"));
+    const [gate, up] = [1, 2].map(() => guarded(gpu, [rows, outputs], storage));
+    const [y, unkept] = [1, 2].map(() => guarded(gpu, [rows, outputs], "f32"));
     const tensors = { x, gateWeight: gateWeight!, upWeight: upWeight! };
     kernel.linearSwiglu(rec, { ...tensors, gate: gate!.tensor, up: up!.tensor, y: y!.tensor });
 
-    const alone = gpu.empty([rows, outputs], "f32");
-    kernel.linearForward(rec, { x, weight: gateWeight!, y: alone });
-    expect(await gpu.readF32(gate!.tensor)).toEqual(await gpu.readF32(alone));
-    kernel.linearForward(rec, { x, weight: upWeight!, y: alone });
-    expect(await gpu.readF32(up!.tensor)).toEqual(await gpu.readF32(alone));
-    const want = swigluTwin({ gate: f64(await gpu.readF32(gate!.tensor)), up: f64(await gpu.readF32(up!.tensor)) });
-    expectClose(await gpu.readF32(y!.tensor), want, { rtol: 1e-6, atol: 1e-7 });
+    const [gateAlone, upAlone] = [gateWeight!, upWeight!].map((weight) => {
+      const alone = gpu.empty([rows, outputs], "f32");
+      kernel.linearForward(rec, { x, weight, y: alone });
+      return alone;
+    });
+    const [gates, ups] = await gpu.readAllF32([gateAlone!, upAlone!]);
+    expect(await gpu.readF32(gate!.tensor)).toEqual(stored(gates!, storage));
+    expect(await gpu.readF32(up!.tensor)).toEqual(stored(ups!, storage));
+    expectClose(await gpu.readF32(y!.tensor), swigluTwin({ gate: f64(gates!), up: f64(ups!) }), {
+      rtol: 1e-6,
+      atol: 1e-7,
+    });
+    kernel.linearSwiglu(rec, { ...tensors, y: unkept!.tensor });
+    expect(await gpu.readF32(unkept!.tensor)).toEqual(await gpu.readF32(y!.tensor));
 
-    for (const output of [gate, up, y]) await output!.expectUntouched();
+    for (const output of [gate, up, y, unkept]) await output!.expectUntouched();
   });
 
   test.each(SHAPES)("backward $rows x $inputs -> $outputs", async ({ rows, inputs, outputs }) => {

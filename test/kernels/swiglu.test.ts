@@ -2,22 +2,25 @@ import { expect, test } from "vitest";
 import { ShapeError } from "../../src/errors.ts";
 import { swigluBackward, swigluForward } from "../../src/kernels/swiglu.ts";
 import * as twin from "../../src/reference/swiglu.ts";
-import { expectClose, f64, guarded, randn, testGpu } from "../helpers/gpu.ts";
+import { expectClose, f64, guarded, randn, stored, testGpu } from "../helpers/gpu.ts";
 
 test.each([
-  [1, 2],
-  [7, 38],
-  [3, 128],
-])("%i x %i", async (rows, columns) => {
+  [1, 2, "f32"],
+  [7, 38, "bf16"],
+  [3, 128, "f32"],
+] as const)("%i x %i, gate and up in %s", async (rows, columns, storage) => {
   const gpu = await testGpu();
   const rec = gpu.recorder();
   const shape = [rows, columns];
   const n = rows * columns;
   // Gates far out on both sides: the sigmoid must neither overflow nor lose its tail.
-  const gate = randn(1, n).map((v, i) => (i % 19 === 5 ? 200 * v : 3 * v));
-  const up = randn(2, n);
+  const gate = stored(
+    randn(1, n).map((v, i) => (i % 19 === 5 ? 200 * v : 3 * v)),
+    storage,
+  );
+  const up = stored(randn(2, n), storage);
   const dy = randn(3, n);
-  const tensors = { gate: gpu.upload(gate, shape, "f32"), up: gpu.upload(up, shape, "f32") };
+  const tensors = { gate: gpu.upload(gate, shape, storage), up: gpu.upload(up, shape, storage) };
 
   const y = guarded(gpu, shape, "f32");
   swigluForward(rec, { ...tensors, y: y.tensor });

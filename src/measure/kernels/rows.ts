@@ -62,10 +62,10 @@ function ropeCases({ config, rows }: KernelShape): KernelCase[] {
   ];
 }
 
-function swigluCases({ config, rows }: KernelShape): KernelCase[] {
+function swigluCases({ config, storage, rows }: KernelShape): KernelCase[] {
   const I = config.intermediateSize;
   const shape = `${rows} x ${I}`;
-  const input = { gate: f32(rows, I), up: f32(rows, I) };
+  const input = { gate: elem(storage, rows, I), up: elem(storage, rows, I) };
   return [
     kernelCase({
       kernel: "swiglu_forward",

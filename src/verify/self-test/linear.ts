@@ -45,7 +45,7 @@ const gated = (rows: number): Trial => ({
   run(b) {
     const x = b.input([rows, INPUTS], "f32");
     const [gateWeight, upWeight] = [b.input([OUTPUTS, INPUTS]), b.input([OUTPUTS, INPUTS])];
-    const [gate, up, y] = [b.output(rows, OUTPUTS), b.output(rows, OUTPUTS), b.output(rows, OUTPUTS)];
+    const [gate, up, y] = [b.elements(rows, OUTPUTS), b.elements(rows, OUTPUTS), b.output(rows, OUTPUTS)];
     linearSwiglu(b.rec, { x: x.tensor, gateWeight: gateWeight.tensor, upWeight: upWeight.tensor, gate, up, y });
     const product = (weight: Float64Array) =>
       twin.linearForward({ x: x.values, weight, inputs: INPUTS, outputs: OUTPUTS });

@@ -69,8 +69,7 @@ export const rowTrials: readonly Trial[] = [
   {
     name: "swiglu",
     run(b) {
-      const rows = () => b.input([ROWS, WIDTH], "f32");
-      const [gate, up, dy] = [rows(), rows(), rows()];
+      const [gate, up, dy] = [b.input([ROWS, WIDTH]), b.input([ROWS, WIDTH]), b.input([ROWS, WIDTH], "f32")];
       const [y, dgate, dup] = [b.output(ROWS, WIDTH), b.output(ROWS, WIDTH), b.output(ROWS, WIDTH)];
       swigluForward(b.rec, { gate: gate.tensor, up: up.tensor, y });
       swigluBackward(b.rec, { gate: gate.tensor, up: up.tensor, dy: dy.tensor, dgate, dup });

@@ -69,6 +69,11 @@ export class Bench {
     return this.gpu.zeros(shape, "f32");
   }
 
+  /** Zeros as weights are stored. */
+  elements(...shape: number[]): Tensor {
+    return this.gpu.zeros(shape, this.storage);
+  }
+
   expect(tensor: Tensor, want: ArrayLike<number>): void {
     this.#outputs.push({ tensor, want, limit: tensor.dtype === "bf16" ? BF16_LIMIT : this.#limit });
   }

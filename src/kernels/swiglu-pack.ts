@@ -1,0 +1,50 @@
+import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
+import index from "../../shaders/lib/index.wgsl" with { type: "text" };
+import scale from "../../shaders/lib/matrix-scale.wgsl" with { type: "text" };
+import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
+import source from "../../shaders/swiglu-pack.wgsl" with { type: "text" };
+import { defineKernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { check, hasShape } from "./check.ts";
+import { COMPONENTS, emptyRows, SharedRows } from "./linear-pack.ts";
+import { swigluBackward } from "./swiglu.ts";
+
+const kernelOf = (text: string) =>
+  defineKernel({ name: "swiglu-pack", source, includes: [text, scale, exp, index, sigmoid] });
+const kernels = { f16: kernelOf(COMPONENTS.f16.text), f32: kernelOf(COMPONENTS.f32.text) };
+
+/**
+ * swigluBackward's dgate and dup (kernels/swiglu.ts) for the products that read them: where subgroup matrices do, and gate and up are
+ * bf16, as their octets alone. To be given back with releaseAll.
+ */
+export function swigluBackwardRows(
+  rec: Recorder,
+  { gate, up, dy }: { gate: Tensor; up: Tensor; dy: Tensor },
+): { dgate: SharedRows; dup: SharedRows } {
+  const { gpu } = rec;
+  const [rows = 0, columns = 0] = gate.shape;
+  if (!gpu.matrices || gate.dtype !== "bf16") {
+    const [dgate, dup] = [gpu.empty(gate.shape, "f32"), gpu.empty(gate.shape, "f32")];
+    swigluBackward(rec, { gate, up, dy, dgate, dup });
+    return { dgate: new SharedRows(dgate), dup: new SharedRows(dup) };
+  }
+  const ok = [gate, up, dy].every((tensor) => hasShape(tensor, rows, columns)) && columns % 2 === 0;
+  check(ok, "swiglu_pack_backward", "gate, up, dy [T, I] with even I", { gate, up, dy });
+  const { component } = gpu.matrices;
+  const [ofGate, ofUp] = [emptyRows(rec, component, gate.shape), emptyRows(rec, component, gate.shape)];
+  rec.dispatch(kernels[component], "swiglu_pack_backward", {
+    params: { rows, pairs: columns / 2 },
+    buffers: {
+      gate,
+      up,
+      dy,
+      packed_gate: ofGate.packed,
+      exponents_gate: ofGate.exponents,
+      packed_up: ofUp.packed,
+      exponents_up: ofUp.exponents,
+    },
+    workgroups: [rows],
+  });
+  return { dgate: new SharedRows(null, gate.shape, ofGate), dup: new SharedRows(null, gate.shape, ofUp) };
+}

@@ -1,9 +1,12 @@
 import { describe, expect, test, vi } from "vitest";
 import type { Gpu } from "../../src/gpu/gpu.ts";
+import type { Tensor } from "../../src/gpu/tensor.ts";
 import type { Tier } from "../../src/gpu/tier.ts";
 import { tuningShape } from "../../src/gpu/tuning.ts";
 import { tilesOf } from "../../src/kernels/linear-matrix.ts";
 import * as kernel from "../../src/kernels/linear.ts";
+import { swigluBackwardRows } from "../../src/kernels/swiglu-pack.ts";
+import { swigluBackward } from "../../src/kernels/swiglu.ts";
 import * as twin from "../../src/reference/linear.ts";
 import { expectClose, f64, guarded, randn, stored, testGpu, tiersHere } from "../helpers/gpu.ts";
 import { plannedMatrices } from "../helpers/planned-gpu.ts";
@@ -245,6 +248,30 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
     const first = await run(0);
     for (let tile = 1; tile < tiles.length; tile++) expect(await run(tile)).toEqual(first);
     gpu.release(x, dy, weight, upWeight);
+  });
+
+  test("the gated activation's gradients as octets are those in f32, to products", async () => {
+    const gpu = await testGpu("matrices");
+    const rec = gpu.recorder();
+    const [rows, inputs, outputs] = [19, 40, 90];
+    const [gate, up] = [1, 2].map((seed) => gpu.upload(randn(seed, rows * outputs, 3), [rows, outputs], "bf16"));
+    // Rows of 1e-9 and an outlier, whose exponents differ from their neighbours'.
+    const numbers = randn(3, rows * outputs).map((v, i) => (i % 97 === 5 ? 1e6 * v : i < 3 * outputs ? 1e-9 * v : v));
+    const dy = gpu.upload(numbers, [rows, outputs], "f32");
+    const weight = gpu.upload(randn(4, outputs * inputs), [outputs, inputs], "bf16");
+    const x = gpu.upload(randn(5, rows * inputs), [rows, inputs], "f32");
+    const [dgate, dup] = [gpu.empty([rows, outputs], "f32"), gpu.empty([rows, outputs], "f32")];
+    swigluBackward(rec, { gate: gate!, up: up!, dy, dgate, dup });
+    const packed = swigluBackwardRows(rec, { gate: gate!, up: up!, dy });
+    const products = (dy: Tensor | kernel.SharedRows) => {
+      const [dx, dweight] = [gpu.empty([rows, inputs], "f32"), gpu.zeros([outputs, inputs], "f32")];
+      kernel.linearBackwardInput(rec, { dy, weight, dx, accumulate: false });
+      kernel.linearBackwardWeight(rec, { x, dy, dweight, storage: "bf16" });
+      return [dx, dweight];
+    };
+    const want = await gpu.readAllF32([...products(dgate), ...products(dup)]);
+    expect(want.every((values) => values.some((v) => v !== 0))).toBe(true);
+    expect(await gpu.readAllF32([...products(packed.dgate), ...products(packed.dup)])).toEqual(want);
   });
 
   test("a layer in f32 has the bits of the tier with subgroups", async () => {

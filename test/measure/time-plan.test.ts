@@ -31,7 +31,9 @@ const counted = ({ parts }: TimePlan["phases"]["update"], what: "flops" | "bytes
 
 test("forward and backward of a long sequence multiply no more than they must, twice forward with recomputation", async () => {
   const { phases, tokens } = await plan(32000, { numPrompts: 1, numGenerations: 1 });
-  const least = 8 * multipliedParameters(config) * tokens;
+  // The second time without each layer's last product, which no gradient needs.
+  const last = config.numLayers * config.intermediateSize * config.hiddenSize;
+  const least = (8 * multipliedParameters(config) - 2 * last) * tokens;
   expect(counted(phases.update, "flops") / least).toBeGreaterThan(0.99);
   expect(counted(phases.update, "flops") / least).toBeLessThan(1.02);
   expect(counted(phases.reference, "flops") / (2 * multipliedParameters(config) * tokens)).toBeLessThan(1.02);
@@ -39,7 +41,7 @@ test("forward and backward of a long sequence multiply no more than they must, t
 
 test("an update, a reference pass and the optimizer stay below a ceiling of megabytes a token", async () => {
   const { phases, tokens } = await plan(32000, { numPrompts: 1, numGenerations: 1 });
-  expect(counted(phases.update, "bytes") / tokens / 1e6).toBeLessThan(55);
+  expect(counted(phases.update, "bytes") / tokens / 1e6).toBeLessThan(34);
   expect(counted(phases.reference, "bytes") / tokens / 1e6).toBeLessThan(12);
   // Two moments, masters and gradients in f32, read and written, weights in bf16; the norm reads the gradients again.
   expect(counted(phases.optimizer, "bytes") / countParameters(config)).toBeLessThan(42);

@@ -52,7 +52,8 @@ if ! [ -e "$root/shims/layer.json" ] || [ -n "$(find scripts/compilers -newer "$
     [ -e mesa_25.0.7.orig.tar.xz ] || apt-get $fresh $source source -qq --download-only mesa || true
     sh /pith/scripts/compilers/shims.sh /shims /pith/scripts/compilers/layer.c" >&2
 fi
-cp -L node_modules/.bin/node "$root/shims/node" # Debian's does not read TypeScript
+# Debian's does not read TypeScript.
+cmp -s node_modules/.bin/node "$root/shims/node" || cp -L node_modules/.bin/node "$root/shims/node"
 say "Mesa $(chroot "$root" dpkg-query -W -f '${Version}' mesa-vulkan-drivers)"
 
 [ $# -gt 0 ] || set -- ad102:subgroups ad102:matrices navi31:subgroups navi31:matrices

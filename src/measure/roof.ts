@@ -68,5 +68,5 @@ async function largestCopy(watch: Stopwatch): Promise<number> {
 }
 
 /** Seconds that the roof allows for it. */
-export const roofSeconds = (roof: Roof, storage: Storage, { flops, bytes }: Cost): number =>
+export const roofSeconds = (roof: Pick<Roof, "flops" | "bytes">, storage: Storage, { flops, bytes }: Cost): number =>
   Math.max(flops / roof.flops[storage], bytes / roof.bytes);

@@ -52,3 +52,9 @@ export const ROOFS: Readonly<Record<string, AdapterRoof>> = {
     traits: traits(32, { m: 8, n: 8, k: 8, component: "f32" }, 32768),
   },
 };
+
+/** The figures of an adapter by the name that its driver gives it, if they are here. */
+export const roofNamed = (adapter: string): AdapterRoof | undefined => {
+  const plain = (name: string) => name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  return Object.entries(ROOFS).find(([key]) => plain(adapter).includes(key))?.[1];
+};

@@ -44,6 +44,8 @@ export interface TileLimits {
   subgroupMaxSize: number;
   maxComputeInvocationsPerWorkgroup: number;
   maxComputeWorkgroupStorageSize: number;
+  /** Invocations over which an operand is spread, if not all of a subgroup's. */
+  operandLanes?: number;
 }
 
 const LARGEST_HEAD = 128;
@@ -53,6 +55,10 @@ const LARGEST_UNSHARED_HEAD = 64;
 const MOST_REGISTERS = 128;
 /** Workgroups that keep a large GPU busy; fewer take smaller tiles. */
 const ENOUGH_GROUPS = 64;
+/** Subgroups that share the loads of a tile, whether or not all of them multiply: what one loads lies in its registers meanwhile. */
+const LOADING_SUBGROUPS = 8;
+/** AMD's matrices have every number of an operand twice in a subgroup of 32, four times in one of 64. */
+const AMD_OPERAND_LANES = 16;
 const BYTES_PER_WORD = 16;
 /** Invocations of attention_largest's workgroups, of which there are at most so many, and rows of a head to one that packs. */
 const LARGEST_LANES = 256;
@@ -82,12 +88,17 @@ const loopBounds = ({ n, k }: Matrices, tile: Tile) => ({
 const sectionsOf = ({ component }: Matrices, pass: Pass): number =>
   COMPONENTS[component].parts + (pass === "backward" ? 1 : 0);
 
-/** Registers that own rows and sums take, in an invocation of subgroups of `subgroupSize`. */
-function registers(matrices: Matrices, tile: Omit<Tile, "isHeld">, pass: Pass, subgroupSize: number): number {
+/** Registers that own rows and sums take in an invocation. */
+function registers(
+  matrices: Matrices,
+  tile: Omit<Tile, "isHeld">,
+  pass: Pass,
+  { subgroupMinSize, operandLanes = subgroupMinSize }: TileLimits,
+): number {
   const perRegister = matrices.component === "f16" ? 2 : 1;
   const own = (tile.own === "keys" ? 2 : sectionsOf(matrices, pass)) * (tile.head / perRegister);
   const sums = ((tile.own === "keys" ? 2 : 1) * tile.head) / tile.shares;
-  return (tile.block * (own + sums)) / subgroupSize;
+  return tile.block * (own / operandLanes + sums / subgroupMinSize);
 }
 
 /** Workgroup memory of a tile, as the shaders declare it. */
@@ -110,10 +121,10 @@ export function tilesFor(matrices: Matrices, headDim: number, own: Own, pass: Pa
   const tiles: Tile[] = [];
   for (const blocks of [4, 2, 1]) {
     for (const shares of isShared ? [2, 1] : [1]) {
-      const threads = blocks * shares * limits.subgroupMaxSize;
+      const threads = Math.min(most, Math.max(blocks * shares, LOADING_SUBGROUPS)) * limits.subgroupMaxSize;
       for (const other of [32, 16, 8].filter((rows) => rows % (block * shares) === 0)) {
         const tile = { own, head, block, blocks, shares, other, threads };
-        const isHeld = registers(matrices, tile, pass, limits.subgroupMinSize) <= MOST_REGISTERS;
+        const isHeld = registers(matrices, tile, pass, limits) <= MOST_REGISTERS;
         tiles.push({ ...tile, isHeld });
       }
     }
@@ -132,6 +143,7 @@ function tileOf(gpu: Workspace, { shape }: Tensor, own: Own, pass: Pass): Tile |
     subgroupMaxSize: gpu.info.subgroupMaxSize,
     maxComputeInvocationsPerWorkgroup,
     maxComputeWorkgroupStorageSize,
+    ...(gpu.info.vendor === "amd" && { operandLanes: AMD_OPERAND_LANES }),
   });
   // Of as many own rows, the first reads the others in the largest steps.
   const enough = (tile: Tile) => Math.ceil(rows / ownRows(tile)) * heads >= ENOUGH_GROUPS;

@@ -13,7 +13,7 @@ import { planModel } from "../train/memory-plan.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../train/policy.ts";
 import type { RlOptions } from "../train/rl.ts";
-import { attentionCost, decodeAttentionCost } from "./cost.ts";
+import { attentionCost, decodeAttentionCost, type AttentionCost } from "./cost.ts";
 import type { AdapterRoof } from "./roofs.ts";
 
 /** Of the makers' figures, what kernels of this kind reach: published products through Vulkan, and kernels bound by memory. */
@@ -47,6 +47,7 @@ export interface TimePlan {
 /** Dispatches of an entry point, added up. */
 interface Counted extends Cost {
   dispatches: number;
+  f32Flops?: number;
 }
 
 const partOf = (label: string): Part =>
@@ -93,9 +94,9 @@ export async function planTime(
     roof.traits,
   );
   const storage = STORAGE[dtype];
-  const partPlan = ({ flops, bytes, dispatches }: Counted): PartPlan => {
+  const partPlan = ({ flops, bytes, dispatches, f32Flops = 0 }: Counted): PartPlan => {
     const limits = {
-      compute: flops / (roof.flops[storage] * reached.flops),
+      compute: ((flops - f32Flops) / roof.flops[storage] + f32Flops / roof.flops.f32) / reached.flops,
       memory: bytes / (roof.bytes * reached.bytes),
       dispatch: dispatches * ENCODE_SECONDS,
     };
@@ -103,7 +104,7 @@ export async function planTime(
     return { flops, bytes, dispatches, seconds: limits[bound!] + dispatches * GAP_SECONDS, bound: bound! };
   };
   /** What `work` dispatches, `times` over, and attention beside it. */
-  const phase = async (work: () => unknown, times: number, attention: Cost | null, prefix = "") => {
+  const phase = async (work: () => unknown, times: number, attention: AttentionCost | null, prefix = "") => {
     counted = new Map();
     steps = 0;
     await work();

@@ -172,7 +172,7 @@ export function layerActivations(
       gate: gpu.empty([rows, intermediateSize], model.storage),
       up: gpu.empty([rows, intermediateSize], model.storage),
     };
-    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, ...(kept || {}), y: activated });
+    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, ...kept, y: activated });
     if (kept) ({ gate, up } = kept);
   }
 

@@ -3,6 +3,7 @@ import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { checkpointPath } from "../train/checkpoint.ts";
+import { withFirstPass } from "../train/first-pass.ts";
 import { HeldOut, scoreHeldOut } from "../train/held-out.ts";
 import { keepSteps } from "../train/keep.ts";
 import { inertReward, loadRewards } from "../train/rewards.ts";
@@ -58,6 +59,7 @@ export async function runTraining(
   );
 
   const signal = interruptSignal();
+  const task = await withFirstPass(gpu, files, sources, folder, { signal, note });
   const heldOut = await openHeldOut(gpu, sources, folder, progress, signal);
   const start = performance.now();
   const firstIteration = state.step;
@@ -67,7 +69,7 @@ export async function runTraining(
   }));
   const total = options.maxIterations;
   try {
-    const iterations = trainRl({ model, reference, optimizer, rewards, ...sources }, options, {
+    const iterations = trainRl({ model, reference, optimizer, rewards, ...sources, task }, options, {
       history,
       done: state.step,
       records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},

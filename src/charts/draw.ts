@@ -32,7 +32,9 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
   const byX = readByX(chart);
   const x = domain(chart, "x", byX ? 0 : ROOM);
   const y = domain(chart, "y", ROOM);
-  const widest = Math.max(...[...y, (y[0] + y[1]) / 2].map((value) => characters(chart.y, value)));
+  const widest = Math.max(
+    ...[...y, (y[0] + y[1]) / 2, y[1] + ROOM * (y[1] - y[0])].map((value) => characters(chart.y, value)),
+  );
   const marginLeft = Math.max(30, widest * CHARACTER + 18);
   const marginRight = Math.max(14, (characters(chart.x, x[1]) * CHARACTER) / 2 + 2);
   const looks = looksOf(chart.series);

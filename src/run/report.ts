@@ -37,9 +37,9 @@ export interface ReportEvaluation extends ReportScores {
 
 /** The curves: title, key in metrics.jsonl, and how a value is written. */
 const CURVES: { title: string; key: string; format: (value: number) => string }[] = [
-  { title: "Reward", key: "reward", format: (v) => v.toFixed(3) },
-  { title: "Accuracy", key: "accuracy", format: percent },
   { title: "Mean response tokens", key: "completions/mean_length", format: (v) => v.toFixed(1) },
+  { title: "Accuracy", key: "accuracy", format: percent },
+  { title: "Reward", key: "reward", format: (v) => v.toFixed(3) },
   { title: "Truncated responses", key: "completions/clipped_ratio", format: percent },
   { title: "KL to the reference", key: "kl", format: (v) => v.toPrecision(2) },
   { title: "Entropy", key: "entropy", format: (v) => v.toFixed(3) },

@@ -12,6 +12,8 @@ export interface GenerateRequest {
   /** Key of the random numbers: the same (seed, promptId, sample, position) draws the same token whatever else runs. */
   promptId: number;
   promptTokenIds: readonly number[];
+  /** The first of its n samples, 0 by default: samples are keys of their own, so that they may be asked for in parts. */
+  firstSample?: number;
 }
 
 /** A response as the engine made it. */
@@ -238,10 +240,13 @@ export class LLM {
       throw new ConfigError(`a prompt: expected token ids from 0 to ${vocabSize - 1}, got ${outside}`);
   }
 
-  #sequences({ promptId, promptTokenIds }: GenerateRequest, { n, maxTokens }: SamplingParams): Sequence[] {
+  #sequences(
+    { promptId, promptTokenIds, firstSample = 0 }: GenerateRequest,
+    { n, maxTokens }: SamplingParams,
+  ): Sequence[] {
     const prompt: Prompt = { promptId, tokenIds: promptTokenIds, sharedBlocks: [], holders: 0 };
     const maxLength = Math.min(promptTokenIds.length + maxTokens, this.maxModelLen);
-    return Array.from({ length: n }, (_, sample) => new Sequence(prompt, sample, maxLength));
+    return Array.from({ length: n }, (_, i) => new Sequence(prompt, firstSample + i, maxLength));
   }
 }
 

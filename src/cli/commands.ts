@@ -27,6 +27,12 @@ const ADAPTER: Flags = { "device.adapter": { value: "NAME", help: "part of the a
 const DTYPE = (fallback: string): Flags => ({
   dtype: { value: "DTYPE", help: "float32 or bfloat16", default: fallback },
 });
+const FLEET: Flags = {
+  fleet: {
+    value: "URL",
+    help: "of the fleet's server, as pith fleet prints it; a worker and status also take PITH_FLEET",
+  },
+};
 const PLAN: Flags = {
   "dry-run": { help: "print the configuration and what it takes, and stop" },
   memory: { value: "SIZE", help: "of the device that the plan is compared with, such as 80GB or 24GiB" },
@@ -39,6 +45,12 @@ const planFlags = (args: Args) => ({
   ...(args.text("roof") === undefined ? {} : { roof: args.text("roof")! }),
   ...(args.text("tokens") === undefined ? {} : { tokens: args.whole("tokens", 0, 1) }),
 });
+
+/** The flag's text under its own name, nothing where it is not given. */
+function textOf<K extends string>(args: Args, flag: K): { [Name in K]?: string } {
+  const text = args.text(flag);
+  return (text === undefined ? {} : { [flag]: text }) as { [Name in K]?: string };
+}
 
 const adapterOf = (args: Args): { adapter?: string } => {
   const adapter = args.text("device.adapter");
@@ -62,11 +74,11 @@ export const CONFIGURED: Readonly<Record<string, ConfiguredCommand>> = {
   },
   train: {
     summary: "Reinforcement learning with the length-aware reward",
-    flags: PLAN,
+    flags: { ...PLAN, ...FLEET },
     run: async (config, args) =>
       args.has("dry-run")
         ? (await import("./dry-run.ts")).dryRunCommand(config, planFlags(args))
-        : (await import("./train.ts")).trainCommand(config),
+        : (await import("./train.ts")).trainCommand(config, textOf(args, "fleet")),
   },
   sft: {
     summary: "Supervised fine-tuning on demonstrations, or on the model's shortest correct responses",
@@ -284,6 +296,38 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
         ...outputOf(args),
         ...adapterOf(args),
       });
+    },
+  },
+
+  fleet: {
+    takes: "[status]",
+    summary: "Start a server that trainers and workers meet at, or say who is there",
+    flags: {
+      ...FLEET,
+      listen: { value: "HOST:PORT", help: "where the server is reached", default: "127.0.0.1:4222" },
+      dir: { value: "DIR", help: "what the server keeps", default: "runs/fleet" },
+      watch: { help: "status again and again" },
+    },
+    run: async (args) => {
+      const { fleetUrl, serverCommand, statusCommand } = await import("./fleet.ts");
+      const [action, ...rest] = args.positionals;
+      if (rest.length > 0 || (action !== undefined && action !== "status"))
+        throw new UsageError(`fleet: expected status or nothing, got ${args.positionals.join(" ")}`);
+      if (action === "status") return statusCommand(fleetUrl(args.text("fleet")), { watch: args.has("watch") });
+      return serverCommand({
+        dir: args.text("dir") ?? "runs/fleet",
+        listen: args.text("listen") ?? "127.0.0.1:4222",
+      });
+    },
+  },
+
+  worker: {
+    takes: "",
+    summary: "Sample for the runs of a fleet, on this machine's GPU",
+    flags: { ...FLEET, run: { value: "NAME", help: "the one run to sample for; any unless given" }, ...ADAPTER },
+    run: async (args) => {
+      const { fleetUrl, workerCommand } = await import("./fleet.ts");
+      return workerCommand(fleetUrl(args.text("fleet")), { ...textOf(args, "run"), ...adapterOf(args) });
     },
   },
 

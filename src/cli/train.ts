@@ -24,24 +24,26 @@ import {
   print,
 } from "./host.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
+import { openFleetSource } from "./fleet.ts";
 import { rlOptions } from "../train/options.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
-export async function trainCommand(config: Config): Promise<number> {
+export async function trainCommand(config: Config, { fleet }: { fleet?: string } = {}): Promise<number> {
   const sources = await openSources(config);
   requireTrainable(sources);
   const gpu = await openGpu(config.device.adapter);
   const folder = await openRun(config, "train");
-  const { model, finished } = await runTraining(gpu, sources, folder);
+  const { model, finished } = await runTraining(gpu, sources, folder, fleet);
   model.dispose();
   return finished ? 0 : INTERRUPTED;
 }
 
-/** The training run itself; leaves the trained model on the device. */
+/** The training run itself, sampling by the fleet at the URL if there is one; leaves the trained model on the device. */
 export async function runTraining(
   gpu: Gpu,
   sources: Sources,
   folder: RunFolder,
+  fleet?: string,
 ): Promise<{ model: Model; finished: boolean }> {
   const { config } = folder;
   const { dtype } = config.model;
@@ -61,6 +63,7 @@ export async function runTraining(
   const signal = interruptSignal();
   const task = await withFirstPass(gpu, files, sources, folder, { signal, note });
   const heldOut = await openHeldOut(gpu, sources, folder, progress, signal);
+  const source = fleet === undefined ? null : await openFleetSource(fleet, folder, model);
   const start = performance.now();
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({
@@ -74,13 +77,14 @@ export async function runTraining(
       done: state.step,
       records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},
       ahead: progress.ahead,
+      ...(source ? { source } : {}),
       signal,
       onWarning: note,
       budgets: progress.budgets,
     });
     const record = ({ metrics: { iteration, ...metrics }, rollouts, ahead }: RlIteration) => ({
       step: iteration,
-      metrics,
+      metrics: { ...metrics, ...source?.takeMetrics() },
       completions: rollouts.map(rolloutRecord),
       ahead,
     });
@@ -91,6 +95,7 @@ export async function runTraining(
         print(progressLine(metrics, total, perIteration));
       }
   } finally {
+    await source?.close({ done: state.step === total });
     optimizer.dispose();
     if (reference !== model.base) reference?.dispose();
   }

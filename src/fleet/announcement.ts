@@ -1,0 +1,65 @@
+import type { KvEntry } from "@nats-io/kv";
+import { z } from "zod";
+import { FORMAT } from "./messages.ts";
+
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
+/** A run's name, in subjects, keys and paths alike. */
+export const RUN_NAME = /^[\w-]{1,64}$/;
+
+const fileSchema = z.object({
+  name: z.string().regex(/^[\w-]+(\.[\w-]+)+$/),
+  bytes: z.int().min(0),
+  sha256: digest,
+});
+
+export type WeightFile = z.infer<typeof fileSchema>;
+
+const announcementSchema = z.object({
+  format: z.literal(FORMAT),
+  /** Of the files together. */
+  weights: digest,
+  files: z.array(fileSchema).min(1).max(64),
+  dtype: z.enum(["float32", "bfloat16"]),
+  /** What workers sample with; the first is what tokens depend on. */
+  maxModelLen: z.int().min(1),
+  engine: z.object({
+    blockSize: z.int().min(1),
+    maxNumSeqs: z.int().min(1),
+    kvCacheBytes: z.int().min(1).optional(),
+  }),
+  /** Of the trainer's adapter under these weights: kind.ts. */
+  kind: digest,
+});
+
+/** What a run's trainer says in the bucket `runs` before it queues tasks: a version of the policy, and how it is sampled. */
+export type Announcement = z.infer<typeof announcementSchema>;
+
+const statusSchema = z.object({
+  run: z.string().nullable(),
+  host: z.string(),
+  adapter: z.string(),
+  /** What it does or waits for. */
+  state: z.string(),
+  kind: digest.nullable(),
+  weights: digest.nullable(),
+  tasks: z.int().min(0),
+  /** Since it joined, and a second over its last minute. */
+  tokens: z.int().min(0),
+  tokensPerSecond: z.number().min(0),
+});
+
+/** What a worker says of itself in the bucket `workers`. */
+export type WorkerStatus = z.infer<typeof statusSchema>;
+
+/** Null for what is no such JSON: what others wrote is none of this process's failures. */
+export const readAnnouncement = (entry: KvEntry | null): Announcement | null => read(entry, announcementSchema);
+export const readStatus = (entry: KvEntry | null): WorkerStatus | null => read(entry, statusSchema);
+
+function read<T>(entry: KvEntry | null, schema: z.ZodType<T>): T | null {
+  if (entry?.operation !== "PUT") return null;
+  try {
+    return schema.parse(entry.json());
+  } catch {
+    return null;
+  }
+}

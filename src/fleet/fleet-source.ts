@@ -1,0 +1,192 @@
+import { engineSize, type EngineOptions } from "../engine/engine-size.ts";
+import type { GenerateRequest, RequestOutput } from "../engine/llm.ts";
+import type { SamplingParams } from "../engine/sampling-params.ts";
+import { PithError } from "../errors.ts";
+import type { Model } from "../model/model.ts";
+import type { Files } from "../runtime/types.ts";
+import type { OnWarning } from "../train/micro-batches.ts";
+import type { Drawing, RolloutSource } from "../train/rollout-source.ts";
+import type { RolloutHost } from "../train/rollouts.ts";
+import type { Announcement } from "./announcement.ts";
+import { collect } from "./collect.ts";
+import { dropRun, dropTasks, groupSubject, GROUPS, makeTaskConsumer, untilTaken, type Fleet } from "./connection.ts";
+import { Draw, SAMPLES_PER_TASK } from "./draw.ts";
+import { kindOf } from "./kind.ts";
+import { FORMAT } from "./messages.ts";
+import { countWorkers } from "./status.ts";
+import { pruneWeights, publishWeights } from "./weights.ts";
+
+/** Draws whose results and weights stay at the server: a trainer that died has them again without anybody's work. */
+const KEPT_DRAWS = 2;
+/** Milliseconds after which the wait for a worker is said again. */
+const SAY = 60_000;
+
+/** What the fleet did since the last reading, and how it stands. */
+export interface FleetMetrics {
+  "fleet/workers": number;
+  /** Results that were there already. */
+  "fleet/duplicates": number;
+  "fleet/refused": number;
+  /** Tasks that were queued again. */
+  "fleet/requeued": number;
+  /** Seconds and bytes of publishing the policy. */
+  "fleet/weights_seconds": number;
+  "fleet/weights_bytes": number;
+  /** Sampled tokens a second, from the first task's queueing to the last result. */
+  "fleet/tokens_per_second": number;
+}
+
+const noMetrics = (): FleetMetrics => ({
+  "fleet/workers": 0,
+  "fleet/duplicates": 0,
+  "fleet/refused": 0,
+  "fleet/requeued": 0,
+  "fleet/weights_seconds": 0,
+  "fleet/weights_bytes": 0,
+  "fleet/tokens_per_second": 0,
+});
+
+/**
+ * A fleet's workers draw. The policy goes out as files by their hashes, the requests as tasks; results come back keyed by what they
+ * answer, and are held against it. What is lost on the way is queued again, and drawn to the same bytes.
+ */
+export class FleetSource implements RolloutSource {
+  readonly #fleet: Fleet;
+  readonly #run: string;
+  readonly #model: Model;
+  readonly #host: { engine: EngineOptions; files: Files; dir: string; onWarning: OnWarning };
+  readonly #announced: Announcement[] = [];
+  readonly #draws: Draw[] = [];
+  readonly #closed = new AbortController();
+  #metrics = noMetrics();
+  #said = 0;
+
+  /** `dir`: for files on their way. */
+  constructor(
+    fleet: Fleet,
+    run: string,
+    model: Model,
+    host: { engine: EngineOptions; files: Files; dir: string; onWarning: OnWarning },
+  ) {
+    this.#fleet = fleet;
+    this.#run = run;
+    this.#model = model;
+    this.#host = host;
+  }
+
+  async begin(
+    requests: readonly GenerateRequest[],
+    params: SamplingParams,
+    { signal, onProgress }: Pick<RolloutHost, "signal" | "onProgress">,
+  ): Promise<Drawing> {
+    const announced = await this.#announce(signal);
+    this.#requireRoom(announced, params);
+    const draw = new Draw(requests, params, { ...announced, vocabSize: this.#model.config.vocabSize });
+    await untilTaken(async () => {
+      await makeTaskConsumer(this.#fleet, this.#run);
+      await dropTasks(this.#fleet, this.#run); // of a trainer that died: what is still needed is queued anew
+    }, signal);
+    await this.#keepLast(draw);
+    const outputs = this.#collect(draw, requests.length * params.n, onProgress);
+    outputs.catch(() => {}); // whoever awaits them hears of it
+    return { outputs };
+  }
+
+  /** What happened since the last call. */
+  takeMetrics(): FleetMetrics {
+    const metrics = this.#metrics;
+    this.#metrics = noMetrics();
+    return metrics;
+  }
+
+  /** Leaves the fleet; `done` where the run has come to its end, and nothing of it is wanted any more. */
+  async close({ done }: { done: boolean }): Promise<void> {
+    this.#closed.abort(new PithError("the run has left the fleet"));
+    try {
+      if (!done) return;
+      await dropRun(this.#fleet, this.#run);
+      await pruneWeights(this.#fleet, this.#run, []);
+    } catch {
+      // the server is away: what is left there ages out, or is the next run's to take
+    } finally {
+      await this.#fleet.nc.close();
+    }
+  }
+
+  /** Publishes the policy as it is. */
+  async #announce(signal: AbortSignal | undefined): Promise<Announcement> {
+    const start = performance.now();
+    const model = this.#model;
+    const { engine, files, dir } = this.#host;
+    const { maxModelLen, blockSize, maxNumSeqs } = engineSize(model, engine);
+    const publish = () => publishWeights(this.#fleet, this.#run, model, files, dir);
+    const announced: Announcement = {
+      format: FORMAT,
+      ...(await untilTaken(publish, signal)),
+      dtype: model.dtype,
+      maxModelLen,
+      engine: { blockSize, maxNumSeqs, kvCacheBytes: engine.kvCacheBytes },
+      kind: await kindOf(model),
+    };
+    await untilTaken(() => this.#fleet.runs.put(this.#run, JSON.stringify(announced)), signal);
+    this.#announced.push(announced);
+    while (this.#announced.length > KEPT_DRAWS) this.#announced.shift();
+    await pruneWeights(this.#fleet, this.#run, this.#announced).catch(() => {}); // the next time does it
+    this.#metrics["fleet/weights_seconds"] += (performance.now() - start) / 1000;
+    this.#metrics["fleet/weights_bytes"] += announced.files.reduce((sum, { bytes }) => sum + bytes, 0);
+    return announced;
+  }
+
+  /** @throws PithError where the server would not take the longest result */
+  #requireRoom({ maxModelLen }: Announcement, { maxTokens, n }: SamplingParams): void {
+    const most = 4096 + 8 * Math.min(n, SAMPLES_PER_TASK) * Math.min(maxTokens, maxModelLen);
+    const limit = this.#fleet.nc.info?.max_payload ?? Infinity;
+    if (most <= limit) return;
+    throw new PithError(
+      `expected a server that takes messages of ${most} bytes, the longest result, got one that takes ${limit}; raise max_payload in its configuration`,
+    );
+  }
+
+  /** Removes the results of draws that no resume needs. */
+  async #keepLast(draw: Draw): Promise<void> {
+    this.#draws.push(draw);
+    while (this.#draws.length > KEPT_DRAWS) {
+      const filter = groupSubject(this.#run, "*", this.#draws.shift()!.id);
+      await this.#fleet.jsm.streams.purge(GROUPS, { filter }).catch(() => {}); // they age out otherwise
+    }
+  }
+
+  async #collect(draw: Draw, total: number, onProgress: RolloutHost["onProgress"]): Promise<RequestOutput[]> {
+    const start = performance.now();
+    this.#said = start;
+    const host = {
+      onNew: () => onProgress?.(draw.finished, total),
+      onDuplicate: () => void this.#metrics["fleet/duplicates"]++,
+      onRequeued: (count: number) => void (this.#metrics["fleet/requeued"] += count),
+      onRefused: (worker: string, why: string) => {
+        if (this.#metrics["fleet/refused"]++ === 0)
+          this.#host.onWarning(`refused a result of worker ${worker}, which is drawn again: ${why}`);
+      },
+      onWaiting: () => void this.#sayIfAlone(draw),
+    };
+    const outputs = await collect(this.#fleet, this.#run, draw, host, this.#closed.signal);
+    const tokens = outputs
+      .flatMap((request) => request.outputs)
+      .reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    this.#metrics["fleet/workers"] = await countWorkers(this.#fleet, this.#run).catch(() => 0);
+    this.#metrics["fleet/tokens_per_second"] = tokens / ((performance.now() - start) / 1000);
+    return outputs;
+  }
+
+  async #sayIfAlone(draw: Draw): Promise<void> {
+    if (performance.now() - this.#said < SAY) return;
+    this.#said = performance.now();
+    const workers = await countWorkers(this.#fleet, this.#run).catch(() => null);
+    const server = this.#fleet.nc.getServer();
+    if (workers === null) this.#host.onWarning(`the fleet's server ${server} does not answer; goes on when it is back`);
+    else if (workers === 0)
+      this.#host.onWarning(
+        `heard of no worker for ${draw.missing.length} tasks; start some: pith worker --fleet nats://${server}`,
+      );
+  }
+}

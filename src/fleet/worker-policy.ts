@@ -1,0 +1,99 @@
+import { engineSize, shareOfEngine } from "../engine/engine-size.ts";
+import { LLM } from "../engine/llm.ts";
+import { OutOfMemoryError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { Model } from "../model/model.ts";
+import type { Files } from "../runtime/types.ts";
+import type { Announcement } from "./announcement.ts";
+import type { Fleet } from "./connection.ts";
+import { kindOf } from "./kind.ts";
+import { fetchWeights } from "./weights.ts";
+
+/** Versions whose files stay on the disk, for the machine's other workers. */
+const KEPT_VERSIONS = 2;
+
+/** The policy that a worker has on its device, and the engine that samples from it. */
+export class WorkerPolicy {
+  readonly #fleet: Fleet;
+  readonly #gpu: Gpu;
+  readonly #files: Files;
+  readonly #cache: string;
+  readonly #own: string;
+  readonly #dirs: string[] = [];
+  #announced: Announcement | null = null;
+  #model: Model | null = null;
+  #llm: LLM | null = null;
+  #kind: string | null = null;
+  /** Sequences at once, where memory has run out with more. */
+  #most = Infinity;
+
+  /** `cache`: for files, shared by a machine's workers; `own`: this one's name. */
+  constructor(fleet: Fleet, gpu: Gpu, { files, cache, own }: { files: Files; cache: string; own: string }) {
+    this.#fleet = fleet;
+    this.#gpu = gpu;
+    this.#files = files;
+    this.#cache = cache;
+    this.#own = own;
+  }
+
+  /** SHA-256 of what is loaded. */
+  get weights(): string | null {
+    return this.#announced?.weights ?? null;
+  }
+
+  /** Of this adapter under these weights. */
+  get kind(): string | null {
+    return this.#kind;
+  }
+
+  get llm(): LLM {
+    if (!this.#llm) throw new Error("expected a policy that is loaded");
+    return this.#llm;
+  }
+
+  /** Takes the announced policy onto the device; nothing may be sampled meanwhile. */
+  async load(run: string, announced: Announcement): Promise<void> {
+    if (JSON.stringify(announced) === JSON.stringify(this.#announced)) return;
+    if (announced.weights !== this.weights) {
+      const dir = await fetchWeights(this.#fleet, run, announced, this.#files, this.#cache, this.#own);
+      this.dispose();
+      this.#model = await Model.load(this.#gpu, this.#files, dir, { dtype: announced.dtype });
+      this.#kind = await kindOf(this.#model);
+      if (!this.#dirs.includes(dir)) this.#dirs.push(dir);
+      while (this.#dirs.length > KEPT_VERSIONS) await this.#files.remove(this.#dirs.shift()!);
+    }
+    this.#announced = announced;
+    this.#makeEngine();
+  }
+
+  /**
+   * Half the sequences at once from now on, for memory ran out; nothing may be sampled meanwhile.
+   *
+   * @throws OutOfMemoryError where one alone was too much
+   */
+  async shrink(cause: OutOfMemoryError): Promise<number> {
+    const tried = this.llm.maxNumSeqs;
+    if (tried === 1) throw cause;
+    this.#most = Math.floor(tried / 2);
+    this.#llm?.dispose();
+    this.#llm = null;
+    await this.#gpu.trim();
+    this.#makeEngine();
+    return this.#most;
+  }
+
+  dispose(): void {
+    this.#llm?.dispose();
+    this.#model?.dispose();
+    this.#llm = this.#model = this.#announced = this.#kind = null;
+  }
+
+  #makeEngine(): void {
+    const { engine, maxModelLen } = this.#announced!;
+    this.#llm?.dispose();
+    this.#llm = null;
+    const full = engineSize(this.#model!, { ...engine, maxModelLen });
+    const maxNumSeqs = Math.min(full.maxNumSeqs, this.#most);
+    this.#llm = new LLM(this.#model!, shareOfEngine(this.#model!, full, maxNumSeqs));
+  }
+}

@@ -1,0 +1,120 @@
+import { AckPolicy } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
+import { FleetSource } from "../../src/fleet/fleet-source.ts";
+import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
+import { trainRl, type RlIteration, type RlOptions, type RlSetup } from "../../src/train/rl.ts";
+import { files, temporaryFolder } from "../helpers/host.ts";
+import { TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
+import { freePort, Pith, titled } from "./processes.ts";
+
+const folder = temporaryFolder();
+const OPTIONS: RlOptions = { ...TOY_RL, maxIterations: 3, learningRate: 0.01 };
+
+let server: Server;
+const workers: Pith[] = [];
+
+const addWorker = (): Pith => {
+  const worker = new Pith(["worker", "--fleet", server.url], { XDG_CACHE_HOME: `${folder}/cache` });
+  workers.push(worker);
+  return worker;
+};
+
+/** The run's queue, which takes back what was not heard of for so many milliseconds. */
+const addTaskConsumer = ({ jsm }: Fleet, run: string, ackWait: number) =>
+  jsm.consumers.add("TASKS", {
+    durable_name: `workers-${run}`,
+    filter_subject: `tasks.${run}`,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ackWait),
+    max_ack_pending: -1,
+  });
+
+/** When a worker has a task. */
+async function inWork(fleet: Fleet, run: string): Promise<void> {
+  while (((await taskConsumer(fleet, run))?.num_ack_pending ?? 0) === 0) await sleep(5);
+}
+
+/** Everything but how long it took. */
+const timeless = (iterations: RlIteration[]) =>
+  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, rollouts }) => ({ metrics, rollouts }));
+
+async function outcome(setup: RlSetup, options: RlOptions, source?: FleetSource) {
+  const iterations: RlIteration[] = [];
+  for await (const iteration of trainRl(setup, options, source ? { source } : {})) iterations.push(iteration);
+  return { iterations: timeless(iterations), weights: await weightDigest(setup.model) };
+}
+
+function sourceOf(fleet: Fleet, run: string, setup: RlSetup): FleetSource {
+  return new FleetSource(fleet, run, setup.model, {
+    engine: OPTIONS.engine,
+    files,
+    dir: `${folder}/${run}`,
+    onWarning: () => {},
+  });
+}
+
+describe.skipIf(findServer() === null)(titled("a fleet"), () => {
+  beforeAll(async () => {
+    server = await startServer(`${folder}/server`, { host: "127.0.0.1", port: await freePort(), note: () => {} });
+    addWorker();
+    addWorker();
+    for (const worker of workers) await worker.says(/waits for a run/);
+  }, 300_000);
+
+  afterAll(async () => {
+    for (const worker of workers) worker.kill("SIGINT");
+    const codes = await Promise.all(workers.map(({ ended }) => ended));
+    await server?.stop();
+    for (const [i, code] of codes.entries()) expect([130, null], workers[i]!.said).toContain(code);
+  }, 60_000);
+
+  test.each([
+    ["float32", 0],
+    ["float32", 1],
+    ["bfloat16", 0],
+    ["bfloat16", 1],
+  ] as const)(
+    "draws what the trainer's own device draws: metrics, completions and weights are equal to the bit (%s, lag %i)",
+    async (dtype, lag) => {
+      const options = { ...OPTIONS, lag };
+      const alone = await outcome(await toySetup(dtype), options);
+      const setup = await toySetup(dtype);
+      const source = sourceOf(await joinFleet(server.url, "test"), `toy-${dtype}-${lag}`, setup);
+      const together = await outcome(setup, options, source);
+      const metrics = source.takeMetrics();
+      await source.close({ done: true });
+      expect(together).toEqual(alone);
+      expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0 });
+    },
+    300_000,
+  );
+
+  test("a worker killed, one stopped past the wait for its word, and the server killed change nothing", async () => {
+    const options = { ...OPTIONS, lag: 1, maxIterations: 5, numGenerations: 8 };
+    const alone = await outcome(await toySetup("float32"), options);
+    const setup = await toySetup("float32");
+    const fleet = await joinFleet(server.url, "test");
+    const run = "toy-disturbed";
+    await addTaskConsumer(fleet, run, 2000);
+    const source = sourceOf(fleet, run, setup);
+    const disturb = async () => {
+      const [first, second] = workers as [Pith, Pith];
+      await inWork(fleet, run);
+      first.kill("SIGKILL");
+      addWorker();
+      await inWork(fleet, run);
+      second.kill("SIGSTOP");
+      await sleep(5000);
+      second.kill("SIGCONT");
+      await inWork(fleet, run);
+      process.kill(server.pid(), "SIGKILL");
+    };
+    const [together] = await Promise.all([outcome(setup, options, source), disturb()]);
+    await source.close({ done: true });
+    expect(together).toEqual(alone);
+  }, 300_000);
+});

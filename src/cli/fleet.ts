@@ -3,7 +3,7 @@ import { homedir, hostname } from "node:os";
 import { basename, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { UsageError } from "../errors.ts";
+import { ConfigError, UsageError } from "../errors.ts";
 import { readAnnouncement, RUN_NAME } from "../fleet/announcement.ts";
 import { joinFleet, taskConsumer, type Fleet } from "../fleet/connection.ts";
 import { FleetSource } from "../fleet/fleet-source.ts";
@@ -98,6 +98,10 @@ export async function workerCommand(
 
 /** The fleet as a run's sampler. The run's name there is the same whenever it is resumed in its folder. */
 export async function openFleetSource(url: string, folder: RunFolder, model: Model): Promise<FleetSource> {
+  if (model.base)
+    throw new ConfigError("--fleet: expected a run that trains all weights, got [lora]; workers cannot load adapters");
+  if (folder.config.rl.stop.length > 0)
+    throw new ConfigError("--fleet: expected responses that end by tokens, got rl.stop; workers have no tokenizer");
   const path = resolve(folder.dir);
   const place = createHash("sha256").update(`${hostname()}:${path}`).digest("hex").slice(0, 8);
   const run = `${basename(path).replaceAll(/\W/g, "-").slice(0, 40)}-${place}`;

@@ -33,7 +33,7 @@ export class Draw {
   readonly #results = new Map<string, { result: Result; worker: string }>();
 
   constructor(requests: readonly GenerateRequest[], params: SamplingParams, context: DrawContext) {
-    const { n, stopTokenIds, ...sampling } = params;
+    const { n, temperature, topK, topP, minP = 0, maxTokens, seed, stopTokenIds } = params;
     this.id = createHash("sha256")
       .update(
         JSON.stringify([
@@ -48,7 +48,12 @@ export class Draw {
     this.#context = context;
     this.tasks = requests.flatMap(({ promptId, promptTokenIds }) =>
       Array.from({ length: Math.ceil(n / SAMPLES_PER_TASK) }, (_, part) => ({
-        ...sampling,
+        temperature,
+        topK,
+        topP,
+        minP,
+        maxTokens,
+        seed,
         weights: context.weights,
         draw: this.id,
         promptId,

@@ -55,8 +55,10 @@ export class FleetSource implements RolloutSource {
   readonly #run: string;
   readonly #model: Model;
   readonly #host: { engine: EngineOptions; files: Files; dir: string; onWarning: OnWarning };
+  /** The last versions, and the draws that have ended. */
   readonly #announced: Announcement[] = [];
-  readonly #draws: Draw[] = [];
+  readonly #ended: Draw[] = [];
+  #begun = false;
   readonly #closed = new AbortController();
   #metrics = noMetrics();
   #said = 0;
@@ -84,9 +86,9 @@ export class FleetSource implements RolloutSource {
     const draw = new Draw(requests, params, { ...announced, vocabSize: this.#model.config.vocabSize });
     await untilTaken(async () => {
       await makeTaskConsumer(this.#fleet, this.#run);
-      await dropTasks(this.#fleet, this.#run); // of a trainer that died: what is still needed is queued anew
+      if (!this.#begun) await dropTasks(this.#fleet, this.#run); // of a trainer that died: what is needed is queued anew
     }, signal);
-    await this.#keepLast(draw);
+    this.#begun = true;
     const outputs = this.#collect(draw, requests.length * params.n, onProgress);
     outputs.catch(() => {}); // whoever awaits them hears of it
     return { outputs };
@@ -129,7 +131,7 @@ export class FleetSource implements RolloutSource {
       kind: await kindOf(model),
     };
     await untilTaken(() => this.#fleet.runs.put(this.#run, JSON.stringify(announced)), signal);
-    this.#announced.push(announced);
+    if (this.#announced.at(-1)?.weights !== announced.weights) this.#announced.push(announced);
     while (this.#announced.length > KEPT_DRAWS) this.#announced.shift();
     await pruneWeights(this.#fleet, this.#run, this.#announced).catch(() => {}); // the next time does it
     this.#metrics["fleet/weights_seconds"] += (performance.now() - start) / 1000;
@@ -147,11 +149,11 @@ export class FleetSource implements RolloutSource {
     );
   }
 
-  /** Removes the results of draws that no resume needs. */
+  /** Removes the results of all but the last draws to have ended. */
   async #keepLast(draw: Draw): Promise<void> {
-    this.#draws.push(draw);
-    while (this.#draws.length > KEPT_DRAWS) {
-      const filter = groupSubject(this.#run, "*", this.#draws.shift()!.id);
+    this.#ended.push(draw);
+    while (this.#ended.length > KEPT_DRAWS) {
+      const filter = groupSubject(this.#run, "*", this.#ended.shift()!.id);
       await this.#fleet.jsm.streams.purge(GROUPS, { filter }).catch(() => {}); // they age out otherwise
     }
   }
@@ -173,6 +175,7 @@ export class FleetSource implements RolloutSource {
     const tokens = outputs
       .flatMap((request) => request.outputs)
       .reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    await this.#keepLast(draw);
     this.#metrics["fleet/workers"] = await countWorkers(this.#fleet, this.#run).catch(() => 0);
     this.#metrics["fleet/tokens_per_second"] = tokens / ((performance.now() - start) / 1000);
     return outputs;

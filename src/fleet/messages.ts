@@ -35,6 +35,7 @@ const taskSchema = z.strictObject({
   temperature: z.number().min(0),
   topK: u32,
   topP: z.number().gt(0).max(1),
+  minP: z.number().min(0).max(1),
   seed: z.int().min(0),
   promptTokenIds: tokens,
   stopTokenIds: z.array(u32).max(4096),
@@ -71,7 +72,7 @@ export function encodeTask(task: Task): Uint8Array {
   const { promptId, firstSample, samples, maxTokens, topK, promptTokenIds, stopTokenIds } = task;
   return new Writer()
     .u32(FORMAT, SAMPLE, promptId, firstSample, samples, maxTokens, topK, promptTokenIds.length, stopTokenIds.length)
-    .f64(task.temperature, task.topP, task.seed)
+    .f64(task.temperature, task.topP, task.minP, task.seed)
     .hex(task.weights)
     .hex(task.draw)
     .u32s(promptTokenIds)
@@ -91,6 +92,7 @@ export const decodeTask = (bytes: Uint8Array): Task =>
       topK,
       temperature: reader.f64(),
       topP: reader.f64(),
+      minP: reader.f64(),
       seed: reader.f64(),
       weights: reader.hex(32),
       draw: reader.hex(8),
@@ -154,6 +156,7 @@ export const paramsOf = (task: Task): SamplingParams => ({
   temperature: task.temperature,
   topK: task.topK,
   topP: task.topP,
+  minP: task.minP,
   maxTokens: task.maxTokens,
   seed: task.seed,
   stopTokenIds: task.stopTokenIds,

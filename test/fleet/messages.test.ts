@@ -25,6 +25,7 @@ const TASK: Task = {
   temperature: 0.6,
   topK: 20,
   topP: 0.95,
+  minP: 0.05,
   seed: 2 ** 53 - 1,
   promptTokenIds: [1, 150_000, 3],
   stopTokenIds: [0, 9],

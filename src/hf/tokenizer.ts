@@ -2,7 +2,7 @@ import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 import { ChatTemplate, type ChatMessage } from "./chat-template.ts";
-import { oneLine, readJsonObject } from "./json.ts";
+import { brief, oneLine, readJsonObject } from "./json.ts";
 
 type Json = Record<string, unknown>;
 
@@ -35,12 +35,20 @@ export class Tokenizer {
 
   /** `addSpecialTokens`: what the tokenizer itself puts around a text, such as a BOS token; a rendered prompt has its own. */
   encode(text: string, { addSpecialTokens }: { addSpecialTokens: boolean }): number[] {
-    return this.within(() => this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids);
+    const { ids } = this.#explained("encode", () =>
+      this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }),
+    );
+    const complete = ids.every((id) => Number.isSafeInteger(id) && id >= 0);
+    if (!complete)
+      throw new FormatError(
+        `expected a token for each part of a text, got none for a part of ${brief(text)}; the tokenizer names none for what it does not know`,
+      );
+    return ids;
   }
 
   decode(ids: readonly number[], { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
     if (ids.length === 0) return "";
-    return this.within(() =>
+    return this.#explained("decode", () =>
       this.#tokenizer.decode([...ids], {
         skip_special_tokens: skipSpecialTokens,
         clean_up_tokenization_spaces: false,
@@ -87,6 +95,17 @@ export class Tokenizer {
         eos_token: this.#special("eos_token") ?? "",
       }),
     );
+  }
+
+  /** What @huggingface/tokenizers throws says nothing of where it comes from. */
+  #explained<T>(what: string, work: () => T): T {
+    return this.within(() => {
+      try {
+        return work();
+      } catch (error) {
+        throw new FormatError(`tokenizer.json: cannot ${what}: ${oneLine((error as Error).message)}`, { cause: error });
+      }
+    });
   }
 
   #special(key: string): string | undefined {

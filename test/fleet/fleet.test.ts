@@ -3,10 +3,13 @@ import { nanos } from "@nats-io/transport-node";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
+import { dropRun, joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
 import { FleetSource } from "../../src/fleet/fleet-source.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
+import { allWorkers } from "../../src/fleet/status.ts";
+import { publishWeights } from "../../src/fleet/weights.ts";
 import { trainRl, type RlIteration, type RlOptions, type RlSetup } from "../../src/train/rl.ts";
+import { FuzzRandom } from "../helpers/fuzz.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
 import { TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
 import { freePort, Pith, titled } from "./processes.ts";
@@ -92,6 +95,59 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
     },
     300_000,
   );
+
+  test("messages of strangers are refused, and change nothing", async () => {
+    const alone = await outcome(await toySetup("float32"), OPTIONS);
+    const setup = await toySetup("float32");
+    const fleet = await joinFleet(server.url, "test");
+    const source = sourceOf(fleet, "toy-strangers", setup);
+    const sent = { broken: 0 };
+    const results = fleet.nc.subscribe("groups.toy-strangers.*.*");
+    const disturb = async () => {
+      for await (const { subject, data } of results) {
+        const [, , worker, draw] = subject.split(".");
+        if (worker === "stranger") continue;
+        const random = new FuzzRandom(sent.broken);
+        for (let i = 0; i < 5; i++) {
+          const cut = Uint8Array.from(data).subarray(0, random.below(data.length));
+          await fleet.js.publish(`groups.toy-strangers.stranger.${draw}`, cut);
+          await fleet.js.publish("tasks.toy-strangers", cut);
+          sent.broken++;
+        }
+      }
+    };
+    const disturbed = disturb();
+    const together = await outcome(setup, OPTIONS, source);
+    const metrics = source.takeMetrics();
+    results.unsubscribe();
+    await disturbed;
+    await source.close({ done: true });
+    expect(together).toEqual(alone);
+    expect(sent.broken).toBeGreaterThan(100);
+    expect(metrics["fleet/refused"]).toBeGreaterThan(0);
+    expect(workers.some(({ said }) => /refused a task of \d+ bytes: expected/.test(said))).toBe(true);
+  }, 300_000);
+
+  test("a worker whose adapter computes other bits waits and says why", async () => {
+    const setup = await toySetup("float32");
+    const fleet = await joinFleet(server.url, "test");
+    const announced = {
+      ...(await publishWeights(fleet, "toy-kind", setup.model, files, `${folder}/toy-kind`)),
+      format: 1,
+      dtype: "float32",
+      maxModelLen: 32,
+      engine: { blockSize: 16, maxNumSeqs: 8 },
+      kind: "ab".repeat(32),
+    };
+    await fleet.runs.put("toy-kind", JSON.stringify(announced));
+    await workers[0]!.says(
+      /run toy-kind: waits: the run wants log-probabilities of kind abababab, those of .* are of kind [0-9a-f]{8}/,
+    );
+    const there = (await allWorkers(fleet)).filter(({ run }) => run === "toy-kind");
+    expect(there.some(({ state }) => state.startsWith("waits: the run wants"))).toBe(true);
+    await dropRun(fleet, "toy-kind");
+    await fleet.nc.close();
+  }, 300_000);
 
   test("a worker killed, one stopped past the wait for its word, and the server killed change nothing", async () => {
     const options = { ...OPTIONS, lag: 1, maxIterations: 5, numGenerations: 8 };

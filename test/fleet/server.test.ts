@@ -1,0 +1,51 @@
+import { statSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { joinFleet } from "../../src/fleet/connection.ts";
+import { findServer, parseListen, startServer } from "../../src/fleet/server.ts";
+import { temporaryFolder } from "../helpers/host.ts";
+import { freePort, titled } from "./processes.ts";
+
+const folder = temporaryFolder();
+const quiet = () => {};
+
+test("where to listen is read as typed, and refused in one line", () => {
+  expect(parseListen("0.0.0.0:5000")).toEqual({ host: "0.0.0.0", port: 5000 });
+  expect(parseListen("host")).toEqual({ host: "host", port: 4222 });
+  expect(parseListen(":99")).toEqual({ host: "127.0.0.1", port: 99 });
+  for (const text of ["", "a:b", "a:0", "a:70000", "a b:1"])
+    expect(() => parseListen(text)).toThrow(/--listen: expected HOST:PORT/);
+});
+
+test("a URL that is none, and one where nobody answers, are refused with what to do", async () => {
+  for (const url of ["localhost:4222", "http://localhost", "nats://", "x"])
+    await expect(joinFleet(url, "test")).rejects.toThrow(/--fleet: expected a URL such as nats:/);
+  await expect(joinFleet(`nats://127.0.0.1:${await freePort()}`, "test")).rejects.toThrow(
+    /expected a NATS server at .*; start one with pith fleet/,
+  );
+});
+
+describe.skipIf(findServer() === null)(titled("a server"), () => {
+  test("lets in who has its token, which stays the same in its folder and is its owner's to read", async () => {
+    const port = await freePort();
+    const first = await startServer(`${folder}/kept`, { host: "127.0.0.1", port, note: quiet });
+    const fleet = await joinFleet(first.url, "test");
+    expect((await fleet.jsm.streams.info("TASKS")).config.retention).toBe("workqueue");
+    await fleet.nc.close();
+    await expect(joinFleet(first.url.replace(/\/\/\w+@/, "//"), "test")).rejects.toThrow(/Authorization|authorization/);
+    await expect(joinFleet(first.url.replace(/\/\/\w+@/, "//0123@"), "test")).rejects.toThrow(/uthorization/);
+    await first.stop();
+    const second = await startServer(`${folder}/kept`, { host: "127.0.0.1", port, note: quiet });
+    expect(second.url).toBe(first.url);
+    await second.stop();
+    for (const name of ["token", "nats.conf"]) expect(statSync(`${folder}/kept/${name}`).mode & 0o077).toBe(0);
+  }, 60_000);
+
+  test("whose port is taken is an error that says so", async () => {
+    const port = await freePort();
+    const first = await startServer(`${folder}/one`, { host: "127.0.0.1", port, note: quiet });
+    await expect(startServer(`${folder}/two`, { host: "127.0.0.1", port, note: quiet })).rejects.toThrow(
+      /expected a port that is free, got 127.0.0.1:\d+, where somebody listens; choose another by --listen/,
+    );
+    await first.stop();
+  }, 60_000);
+});

@@ -128,18 +128,11 @@ function describe({ ms, executables: [first] }: Compiled): string {
   if (!first) return `compiles, ${Math.round(ms)} ms`;
   const of = (...names: string[]) => names.map((name) => first[name]).find((value) => value !== undefined);
   const sum = (...names: string[]) => names.reduce((total, name) => total + Number(first[name] ?? 0), 0);
-  const registers = of("Number of GPRs", "VGPRs", "Max live registers", "Max Full Registers", "Registers used");
-  const waves = of("Max warps/SM", "Subgroups per SIMD", "Max Waves Per Core", "Max waves");
-  const shared = of("LDS size", "LDS Size", "Workgroup Memory Size", "Shared memory") ?? 0;
+  const registers = of("Number of GPRs", "VGPRs", "Max live registers");
+  const waves = of("Max warps/SM", "Subgroups per SIMD");
+  const shared = of("LDS size", "LDS Size", "Workgroup Memory Size") ?? 0;
   const scratch = of("SLM size", "Scratch size", "Scratch Memory Size") ?? 0;
-  const spills = sum(
-    "Spills to memory",
-    "Fills from memory",
-    "Spilled VGPRs",
-    "Spill count",
-    "Fill count",
-    "STP Count",
-  );
+  const spills = sum("Spills to memory", "Fills from memory", "Spilled VGPRs", "Spills", "Fills");
   const instructions = of("Instruction count", "Instructions", "Instruction Count");
   return `${registers} registers, ${waves ?? "?"} resident, ${shared} B shared, ${scratch} B scratch, ${spills} spills, ${instructions} instructions, ${Math.round(ms)} ms`;
 }

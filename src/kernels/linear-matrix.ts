@@ -218,7 +218,7 @@ export function multiplyRows(
   const tile = tileOf(gpu, matrices, product, rows, columns);
   const { octets, row0, scratch } = octetsOf(rec, component, weight, params.row0, params.outputs);
   const up = upWeight && octetsOf(rec, component, upWeight, 0, params.outputs);
-  const isDirect = product !== "linear_backward_input" && tileRows(matrices, tile) === matrices.m;
+  const isDirect = shared.hasSource && product !== "linear_backward_input" && tileRows(matrices, tile) === matrices.m;
   const operand = isDirect ? { x: shared.source } : shared.packed(rec, component);
   const all = { ...operand, octets, ...(up && { up_octets: up.octets }), ...buffers };
   rec.dispatch(matrixKernel(matrices, tile, isDirect ? "direct" : "packed", product), product, {

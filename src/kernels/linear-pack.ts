@@ -77,15 +77,25 @@ export class SharedRows {
     return (this.#packed ??= packRows(rec, component, this.source));
   }
 
-  /** Gives back the source too. */
-  releaseAll(rec: Recorder): void {
-    this.release(rec);
-    rec.gpu.release(this.#source);
+  get hasSource(): boolean {
+    return this.#source !== null;
   }
 
-  /** Gives back what was packed, not the source. */
+  /** Some tensor of these rows, for a binding that is not read. */
+  get anyTensor(): Tensor {
+    return this.#source ?? this.#packed!.packed;
+  }
+
+  /** Gives back what was packed, and can be from the source again. */
   release(rec: Recorder): void {
+    if (!this.#source) return;
     rec.gpu.release(this.#packed?.packed, this.#packed?.exponents);
+    this.#packed = null;
+  }
+
+  /** Gives back all of it. */
+  releaseAll(rec: Recorder): void {
+    rec.gpu.release(this.#source, this.#packed?.packed, this.#packed?.exponents);
     this.#packed = null;
   }
 }

@@ -66,7 +66,7 @@ function dispatchProduct(
 export function linearForward(
   rec: Recorder,
   {
-    x: left,
+    x,
     weight,
     bias,
     residual,
@@ -74,7 +74,6 @@ export function linearForward(
     scale = 1,
   }: { x: Tensor | SharedRows; weight: Tensor; bias?: Tensor; residual?: Tensor; y: Tensor; scale?: number },
 ): void {
-  const x = sourceOf(left);
   const [rows = 0, inputs = 0] = x.shape;
   const [outputs = 0] = weight.shape;
   const ok =
@@ -89,10 +88,13 @@ export function linearForward(
   check(ok, "linear_forward", expected, { x, weight, bias, residual, y });
   const params = { rows, inputs, outputs, row0: 0, has_bias: bias ? 1 : 0, has_residual: residual ? 1 : 0, scale };
   // A binding must hold some tensor even where it is not read.
-  const buffers = { bias: bias ?? weight, residual: residual ?? x, y };
+  const buffers = { bias: bias ?? weight, residual: residual ?? SharedRows.of(x).anyTensor, y };
   const matrices = matricesFor(rec, weight.dtype);
-  if (matrices) multiplyRows(rec, matrices, "linear_forward", { left, weight, columns: outputs, params, buffers });
-  else dispatchProduct(rec, "linear_forward", { rows, columns: outputs, params, buffers: { x, weight, ...buffers } });
+  if (matrices) multiplyRows(rec, matrices, "linear_forward", { left: x, weight, columns: outputs, params, buffers });
+  else {
+    const operands = { x: sourceOf(x), weight };
+    dispatchProduct(rec, "linear_forward", { rows, columns: outputs, params, buffers: { ...operands, ...buffers } });
+  }
 }
 
 /**
@@ -109,7 +111,7 @@ export function linearSwiglu(
     gate,
     up,
     y,
-  }: { x: Tensor; gateWeight: Tensor; upWeight: Tensor; gate?: Tensor; up?: Tensor; y: Tensor },
+  }: { x: Tensor | SharedRows; gateWeight: Tensor; upWeight: Tensor; gate?: Tensor; up?: Tensor; y: Tensor },
 ): void {
   const { gpu } = rec;
   const [rows = 0, inputs = 0] = x.shape;
@@ -133,7 +135,12 @@ export function linearSwiglu(
     multiplyRows(rec, matrices, "linear_swiglu", { left: x, weight: gateWeight, upWeight, columns, params, buffers });
   } else {
     const weights = { weight: gateWeight, up_weight: upWeight };
-    dispatchProduct(rec, "linear_swiglu", { rows, columns, params, buffers: { x, ...weights, ...buffers } });
+    dispatchProduct(rec, "linear_swiglu", {
+      rows,
+      columns,
+      params,
+      buffers: { x: sourceOf(x), ...weights, ...buffers },
+    });
   }
   gpu.release(...unkept);
 }

@@ -19,7 +19,7 @@ const subgroup = defineKernel({
 const GROUP_ROWS = 4;
 const GROUP_COLUMNS = 8;
 /** Invocations that share a row in a subgroup. */
-const ROW_LANES = 8;
+export const ROW_LANES = 8;
 
 /** Records an entry point that goes through x row by row. */
 function dispatchRows(

@@ -11,6 +11,7 @@ import {
   SharedRows,
 } from "../kernels/linear.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
+import { rmsnormRows } from "../kernels/rmsnorm-pack.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
 import { swigluForward } from "../kernels/swiglu.ts";
 import { swigluBackwardRows } from "../kernels/swiglu-pack.ts";
@@ -36,7 +37,7 @@ export interface LayerActivations {
   /** The residual stream before attention and before the MLP. */
   input: Tensor;
   middle: Tensor;
-  attentionNorm: Tensor;
+  attentionNorm: SharedRows;
   attentionRstd: Tensor;
   /** Queries and keys before their norms (Qwen3), null elsewhere. */
   rawQ: Tensor | null;
@@ -47,7 +48,7 @@ export interface LayerActivations {
   q: Tensor;
   attention: Attended | null;
   attended: Tensor;
-  mlpNorm: Tensor;
+  mlpNorm: SharedRows;
   mlpRstd: Tensor;
   /** elem, and null where no backward pass wants them. */
   gate: Tensor | null;
@@ -55,8 +56,14 @@ export interface LayerActivations {
   activated: Tensor;
 }
 
-export function releaseActivations(rec: Recorder, activations: LayerActivations): void {
-  const { attention, ...tensors } = activations;
+/** Gives all of it back; without the layer's input where that is to be kept. */
+export function releaseActivations(
+  rec: Recorder,
+  activations: Omit<LayerActivations, "input"> & { input?: Tensor },
+): void {
+  const { attention, attentionNorm, mlpNorm, ...tensors } = activations;
+  attentionNorm.releaseAll(rec);
+  mlpNorm.releaseAll(rec);
   rec.gpu.release(...Object.values(tensors), ...Object.values(attention ?? {}));
 }
 
@@ -119,14 +126,11 @@ export function layerActivations(
   const project = (x: Tensor | SharedRows, name: string, y: Tensor, residual?: Tensor) =>
     projectForward(rec, model, layerName(layer, name), { x, y, residual });
 
-  const attentionNorm = f32(hiddenSize);
   const attentionRstd = f32();
-  rmsnormForward(rec, { x: input, weight: weight("input_layernorm"), y: attentionNorm, rstd: attentionRstd, eps });
-
-  const attentionRows = new SharedRows(attentionNorm);
+  const attentionNorm = rmsnormRows(rec, { x: input, weight: weight("input_layernorm"), rstd: attentionRstd, eps });
   const heads = (name: string, count: number) => {
     const y = f32(count, headDim);
-    project(attentionRows, `self_attn.${name}`, y.view([rows, count * headDim]));
+    project(attentionNorm, `self_attn.${name}`, y.view([rows, count * headDim]));
     return y;
   };
   const normHeads = (raw: Tensor, name: string) => {
@@ -138,7 +142,7 @@ export function layerActivations(
   const rawQ = heads("q_proj", numHeads);
   const rawK = heads("k_proj", numKvHeads);
   const v = heads("v_proj", numKvHeads);
-  attentionRows.release(rec);
+  attentionNorm.release(rec);
   const normedQ = qkNorm ? normHeads(rawQ, "q_norm") : null;
   const normedK = qkNorm ? normHeads(rawK, "k_norm") : null;
   const q = normedQ?.y ?? rawQ;
@@ -151,9 +155,8 @@ export function layerActivations(
   const middle = f32(hiddenSize);
   project(attended.view([rows, numHeads * headDim]), "self_attn.o_proj", middle, input);
 
-  const mlpNorm = f32(hiddenSize);
   const mlpRstd = f32();
-  rmsnormForward(rec, { x: middle, weight: weight("post_attention_layernorm"), y: mlpNorm, rstd: mlpRstd, eps });
+  const mlpNorm = rmsnormRows(rec, { x: middle, weight: weight("post_attention_layernorm"), rstd: mlpRstd, eps });
   const activated = f32(intermediateSize);
   let gate = null;
   let up = null;
@@ -161,10 +164,9 @@ export function layerActivations(
   if (!isPlain("mlp.gate_proj") || !isPlain("mlp.up_proj")) {
     gate = f32(intermediateSize);
     up = f32(intermediateSize);
-    const mlpRows = new SharedRows(mlpNorm);
-    project(mlpRows, "mlp.gate_proj", gate);
-    project(mlpRows, "mlp.up_proj", up);
-    mlpRows.release(rec);
+    project(mlpNorm, "mlp.gate_proj", gate);
+    project(mlpNorm, "mlp.up_proj", up);
+    mlpNorm.release(rec);
     swigluForward(rec, { gate, up, y: activated });
   } else {
     const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
@@ -244,10 +246,9 @@ export function layerBackward(
   const { dgate, dup } = swigluBackwardRows(rec, { gate: saved.gate!, up: saved.up!, dy: dActivated });
   gpu.release(dActivated);
   const dNorm = f32(hiddenSize);
-  const mlpRows = new SharedRows(saved.mlpNorm);
-  projectBackward("mlp.gate_proj", mlpRows, dgate, dNorm, false);
-  projectBackward("mlp.up_proj", mlpRows, dup, dNorm, true);
-  mlpRows.release(rec);
+  projectBackward("mlp.gate_proj", saved.mlpNorm, dgate, dNorm, false);
+  projectBackward("mlp.up_proj", saved.mlpNorm, dup, dNorm, true);
+  saved.mlpNorm.release(rec);
   rmsnormBackward(rec, {
     x: saved.middle,
     weight: weight("post_attention_layernorm"),
@@ -300,11 +301,10 @@ export function layerBackward(
   };
   if (saved.rawQ) dq = headNorm("q_norm", saved.rawQ, saved.qRstd!, dq);
   if (saved.rawK) dk = headNorm("k_norm", saved.rawK, saved.kRstd!, dk);
-  const attentionRows = new SharedRows(saved.attentionNorm);
-  projectBackward("self_attn.q_proj", attentionRows, flat(dq), dNorm, false);
-  projectBackward("self_attn.k_proj", attentionRows, flat(dk), dNorm, true);
-  projectBackward("self_attn.v_proj", attentionRows, flat(dv), dNorm, true);
-  attentionRows.release(rec);
+  projectBackward("self_attn.q_proj", saved.attentionNorm, flat(dq), dNorm, false);
+  projectBackward("self_attn.k_proj", saved.attentionNorm, flat(dk), dNorm, true);
+  projectBackward("self_attn.v_proj", saved.attentionNorm, flat(dv), dNorm, true);
+  saved.attentionNorm.release(rec);
   rmsnormBackward(rec, {
     x: saved.input,
     weight: weight("input_layernorm"),

@@ -100,8 +100,8 @@ export function forwardWithTrace(
       layers.push(activations);
       return;
     }
-    const { input, attention, ...rest } = activations;
-    rec.gpu.release(...Object.values(rest), ...Object.values(attention ?? {}));
+    const { input, ...rest } = activations;
+    releaseActivations(rec, rest);
     layers.push(input);
   });
   return { ...finalNorm(rec, model, x), last: x, layers };

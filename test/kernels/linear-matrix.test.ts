@@ -5,6 +5,8 @@ import type { Tier } from "../../src/gpu/tier.ts";
 import { tuningShape } from "../../src/gpu/tuning.ts";
 import { tilesOf } from "../../src/kernels/linear-matrix.ts";
 import * as kernel from "../../src/kernels/linear.ts";
+import { rmsnormRows } from "../../src/kernels/rmsnorm-pack.ts";
+import { rmsnormForward } from "../../src/kernels/rmsnorm.ts";
 import { swigluBackwardRows } from "../../src/kernels/swiglu-pack.ts";
 import { swigluBackward } from "../../src/kernels/swiglu.ts";
 import * as twin from "../../src/reference/linear.ts";
@@ -272,6 +274,35 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
     const want = await gpu.readAllF32([...products(dgate), ...products(dup)]);
     expect(want.every((values) => values.some((v) => v !== 0))).toBe(true);
     expect(await gpu.readAllF32([...products(packed.dgate), ...products(packed.dup)])).toEqual(want);
+  });
+
+  test("a norm's rows as octets are those in f32, to products of any tile", async () => {
+    const gpu = await testGpu("matrices");
+    const rec = gpu.recorder();
+    const [rows, inputs, outputs, eps] = [131, 70, 90, 1e-6];
+    // A row of zeros among others, and outliers.
+    const numbers = randn(1, rows * inputs).map((v, i) => (i % 97 === 5 ? 1e6 * v : i < inputs ? 0 : v));
+    const x = gpu.upload(numbers, [rows, inputs], "f32");
+    const scales = gpu.upload(randn(2, inputs), [inputs], "bf16");
+    const weight = gpu.upload(randn(3, outputs * inputs), [outputs, inputs], "bf16");
+    const dy = gpu.upload(randn(4, rows * outputs), [rows, outputs], "f32");
+    const [y, rstd, packedRstd] = [
+      gpu.empty([rows, inputs], "f32"),
+      gpu.empty([rows], "f32"),
+      gpu.empty([rows], "f32"),
+    ];
+    rmsnormForward(rec, { x, weight: scales, y, rstd, eps });
+    const packed = rmsnormRows(rec, { x, weight: scales, rstd: packedRstd, eps });
+    expect(packed.hasSource).toBe(false);
+    const products = (rows_: Tensor | kernel.SharedRows) => {
+      const [out, dweight] = [gpu.empty([rows, outputs], "f32"), gpu.zeros([outputs, inputs], "f32")];
+      kernel.linearForward(rec, { x: rows_, weight, y: out });
+      kernel.linearBackwardWeight(rec, { x: rows_, dy, dweight, storage: "bf16" });
+      return [out, dweight];
+    };
+    const want = await gpu.readAllF32([...products(y), rstd]);
+    expect(want.every((values) => values.some((v) => v !== 0))).toBe(true);
+    expect(await gpu.readAllF32([...products(packed), packedRstd])).toEqual(want);
   });
 
   test("a layer in f32 has the bits of the tier with subgroups", async () => {

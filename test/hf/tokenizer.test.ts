@@ -56,7 +56,7 @@ test("special tokens are left out of a stream, and the spaces around them stay",
 
 test("a text with a part that no token stands for is refused, and the part named", () => {
   const { added_tokens: _, ...json } = byteFallbackJson();
-  const model = { type: "BPE", vocab: { "▁": 0, a: 1 }, merges: [] };
+  const model = { type: "BPE", vocab: { "▁": 0, a: 1 }, merges: [], unk_token: "<unk>" };
   const tokenizer = new Tokenizer(new HfTokenizer({ ...json, added_tokens: [], model }, {}), {}, null);
   expect(tokenizer.encode("a", { addSpecialTokens: false })).toEqual([0, 1]);
   expect(() => tokenizer.encode("ab", { addSpecialTokens: false })).toThrow(/got none for a part of "ab"/);

@@ -75,6 +75,11 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
   drawing.setAttribute("role", "img");
   // Plot's own style sheet says nothing that the attributes and the host do not.
   drawing.removeChild(drawing.getElementsByTagName("style")[0]!);
+  // Plot names its groups for assistive technology, where only what has a role may have a name, and an image has no parts.
+  for (const group of Array.from(drawing.getElementsByTagName("g"))) {
+    group.setAttribute("data-mark", group.getAttribute("aria-label") ?? "");
+    group.removeAttribute("aria-label");
+  }
   return drawing;
 }
 

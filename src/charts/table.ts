@@ -8,7 +8,7 @@ export function tableOf(chart: Chart): Html {
   if (!readByX(chart))
     return table(
       chart.title,
-      ["series", "", x.label, y.label || chart.title],
+      ["series", "point", x.label, y.label || chart.title],
       series.flatMap(({ name, points }) =>
         points.map((point) => [
           name,

@@ -129,7 +129,7 @@ function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Htm
     </tr>`;
   const rows = Object.entries(before.by_difficulty).map(([difficulty, scores]) => {
     const other = after.by_difficulty[difficulty];
-    return other ? row(`difficulty ${difficulty}`, scores, other) : html``;
+    return other ? row(difficulty, scores, other) : html``;
   });
   const name = "Held-out problems, before and after";
   return tableCard(
@@ -140,7 +140,7 @@ function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Htm
       </caption>
       <thead>
         <tr>
-          <th></th>
+          <th>difficulty</th>
           <th>problems</th>
           <th>accuracy before</th>
           <th>after</th>

@@ -53,7 +53,11 @@ const bench = {
     const holder = document.createElement("div");
     holder.style.width = `${width}px`;
     holder.append(view.element);
-    document.body.replaceChildren(holder);
+    const main = document.createElement("main");
+    const heading = document.createElement("h1");
+    heading.textContent = "A chart";
+    main.append(heading, holder);
+    document.body.replaceChildren(main);
   },
   /** Milliseconds of each of `n` updates of a chart of curves, layout included. */
   async time(n: number): Promise<number[]> {

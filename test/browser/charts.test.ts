@@ -4,6 +4,7 @@ import { DOMParser } from "@xmldom/xmldom";
 import { chromium, type Browser, type Page } from "playwright";
 import { createServer, type ViteDevServer } from "vite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { accessibilityFaults } from "./axe.ts";
 import type { Kind } from "./charts-bench.ts";
 import { CHROMIUM, launchOptions } from "./chromium.ts";
 
@@ -54,7 +55,7 @@ describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is fou
 
   test("are read by the pointer, and by the arrow keys, which say what they are at", async () => {
     await show("points");
-    const marks = page.locator('.drawing [aria-label="dot"] [transform], .drawing [aria-label="dot"] circle');
+    const marks = page.locator('.drawing [data-mark="dot"] [transform], .drawing [data-mark="dot"] circle');
     expect(await marks.count()).toBeGreaterThanOrEqual(3);
     await page.locator(".plot").hover();
     await page.locator(".reading > rect").nth(1).hover();
@@ -117,11 +118,24 @@ describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is fou
     expect(png.bytes.length).toBeGreaterThan(10_000);
   });
 
+  test.each(["curves", "points"] as const)("of %s have no fault that axe finds", async (kind) => {
+    await show(kind);
+    // Of the short table: axe takes minutes for one of 500 rows, and finds the same.
+    if (kind === "points") await page.locator(".chart summary").click();
+    await page.locator(".plot").focus();
+    await page.keyboard.press("ArrowLeft");
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await accessibilityFaults(page)).toEqual([]);
+    }
+    await page.emulateMedia({ colorScheme: null });
+  });
+
   test("follow light and dark", async () => {
     await show("points");
     const colour = () =>
       page
-        .locator('.drawing [aria-label="dot"]')
+        .locator('.drawing [data-mark="dot"]')
         .first()
         .evaluate((dot) => getComputedStyle(dot).fill);
     await page.emulateMedia({ colorScheme: "light" });

@@ -4,6 +4,7 @@ import type { Chart, Point, Series } from "../../src/charts/chart.ts";
 import { readingsOf } from "../../src/charts/readings.ts";
 import { renderChart } from "../../src/charts/static.ts";
 import { tableOf } from "../../src/charts/table.ts";
+import { renderComparison } from "../../src/run/compare.ts";
 
 const chartOf = (series: readonly Series[], more: Partial<Chart> = {}): Chart => ({
   title: "lengths",
@@ -21,7 +22,7 @@ function svgOf(chart: Chart): Element {
 }
 
 const groups = (svg: Element, label: string): Element[] =>
-  Array.from(svg.getElementsByTagName("g")).filter((group) => group.getAttribute("aria-label") === label);
+  Array.from(svg.getElementsByTagName("g")).filter((group) => group.getAttribute("data-mark") === label);
 
 /** Where the markers of a drawing are, in pixels. */
 const markersOf = (svg: Element): [number, number][] =>
@@ -184,5 +185,39 @@ test("the table has every value, by iteration or by point", () => {
   const a = { name: "a", points: line(2, (i) => i), line: "solid" as const };
   const b = { name: "b", points: [{ x: 2, y: 9 }], line: "dashed" as const };
   expect(cells(chartOf([a, b]))).toEqual(["iteration", "a", "b", "1", "0.0", "", "2", "1.0", "9.0"]);
-  expect(cells(chartOf([{ ...b, markers: true }]))).toEqual(["series", "", "iteration", "tokens", "b", "", "2", "9.0"]);
+  expect(cells(chartOf([{ ...b, markers: true }]))).toEqual([
+    "series",
+    "point",
+    "iteration",
+    "tokens",
+    "b",
+    "",
+    "2",
+    "9.0",
+  ]);
+});
+
+test("colours of series stand out from page and card in light and dark, as text does", () => {
+  const css = renderComparison([], []);
+  const variables = new Map(
+    Array.from(css.matchAll(/(--[\w-]+): light-dark\((#\w+), (#\w+)\)/g), ([, name, ...pair]) => [name!, pair]),
+  );
+  const luminance = (hex: string) => {
+    const [r, g, b] = [1, 3, 5].map((at) => {
+      const value = parseInt(hex.slice(at, at + 2), 16) / 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+  };
+  const contrast = (a: string, b: string) => {
+    const [low, high] = [luminance(a), luminance(b)].toSorted((x, y) => x - y);
+    return (high! + 0.05) / (low! + 0.05);
+  };
+  for (const name of ["--s0", "--s1", "--s2", "--s3", "--s4", "--s5", "--faint"])
+    for (const back of ["--page", "--card"])
+      for (const scheme of [0, 1])
+        expect(
+          contrast(variables.get(name)![scheme]!, variables.get(back)![scheme]!),
+          `${name} on ${back}`,
+        ).toBeGreaterThan(4.5);
 });

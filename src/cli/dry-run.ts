@@ -12,6 +12,7 @@ import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from
 import { shipped } from "./shipped.ts";
 import { planTime } from "../measure/time-plan.ts";
 import { printTime, roofNamed } from "./time-plan.ts";
+import { proposeSettings, type Settings } from "../train/propose.ts";
 import { adamwOptions, loraConfig, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
@@ -42,7 +43,9 @@ export async function dryRunCommand(
   const shape = shipped ?? (await readModelConfig(files, await modelFolder(model.path)));
   const gpu = await adapterHere(config.device.adapter);
   const lora = loraConfig(config);
-  const plan = await planMemory(shape, model.dtype, rlOptions(config), adamwOptions(config), gpu ?? undefined, lora);
+  const planOf = (some: Config) =>
+    planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), gpu ?? undefined, loraConfig(some));
+  const plan = await planOf(config);
   const responses = rl.num_prompts * rl.num_generations;
   print(
     `an iteration: ${rl.num_prompts} prompts x ${rl.num_generations} responses of at most ${largestStage(rl.max_completion_length)} tokens, ${rl.num_steps * rl.num_iterations} optimizer steps; ` +
@@ -63,6 +66,10 @@ export async function dryRunCommand(
       ? `fits: ${bytes(plan.total)} at most, within ${memory} (--memory says what the adapter has)`
       : `does not fit: needs an adapter with ${bytes(plan.total)}, got ${memory} (--memory says what the adapter has)`,
   );
+  if (plan.total > available) {
+    const proposal = await proposeSettings(config, available, async (some) => (await planOf(some)).total);
+    print(proposal ? proposalLine(proposal) : `no options that are known here fit ${memory}: a smaller model does`);
+  }
   const needs = (what: string, size: number, limit = Infinity) => {
     if (size > limit) print(`does not fit this adapter: needs ${what} of ${bytes(size)}, got ${bytes(limit)} at most`);
   };
@@ -101,6 +108,12 @@ export async function dryRunCommand(
   print(`stop tokens: ${stopTokenIds.join(", ") || "none: nothing ends a response before its limit"}`);
   print(`first prompt (${promptTokenIds.length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
+}
+
+function proposalLine({ settings, total }: { settings: Settings; total: number }): string {
+  const flags = Object.entries(settings).map(([key, value]) => `--${key}=${JSON.stringify(value)}`);
+  const hint = "lora.r" in settings ? " (adapters learn at about ten times the rate: docs/memory.md)" : "";
+  return `fits with ${bytes(total)} by ${flags.join(" ")}${hint}`;
 }
 
 /** The adapter that training would use; null where there is none and none was named. */

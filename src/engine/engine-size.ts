@@ -13,7 +13,7 @@ export interface EngineOptions {
   maxModelLen?: number;
 }
 
-const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
+export const DEFAULT_KV_CACHE_BYTES = 2 ** 30;
 const DEFAULT_MAX_NUM_SEQS = 256;
 
 /** What an engine with these options has: the options with their defaults, and the blocks of its KV cache. */

@@ -95,38 +95,49 @@ describe("commands", () => {
     expect(stdout).toContain("in all: 40 iterations");
   });
 
-  test("the paper's presets: a plan without the model, and whether it fits", async () => {
-    const plan = (...args: string[]) => pith("train", ...args, "--dry-run");
-    const [small, large, overlaid] = await Promise.all([
-      plan("--config", "configs/paper-1.5b.toml"),
-      plan("--config", "configs/paper-7b.toml"),
-      plan("configs/paper-1.5b.toml", "configs/grpo-ablation.toml", "--memory", "40GiB"),
-    ]);
-    expect([small.code, large.code, overlaid.code]).toEqual([0, 0, 0]);
-    for (const row of ["weights", "f32 masters", "Adam moments", "gradients", "reference weights", "KV cache"])
-      expect(small.stdout).toMatch(new RegExp(`^  ${row} +\\d+\\.\\d\\d GB`, "m"));
-    expect(small.stdout).toMatch(/2 optimizer steps; 8,323,072 tokens at most/);
-    // How much exactly depends on the adapter: the KV cache's buffers keep to its limits.
-    expect(small.stdout).toMatch(/^fits: [67]\d\.\d\d GB at most, within 80GB/m);
-    expect(large.stdout).toMatch(/^does not fit: needs an adapter with 2\d\d\.\d\d GB, got 80GB/m);
-    expect(overlaid.stdout).toMatch(/^does not fit: needs an adapter with [67]\d\.\d\d GB, got 40GiB/m);
-    expect(overlaid.stdout).toContain('"scale_rewards": "group"');
-  });
+  test(
+    "the paper's presets: a plan without the model, whether it fits, and what would",
+    { timeout: 240_000 },
+    async () => {
+      const plan = (...args: string[]) => pith("train", ...args, "--dry-run");
+      const [small, large, overlaid] = await Promise.all([
+        plan("--config", "configs/paper-1.5b.toml"),
+        plan("--config", "configs/paper-7b.toml"),
+        plan("configs/paper-1.5b.toml", "configs/grpo-ablation.toml", "--memory", "40GiB"),
+      ]);
+      expect([small.code, large.code, overlaid.code]).toEqual([0, 0, 0]);
+      for (const row of ["weights", "f32 masters", "Adam moments", "gradients", "reference weights", "KV cache"])
+        expect(small.stdout).toMatch(new RegExp(`^  ${row} +\\d+\\.\\d\\d GB`, "m"));
+      expect(small.stdout).toMatch(/2 optimizer steps; 8,323,072 tokens at most/);
+      // How much exactly depends on the adapter: the KV cache's buffers keep to its limits.
+      expect(small.stdout).toMatch(/^fits: [67]\d\.\d\d GB at most, within 80GB/m);
+      expect(large.stdout).toMatch(/^does not fit: needs an adapter with 2\d\d\.\d\d GB, got 80GB/m);
+      expect(overlaid.stdout).toMatch(/^does not fit: needs an adapter with [67]\d\.\d\d GB, got 40GiB/m);
+      expect(overlaid.stdout).toContain('"scale_rewards": "group"');
+      expect(large.stdout).toMatch(/^fits with [5-7]\d\.\d\d GB by --lora\.r=32 /m);
+      expect(overlaid.stdout).toMatch(/^fits with [34]\d\.\d\d GB by --optim\.offload=true$/m);
+      expect(small.stdout).not.toContain("fits with");
+    },
+  );
 
-  test("the plan is for this machine's adapter, in its own tier, and says where a buffer or a binding exceeds its limits", async () => {
-    const { name, limits } = await testGpu();
-    const plan = (tier: string, config: string) =>
-      pithWith({ PITH_TIER: tier }, "train", "--config", config, "--dry-run");
-    for (const tier of await tiersHere()) {
-      const { code, stdout } = await plan(tier, "configs/paper-7b.toml");
-      expect(code).toBe(0);
-      expect(stdout).toContain(`\nplanned for this machine's ${name}, kernels of the tier ${tier}\n`);
-      const says = (need: string) => stdout.includes(`does not fit this adapter: needs ${need}, got `);
-      expect(says("a buffer of 2.55 GB")).toBe(limits.maxBufferSize < 2.55e9);
-      expect(says("a binding of 2.46 GB")).toBe(limits.maxStorageBufferBindingSize < 2.46e9);
-    }
-    expect((await plan("baseline", "configs/start.toml")).stdout).not.toContain("does not fit this adapter");
-  });
+  test(
+    "the plan is for this machine's adapter, in its own tier, and says where a buffer or a binding exceeds its limits",
+    { timeout: 240_000 },
+    async () => {
+      const { name, limits } = await testGpu();
+      const plan = (tier: string, config: string) =>
+        pithWith({ PITH_TIER: tier }, "train", "--config", config, "--dry-run");
+      for (const tier of await tiersHere()) {
+        const { code, stdout } = await plan(tier, "configs/paper-7b.toml");
+        expect(code).toBe(0);
+        expect(stdout).toContain(`\nplanned for this machine's ${name}, kernels of the tier ${tier}\n`);
+        const says = (need: string) => stdout.includes(`does not fit this adapter: needs ${need}, got `);
+        expect(says("a buffer of 2.55 GB")).toBe(limits.maxBufferSize < 2.55e9);
+        expect(says("a binding of 2.46 GB")).toBe(limits.maxStorageBufferBindingSize < 2.46e9);
+      }
+      expect((await plan("baseline", "configs/start.toml")).stdout).not.toContain("does not fit this adapter");
+    },
+  );
 
   test.skipIf(process.platform !== "linux")(
     // elsewhere the adapter does not come from Vulkan's loader

@@ -16,7 +16,8 @@ const PACKED_FROM = 128;
 
 const kernelOf = (text: string) =>
   defineKernel({ name: "rmsnorm-pack", source, includes: [text, scale, index, shared, square, row] });
-const kernels = { f16: kernelOf(COMPONENTS.f16.text), f32: kernelOf(COMPONENTS.f32.text) };
+/** By what operands are rounded to. */
+export const rmsnormPacks = { f16: kernelOf(COMPONENTS.f16.text), f32: kernelOf(COMPONENTS.f32.text) };
 
 /**
  * rmsnormForward's y (kernels/rmsnorm.ts) of x f32 [T, C] for the products that read it: of many rows, where subgroup matrices
@@ -37,7 +38,7 @@ export function rmsnormRows(
   check(ok, "rmsnorm_pack", "x [T, C], weight [C], rstd [T] with even C", { x, weight, rstd });
   const octets = emptyRows(rec, gpu.matrices.component, x.shape);
   const lanes = gpu.info.subgroupMinSize;
-  rec.dispatch(kernels[gpu.matrices.component], "rmsnorm_pack", {
+  rec.dispatch(rmsnormPacks[gpu.matrices.component], "rmsnorm_pack", {
     params: { rows, columns, eps },
     buffers: { x, weight, rstd, ...octets },
     workgroups: [Math.ceil((rows * ROW_LANES) / lanes)],

@@ -12,7 +12,8 @@ import { swigluBackward } from "./swiglu.ts";
 
 const kernelOf = (text: string) =>
   defineKernel({ name: "swiglu-pack", source, includes: [text, scale, exp, index, sigmoid] });
-const kernels = { f16: kernelOf(COMPONENTS.f16.text), f32: kernelOf(COMPONENTS.f32.text) };
+/** By what operands are rounded to. */
+export const swigluPacks = { f16: kernelOf(COMPONENTS.f16.text), f32: kernelOf(COMPONENTS.f32.text) };
 
 /**
  * swigluBackward's dgate and dup (kernels/swiglu.ts) for the products that read them: where subgroup matrices do, and gate and up are
@@ -33,7 +34,7 @@ export function swigluBackwardRows(
   check(ok, "swiglu_pack_backward", "gate, up, dy [T, I] with even I", { gate, up, dy });
   const { component } = gpu.matrices;
   const [ofGate, ofUp] = [emptyRows(rec, component, gate.shape), emptyRows(rec, component, gate.shape)];
-  rec.dispatch(kernels[component], "swiglu_pack_backward", {
+  rec.dispatch(swigluPacks[component], "swiglu_pack_backward", {
     params: { rows, pairs: columns / 2 },
     buffers: {
       gate,

@@ -4,6 +4,8 @@ import { MATRIX_FEATURE, type Matrices } from "../../src/gpu/tier.ts";
 import * as attention from "../../src/kernels/attention-matrix.ts";
 import { matrixKernel, tilesFor, VARIANTS } from "../../src/kernels/linear-matrix.ts";
 import { packKernel } from "../../src/kernels/linear-pack.ts";
+import { rmsnormPacks } from "../../src/kernels/rmsnorm-pack.ts";
+import { swigluPacks } from "../../src/kernels/swiglu-pack.ts";
 
 /** Dawn without a GPU: it compiles everything and runs nothing, so that matrices of other adapters' shapes can be checked. */
 async function nullDevice(): Promise<{ device: GPUDevice; limits: GPUSupportedLimits } | null> {
@@ -80,7 +82,9 @@ describe.skipIf(!nothing)(
       });
 
       test("what makes operands ready", async () => {
-        for (const kernel of [packKernel(matrices.component), attention.packKernel(matrices)]) {
+        const { component } = matrices;
+        const packs = [packKernel(component), swigluPacks[component], rmsnormPacks[component]];
+        for (const kernel of [...packs, attention.packKernel(matrices)]) {
           const module = compileModule(nothing!.device, kernel, "bf16");
           expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
         }

@@ -121,10 +121,10 @@ async function openHeldOut(
     return scores;
   };
   if (!state.base) {
-    const initial =
-      state.step === 0 ? model : await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
+    const before = state.step === 0 ? model : model.base;
+    const initial = before ?? (await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype }));
     state.base = await score(initial);
-    if (initial !== model) initial.dispose();
+    if (initial !== before) initial.dispose();
   }
   return new HeldOut(config.train, { base: state.base, score: () => score(model), rows: await folder.readMetrics() });
 }

@@ -3,7 +3,7 @@
  * reasoner as `npm start` does, once for each alpha, has it answer held-out problems along the way, and writes
  * web/recordings.json. Goes on where it was interrupted; runs/recordings holds the runs, to be removed for new ones.
  */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { scoreAtCutoff } from "../src/core/cutoff.ts";
 import { evaluateModel } from "../src/cli/eval.ts";
 import { files, note, openGpu, openSources } from "../src/cli/host.ts";
@@ -22,7 +22,13 @@ import { engineOptions } from "../src/train/options.ts";
 import { sampleRollouts, type RolloutRow } from "../src/train/rollouts.ts";
 import { Sampler } from "../src/train/sampler.ts";
 import type { Sources } from "../src/train/sources.ts";
-import { encodeTokens, type RecordedAnswer, type RecordedRun, type RecordedScores } from "../web/recordings.ts";
+import {
+  encodeTokens,
+  type RecordedAnswer,
+  type RecordedRun,
+  type RecordedScores,
+  type Recordings,
+} from "../web/recordings.ts";
 
 const ALPHAS = [0, 0.05, 0.1, 0.2, 0.4];
 /** Iterations between two recorded answers. */
@@ -48,7 +54,16 @@ const base = await cached(`${FOLDER}/base.json`, async () => {
 const runs: RecordedRun[] = [];
 for (const alpha of ALPHAS) runs.push(await record(gpu, alpha));
 
-const recordings = {
+const saved = (i: number): number => {
+  const [first, last] = [runs[0]!.answers[0]![i]!, runs.at(-1)!.answers.at(-1)![i]!];
+  const right = runs.every(({ answers }) => answers.at(-1)![i]![1] === 1) && first[1] === 1;
+  return (right ? 1000 : 0) + first[0].length - last[0].length;
+};
+/** Problems in the order in which they are shown: first those that every model gets right, by the tokens that training saves. */
+const order = Array.from({ length: PROBLEMS }, (_, i) => i).sort((a, b) => saved(b) - saved(a));
+for (const run of runs) run.answers = run.answers.map((answers) => order.map((i) => answers[i]!));
+
+const recordings: Recordings = {
   facts: {
     adapter: gpu.name,
     iterations: config.rl.max_iterations,
@@ -56,18 +71,44 @@ const recordings = {
     evaluated: config.eval.num_problems,
   },
   vocabulary,
-  problems: sources.task.test.slice(0, PROBLEMS).map(({ prompt, answer: gold }) => ({ prompt, answer: gold })),
+  problems: order.map((i) => {
+    const { prompt, answer: gold } = sources.task.test[i]!;
+    return { prompt, answer: gold };
+  }),
   base: scoresOf(base.evaluation),
   cutoffs: CUTOFFS.map((limit) => {
     const { accuracy, mean_length } = scoreAtCutoff(base.evaluation.completions, limit);
     return { limit, tokens: round(mean_length), accuracy: round(accuracy) };
   }),
+  baselines: baselines(),
   runs,
 };
 const json = JSON.stringify(recordings);
 if (json.length > MOST_BYTES) throw new Error(`expected at most ${MOST_BYTES} bytes of recordings, got ${json.length}`);
 writeFileSync(new URL("../web/recordings.json", import.meta.url), json);
 note(`web/recordings.json, ${json.length} bytes`);
+
+/** SFT and DPO, as docs/results has them. */
+function baselines(): Recordings["baselines"] {
+  interface Row {
+    method: string;
+    tokens: number;
+    tokensHalf: number;
+    accuracy: number;
+    accuracyHalf: number;
+  }
+  const { rows } = JSON.parse(readFileSync(shipped("docs/results/reproduce.json"), "utf8")) as { rows: Row[] };
+  const untrained = rows.findLast(({ method }) => method === "Base")!.tokens;
+  return rows
+    .filter(({ method }) => method === "SFT" || method === "DPO")
+    .map(({ method, tokens, tokensHalf, accuracy, accuracyHalf }) => ({
+      method,
+      x: round(tokens / untrained),
+      y: round(accuracy),
+      halfX: round(tokensHalf / untrained),
+      halfY: round(accuracyHalf),
+    }));
+}
 
 /** One training run, and what is shown of it. */
 async function record(device: DeviceGpu, alpha: number): Promise<RecordedRun> {
@@ -130,13 +171,18 @@ async function answer(model: Model, { tokenizer, task, stopTokenIds }: Sources, 
   });
 }
 
-/** Of some iterations the group that shows most: right and wrong responses, or else right ones of many lengths. */
+/** Of some iterations the group that shows most: right and wrong responses, or else right ones of many lengths, none far from the rest. */
 async function groupsOf(folder: RunFolder, size: number): Promise<RecordedRun["groups"]> {
   const rows = (await Array.fromAsync(folder.readCompletions())) as unknown as (RolloutRow & { step: number })[];
   const groups = Array.from({ length: rows.length / size }, (_, g) => rows.slice(g * size, (g + 1) * size));
   const shown = (group: readonly RolloutRow[]) => {
-    const correct = group.filter((row) => row.correct).length;
-    return (correct >= size / 2 && correct < size ? 1000 : 0) + new Set(group.map(({ length }) => length)).size;
+    const lengths = group
+      .filter(({ correct }) => correct)
+      .map(({ length }) => length)
+      .sort((a, b) => a - b);
+    const mixed = lengths.length >= size / 2 && lengths.length < size;
+    const even = lengths.at(-1)! < 2 * lengths[Math.floor(lengths.length / 2)]!;
+    return 2 * new Set(lengths).size + (mixed ? 3 : 0) + (even ? 4 : 0);
   };
   return [...Map.groupBy(groups, ([first]) => first!.step)]
     .filter(([iteration]) => iteration === 1 || iteration % EVERY === 0)

@@ -1,16 +1,22 @@
 import { proxy, wrap } from "comlink";
+// oxlint-disable-next-line import/default -- Vite makes it: the address of the worker's script
+import workerUrl from "./worker.ts?worker&url";
 import type { EngineEvent, NoticeKind, Snapshot } from "./session/protocol.ts";
 import type { RemoteEngine } from "./session/engine.ts";
 
 /** What only the page notices. */
-export type PageNotice = NoticeKind | "no-worker" | "worker-failed" | "hidden" | "resumable";
+export type PageNotice = NoticeKind | "no-worker" | "worker-failed" | "hidden" | "resumable" | "incomplete";
 
 export interface PageState extends Snapshot {
   /** null while it is being opened, "" where there is none. */
   adapter: string | null;
 }
 
-export type Change = "training" | "iteration" | "frame" | "runs" | "task" | "adapter";
+/** "phase": training began, was paused or ended. */
+export type Change = "training" | "phase" | "iteration" | "frame" | "runs" | "task" | "adapter";
+
+/** This browser runs no workers here. */
+export class NoWorkerError extends Error {}
 
 /** The page's copy of what the worker holds, and the way to it. */
 export class Client {
@@ -27,17 +33,17 @@ export class Client {
   };
   readonly #listeners: ((change: Change) => void)[] = [];
   readonly #onNotice: (kind: PageNotice, detail: string) => void;
+  #opened: Promise<unknown> = Promise.resolve();
 
-  /** Throws where the page may not run workers. */
   constructor(onNotice: (kind: PageNotice, detail: string) => void) {
     this.#onNotice = onNotice;
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    worker.addEventListener("error", (event) => onNotice("worker-failed", event.message ?? ""));
-    this.engine = wrap(worker) as unknown as RemoteEngine;
+    this.engine = openEngine(onNotice);
   }
 
   async open(): Promise<void> {
-    Object.assign(this.state, await this.engine.open(proxy((event: EngineEvent) => this.#receive(event))));
+    const opening = this.engine.open(proxy((event: EngineEvent) => this.#receive(event)));
+    this.#opened = opening;
+    Object.assign(this.state, await opening);
     this.#changed("training", "iteration", "frame", "runs", "task");
     if (this.state.training.phase === "paused") this.#onNotice("resumable", "");
     this.state.adapter = (await this.engine.openDevice()) ?? "";
@@ -52,9 +58,10 @@ export class Client {
     this.#onNotice(kind, detail);
   }
 
-  /** Runs an action of the engine; what it throws becomes a notice. */
+  /** Runs an action of the engine, once that is open; what it throws becomes a notice. */
   async attempt<T>(action: () => Promise<T>): Promise<T | undefined> {
     try {
+      await this.#opened;
       return await action();
     } catch (error) {
       this.#onNotice("failed", (error as Error).message);
@@ -72,6 +79,7 @@ export class Client {
     const { state } = this;
     if (event.type === "training") {
       const started = event.training.run?.id !== state.training.run?.id;
+      const turned = event.training.phase !== state.training.phase;
       state.training = event.training;
       if (started) {
         state.metrics = [];
@@ -82,7 +90,7 @@ export class Client {
       const done = event.training.run?.iteration ?? 0;
       state.metrics = state.metrics.slice(0, done);
       state.frames = state.frames.filter(({ step }) => step <= done);
-      this.#changed("training", ...(started ? (["iteration"] as const) : []));
+      this.#changed("training", ...(turned ? (["phase"] as const) : []), ...(started ? (["iteration"] as const) : []));
     } else if (event.type === "iteration") {
       state.metrics = [...state.metrics.slice(0, event.metrics.iteration - 1), event.metrics];
       state.completions = event.completions;
@@ -106,5 +114,20 @@ export class Client {
 
   #changed(...changes: Change[]): void {
     for (const change of changes) for (const listener of this.#listeners) listener(change);
+  }
+}
+
+/** The engine in its worker; where the page may run none, one that refuses everything. */
+function openEngine(onNotice: (kind: PageNotice, detail: string) => void): RemoteEngine {
+  try {
+    // A worker that begins as a blob is under the page's policy; one from a file host would be under none.
+    const script = `import ${JSON.stringify(new URL(workerUrl, location.href).href)};`;
+    const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+    const worker = new Worker(url, { type: "module" });
+    worker.addEventListener("error", (event) => onNotice("worker-failed", event.message ?? ""));
+    return wrap(worker) as unknown as RemoteEngine;
+  } catch (error) {
+    const { message } = error as Error;
+    return new Proxy({} as RemoteEngine, { get: () => () => Promise.reject(new NoWorkerError(message)) });
   }
 }

@@ -1,77 +1,144 @@
+import { Client, NoWorkerError } from "./client.ts";
 import { h, svg } from "./dom.ts";
-import { Client } from "./client.ts";
+import { fetchRecordings } from "./recordings.ts";
+import { Selection } from "./selection.ts";
 import { text } from "./text.ts";
 import { benchmarkView } from "./views/benchmark.ts";
 import { notices } from "./views/notices.ts";
 import { ownView } from "./views/own.ts";
+import { runsView } from "./views/runs.ts";
+import { stageView } from "./views/stage.ts";
 import { tradeoffView } from "./views/tradeoff.ts";
-import { trainView } from "./views/train.ts";
 import { tryView } from "./views/try.ts";
 
+const PAPER = "https://arxiv.org/abs/2502.04463";
+const CODE = "https://github.com/Zanette-Labs/efficient-reasoning";
+
 const SECTIONS = [
-  { id: "try", words: text.try, view: tryView },
-  { id: "train", words: text.train, view: trainView },
-  { id: "tradeoff", words: text.tradeoff, view: tradeoffView },
-  { id: "own", words: text.own, view: ownView },
-  { id: "benchmark", words: text.benchmark, view: benchmarkView },
+  { id: "tradeoff", words: text.tradeoff },
+  { id: "try", words: text.try },
+  { id: "own", words: text.own },
+  { id: "benchmark", words: text.benchmark },
 ];
 
 const shelf = notices();
 const adapter = h("p", { class: "adapter", id: "adapter", role: "status" }, text.opening);
-const main = h("main", { id: "main", tabindex: -1 }, shelf.element);
+const opening = h(
+  "div",
+  { class: "opening" },
+  h("h1", {}, text.tagline),
+  h(
+    "p",
+    { class: "idea" },
+    `${text.idea.why} ${text.idea.how} ${text.idea.knob}`,
+    h("a", { href: PAPER }, text.idea.paper),
+    text.idea.authors,
+    h("a", { href: CODE }, text.idea.code),
+    text.idea.end,
+  ),
+);
+const main = h("main", { id: "main", tabindex: -1 }, opening);
+const selection = new Selection(location.search);
+const recordings = fetchRecordings();
 
-document.title = `${text.title}: ${text.tagline}`;
+document.title = text.documentTitle;
 document.body.prepend(
   h("a", { class: "skip", href: "#main" }, text.skip),
   h(
     "header",
     {},
-    h("div", { class: "brand" }, mark(), h("span", {}, text.title), adapter),
-    h("h1", {}, text.tagline),
-    h("p", { class: "intro" }, text.lead),
-    h("p", { class: "source" }, text.source),
-  ),
-  h(
-    "nav",
-    { "aria-label": text.nav },
-    h("ul", {}, ...SECTIONS.map(({ id, words }) => h("li", {}, h("a", { href: `#${id}` }, words.title)))),
+    h(
+      "div",
+      { class: "bar-top" },
+      h("a", { class: "brand", href: "#main" }, mark(), h("span", {}, text.title)),
+      h(
+        "nav",
+        { "aria-label": text.nav },
+        h("ul", {}, ...SECTIONS.map(({ id, words }) => h("li", {}, h("a", { href: `#${id}` }, words.title)))),
+      ),
+      adapter,
+      shareButton(),
+    ),
   ),
   main,
   h("footer", {}, text.footer),
+  shelf.element,
 );
 
-try {
-  begin(new Client((kind, detail) => shelf.show(kind, detail)));
-} catch (error) {
-  showAdapter("");
-  shelf.show("no-worker", (error as Error).message);
-}
+void begin(new Client((kind, detail) => shelf.show(kind, detail)));
 
-function begin(client: Client): void {
-  for (const { id, words, view } of SECTIONS) {
-    main.append(
+async function begin(client: Client): Promise<void> {
+  client.subscribe((change) => {
+    if (change === "adapter") showAdapter(client.state.adapter ?? "");
+    if (change === "phase") shelf.trainingChanged();
+  });
+  tellOfHiding(client);
+  let recorded: Awaited<typeof recordings>;
+  try {
+    recorded = await recordings;
+  } catch (error) {
+    return shelf.show("incomplete", (error as Error).message);
+  }
+  const stage = stageView(client, selection, recorded);
+  const views: Record<string, Node[]> = {
+    tradeoff: [tradeoffView(client, selection, recorded, stage.open), runsView(client, stage.open)],
+    try: [tryView(client)],
+    own: [ownView(client)],
+    benchmark: [benchmarkView(client)],
+  };
+  stage.element.prepend(opening);
+  main.append(
+    stage.element,
+    ...SECTIONS.map(({ id, words }) =>
       h(
         "section",
         { id, "aria-labelledby": `${id}-title` },
         h("h2", { id: `${id}-title` }, words.title),
         h("p", { class: "lead" }, words.lead),
-        view(client),
+        ...views[id]!,
       ),
-    );
-  }
-  client.subscribe((change) => {
-    if (change === "adapter") showAdapter(client.state.adapter ?? "");
-  });
-  tellOfHiding(client);
+    ),
+  );
+  // Without it everything works, but not without a network.
+  addEventListener("load", keepPage);
+  if (document.readyState === "complete") keepPage();
   client.open().catch((error: unknown) => {
     showAdapter("");
-    shelf.show("worker-failed", (error as Error).message);
+    shelf.show(error instanceof NoWorkerError ? "no-worker" : "worker-failed", (error as Error).message);
   });
+}
+
+function keepPage(): void {
+  if (location.protocol !== "file:") navigator.serviceWorker?.register("./sw.js").catch(() => {});
 }
 
 function showAdapter(name: string): void {
   adapter.textContent = name ? text.adapter(name) : text.noAdapter;
   adapter.className = `adapter ${name ? "on" : "off"}`;
+}
+
+/** Copies the address of what is shown. */
+function shareButton(): HTMLElement {
+  const words = h("span", { "aria-live": "polite" }, text.share.copy);
+  const say = (said: string) => {
+    words.textContent = said;
+    setTimeout(() => (words.textContent = text.share.copy), 2000);
+  };
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "small share",
+      onclick: () => {
+        history.replaceState(null, "", selection.link);
+        navigator.clipboard.writeText(selection.link).then(
+          () => say(text.share.copied),
+          () => say(text.share.failed),
+        );
+      },
+    },
+    words,
+  );
 }
 
 /** The worker goes on in a hidden tab; on coming back the page says how far. */

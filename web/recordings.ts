@@ -12,6 +12,8 @@ export interface Recordings {
   base: RecordedScores;
   /** The untrained model, had its answers been cut off at so many tokens. */
   cutoffs: { limit: number; tokens: number; accuracy: number }[];
+  /** Other methods of docs/results, with 95% intervals over seeds; tokens relative to the untrained model of that page. */
+  baselines: { method: string; x: number; y: number; halfX: number; halfY: number }[];
   runs: RecordedRun[];
 }
 

@@ -17,6 +17,8 @@ export interface Chart {
 export interface Axis {
   /** Empty where the title says it. */
   label: string;
+  /** The label is in the table and in readings alone: what is around a small chart says it already. */
+  unnamed?: boolean;
   /** A value, as readings and the table give it. */
   format: (value: number) => string;
   /** The same at the axis, where it may be shorter. */

@@ -39,7 +39,9 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
   const marginRight = Math.max(14, (characters(chart.x, x[1]) * CHARACTER) / 2 + 2);
   const looks = looksOf(chart.series);
   const legend = legendOf(looks, width);
-  const name = { x: lines(chart.x.label, width), y: lines(chart.y.label, width) };
+  const nameOf = ({ label, unnamed }: Axis) => (unnamed ? [] : lines(label, width));
+  const name = { x: nameOf(chart.x), y: nameOf(chart.y) };
+  const ticks = Math.max(2, Math.min(4, Math.floor(height / 45)));
   const marginTop = 12 + legend.height + name.y.length * LINE;
   const marginBottom = 28 + name.x.length * LINE;
   const written = { fill: "var(--faint)", tickSize: 0, label: null };
@@ -57,8 +59,8 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
     x: { type: "linear", domain: x },
     y: { type: "linear", domain: y, nice: true },
     marks: [
-      gridY({ ticks: 4, stroke: "var(--rule)", strokeOpacity: 1 }),
-      axisY({ ...written, ticks: 4, tickFormat: tickOf(chart.y) }),
+      gridY({ ticks, stroke: "var(--rule)", strokeOpacity: 1 }),
+      axisY({ ...written, ticks, tickFormat: tickOf(chart.y) }),
       axisX({ ...written, ticks: Math.max(2, Math.floor(width / 80)), tickFormat: tickOf(chart.x) }),
       ...corner(name.y, { frameAnchor: "top-left", dx: 2 - marginLeft, dy: -6 - name.y.length * LINE }),
       ...corner(name.x, { frameAnchor: "bottom-right", dx: marginRight - 2, dy: 24 + LINE }),

@@ -57,7 +57,7 @@ export async function serveBuilt(): Promise<Site> {
     close() {
       server.close();
       server.closeAllConnections();
-      rmSync(outDir, { recursive: true });
+      rmSync(outDir, { recursive: true, force: true });
     },
   };
 }

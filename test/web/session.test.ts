@@ -4,45 +4,18 @@ import { afterEach, expect, test } from "vitest";
 import { packFolder, unpackFolder } from "../../web/session/archive.ts";
 import { downloadModel } from "../../web/session/hub.ts";
 import { Problems } from "../../web/session/problems.ts";
-import type { Run } from "../../web/session/records.ts";
 import { Runs } from "../../web/session/runs.ts";
-import { runConfig } from "../../web/session/settings.ts";
 import { BlobFiles } from "../../web/storage/blob-files.ts";
 import { planningGpu } from "../../src/gpu/planning-gpu.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
+import { keptRun, RUN } from "./kept-run.ts";
 
 const REASONER = new URL("../../models/reasoner", import.meta.url).pathname;
 
-const RUN: Run = {
-  id: "abc",
-  name: "first",
-  created: 1,
-  alpha: 0.4,
-  alphaChanged: false,
-  model: "bundled reasoner",
-  task: "arithmetic",
-  pinned: "7+8=?",
-  iteration: 2,
-  maxIterations: 2,
-  numPrompts: 2,
-  scores: null,
-};
-
-async function withRun(files = new BlobFiles(), run = RUN): Promise<BlobFiles> {
-  const folder = `runs/${run.id}`;
-  await files.write(`${folder}/run.json`, JSON.stringify(run));
-  await files.write(`${folder}/config.json`, JSON.stringify({ command: "train", ...runConfig(run, folder) }));
-  await files.write(`${folder}/metrics.jsonl`, '{"step":1,"accuracy":0.5}\n{"step":2,"accuracy":0.75}\n');
-  await files.write(`${folder}/completions.jsonl`, '{"step":1,"length":9}\n{"step":2,"length":5}\n');
-  await files.write(`${folder}/frames.jsonl`, '{"step":0,"pieces":["1","5"],"correct":true}\n');
-  await files.write(`${folder}/model/model.safetensors`, Uint8Array.of(1, 2, 3));
-  return files;
-}
-
 test("stored files that are empty, cut or of something else are named and skipped; the rest is read", async () => {
   for (const broken of ["", '{"id":"abc","na', "[]", JSON.stringify({ ...RUN, id: "../abc" })]) {
-    const files = await withRun();
-    await withRun(files, { ...RUN, id: "other" });
+    const files = await keptRun();
+    await keptRun(files, { ...RUN, id: "other" });
     await files.write("runs/abc/run.json", broken);
     await files.write("base/arithmetic.json", broken);
     await files.write("problems/mine.jsonl", broken);
@@ -76,7 +49,7 @@ test("a file of problems that is refused leaves the one of its name; what is no 
 });
 
 test("a run goes through its file whole, under an id of its own; of a stranger's file nothing else is taken", async () => {
-  const packed = await packFolder(await withRun(), "runs/abc");
+  const packed = await packFolder(await keptRun(), "runs/abc");
   const files = new BlobFiles();
   const runs = new Runs(files, () => {});
   const run = await runs.add("run.tar.gz", await unpackFolder("run.tar.gz", packed));
@@ -89,10 +62,13 @@ test("a run goes through its file whole, under an id of its own; of a stranger's
     [1, 0.5],
     [2, 0.75],
   ]);
-  expect(view.completions).toEqual([{ step: 2, length: 5 }]);
-  expect(view.frames).toEqual([{ step: 0, pieces: ["1", "5"], correct: true }]);
+  expect(view.completions.map(({ length }) => length)).toEqual([20, 21, 22, 23, 24, 25, 26, 27]);
+  expect(view.frames.map(({ step, pieces }) => [step, pieces.length])).toEqual([
+    [0, 3],
+    [2, 2],
+  ]);
 
-  const hostile = await withRun();
+  const hostile = await keptRun();
   await hostile.write("runs/abc/index.html", "<script>");
   await hostile.write("runs/abc/run.json", JSON.stringify({ ...RUN, id: "../../x", created: "<b>" }));
   const contents = await unpackFolder("x", await packFolder(hostile, "runs/abc"));

@@ -38,6 +38,27 @@ export const runSchema = z.object({
 });
 export type Run = z.infer<typeof runSchema>;
 
+/** Of a line of metrics.jsonl, what is drawn; a rate of nothing is null there. */
+export const metricsSchema = z.looseObject({
+  step: z.int().positive(),
+  alpha: z.number(),
+  accuracy: z.number(),
+  reward: z.number(),
+  "completions/mean_length": z.number(),
+  "completions/max_length": z.number(),
+  "completions/clipped_ratio": z.number(),
+});
+
+/** Of a line of completions.jsonl, what is shown. */
+export const completionSchema = z.looseObject({
+  step: z.int().positive(),
+  problem_id: z.string(),
+  completion: z.string(),
+  length: z.number(),
+  correct: z.boolean(),
+  finish_reason: z.enum(["stop", "length"]),
+});
+
 /** A line of frames.jsonl: the pinned problem's answer after an iteration; 0 is the untrained model. */
 export const frameSchema = z.object({
   step: z.int().nonnegative(),

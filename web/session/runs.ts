@@ -2,7 +2,16 @@ import { FormatError } from "../../src/errors.ts";
 import { RunFolder } from "../../src/run/run-folder.ts";
 import type { Disk } from "../storage/overflow-files.ts";
 import type { RlMetrics, RolloutRow, RunView } from "./protocol.ts";
-import { frameSchema, runSchema, scoresSchema, type Frame, type Run, type Scores } from "./records.ts";
+import {
+  completionSchema,
+  frameSchema,
+  metricsSchema,
+  runSchema,
+  scoresSchema,
+  type Frame,
+  type Run,
+  type Scores,
+} from "./records.ts";
 
 const FOLDER = "runs";
 const FRAMES = "frames.jsonl";
@@ -75,14 +84,18 @@ export class Runs {
   async view(id: string, last: number): Promise<RunView> {
     try {
       const folder = await this.open(id);
-      const rows = (await folder.readMetrics()) as unknown as (RlMetrics & { step: number })[];
-      const metrics = rows.filter(({ step }) => step <= last).map((row) => ({ ...row, iteration: row.step }));
-      const completions: (RolloutRow & { step: number })[] = [];
-      for await (const row of folder.readCompletions()) {
-        const { step } = row as unknown as RolloutRow & { step: number };
-        if (step > last) break;
-        if (completions.length > 0 && completions[0]!.step !== step) completions.length = 0;
-        completions.push(row as unknown as RolloutRow & { step: number });
+      const rows = (await folder.readMetrics()).map((row) => metricsSchema.parse(row));
+      const metrics = rows
+        .filter(({ step }) => step <= last)
+        .map((row) => ({ ...row, iteration: row.step }) as unknown as RlMetrics);
+      let completions: RolloutRow[] = [];
+      let of = 0;
+      for await (const read of folder.readCompletions()) {
+        const row = completionSchema.parse(read);
+        if (row.step > last) break;
+        if (row.step !== of) completions = []; // only the last iteration's are shown
+        of = row.step;
+        completions.push(row as unknown as RolloutRow);
       }
       // A run that went on from a checkpoint answered some iterations twice.
       const frames = new Map<number, Frame>();

@@ -195,7 +195,8 @@ export class Training {
     options.alpha = { alpha: this.#run!.alpha }; // it may have been changed while this was loading
     const { model, optimizer, state, budgets } = progress;
     const { base: reference, tokenizer, stopTokenIds } = loaded;
-    if (this.#view.frames.length === 0) await this.#answerPinned(0, signal);
+    // The untrained model's answer, or one that a pause cut off.
+    if (this.#view.frames.at(-1)?.step !== state.step) await this.#answerPinned(state.step, signal);
     const task = this.#task(this.#run!.task);
     const iterations = trainRl({ model, reference, optimizer, tokenizer, stopTokenIds, task }, options, {
       history: this.#view.metrics.map((row) => ({

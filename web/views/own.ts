@@ -40,16 +40,20 @@ export function ownView(client: Client): HTMLElement {
     report.className = "faint";
     report.textContent = `${t.checking} ${what}…`;
     bar.hidden = false;
+    let over = false; // progress comes by a channel of its own, and the last may come after the end
     try {
       const info = await work(
         proxy((file, done, total) => {
+          if (over) return;
           bar.value = total > 0 ? done / total : 0;
           report.textContent = t.loading(file, format.bytes(done), format.bytes(total));
         }),
       );
+      over = true;
       report.textContent = t.ready(info.name, info.modelType, format.count(info.parameters), format.bytes(info.bytes));
       form.hidden = false;
     } catch (error) {
+      over = true;
       report.className = "error";
       report.textContent = `${t.bad} ${(error as Error).message}`;
     } finally {
@@ -60,7 +64,8 @@ export function ownView(client: Client): HTMLElement {
 
   async function complete(): Promise<void> {
     output.textContent = "";
-    rate.textContent = "";
+    rate.textContent = prompt.value.trim() === "" ? t.noPrompt : "";
+    if (prompt.value.trim() === "") return prompt.focus();
     generate.disabled = true;
     stop.hidden = false;
     let whole = false; // pieces come by a channel of their own, and the last may come after it

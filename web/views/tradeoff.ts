@@ -1,136 +1,82 @@
-import type { Chart, Point, Series } from "../../src/charts/chart.ts";
-import { wholePercent } from "../../src/core/format.ts";
 import { ChartView } from "../charts.ts";
-import { confirmed, download, fileName, h } from "../dom.ts";
 import type { Client } from "../client.ts";
+import { h } from "../dom.ts";
 import { PAPER } from "../paper.ts";
+import { difficulties, recordingId, tradeoff, type Measured } from "../points.ts";
+import type { Recordings } from "../recordings.ts";
+import type { Selection } from "../selection.ts";
 import type { Run } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
 
 const t = text.tradeoff;
 
-export const runName = ({ name, alpha }: Run): string => name || t.unnamed(alpha);
+/** The runs of the task that is chosen, with what they are measured against. */
+export function measuredOf({ state }: Client, recordings: Recordings): Measured {
+  const { runs, base, task } = state;
+  return { recordings, base, runs: runs.filter((run) => run.scores && run.task === task.name) };
+}
 
-const alphaText = ({ alpha, alphaChanged }: Run): string => (alphaChanged ? t.changed(alpha) : alpha.toFixed(2));
+/** Shows what a point of a trade-off stands for on the stage. */
+export const pick =
+  ({ state }: Client, recordings: Recordings, selection: Selection, open: (run: Run) => Promise<void>) =>
+  ({ id }: { id?: string }): void => {
+    const recorded = recordings.runs.find(({ alpha }) => recordingId(alpha) === id);
+    const run = state.runs.find((one) => one.id === id);
+    if (recorded) selection.set({ alpha: recorded.alpha, iteration: null });
+    else if (run) void open(run);
+  };
 
-/** Every finished run as a point, the paper's as an overlay, and the list of kept runs. */
-export function tradeoffView(client: Client): HTMLElement {
-  const { engine, state } = client;
-  const chart = new ChartView(scatter([]), { height: (width) => Math.max(300, Math.min(420, 0.62 * width)) });
-  const overlay = h("input", { type: "checkbox", id: "overlay", onchange: () => showChart() });
+/** Accuracy against tokens of recordings, of one's own runs, and of what others measured; and tokens by difficulty. */
+export function tradeoffView(
+  client: Client,
+  selection: Selection,
+  recordings: Recordings,
+  open: (run: Run) => Promise<void>,
+): HTMLElement {
+  const measured = () => measuredOf(client, recordings);
+  const overlay = (id: string, label: string) => {
+    const input = h("input", { type: "checkbox", id, onchange: () => show() });
+    return { input, element: h("label", { for: id }, input, label) };
+  };
+  const cutoff = overlay("overlay-cutoff", t.overlayCutoff);
+  const baselines = overlay("overlay-baselines", t.overlayBaselines);
+  const paper = overlay("overlay", t.overlay);
   const set = h(
     "select",
-    { "aria-label": t.set, onchange: () => showChart() },
+    { "aria-label": t.set, onchange: () => show() },
     ...PAPER.map(({ name }, i) => h("option", { value: i }, name)),
   );
   const note = h("p", { class: "faint" });
-  const rows = h("tbody");
-  const empty = h("p", { class: "faint empty" }, t.empty);
-  const kept = h(
-    "div",
-    { class: "scroll", role: "group", tabindex: 0, "aria-label": t.runs },
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, ...Object.values(t.columns).map((title) => h("th", { scope: "col" }, title)))),
-      rows,
-    ),
-  );
+  const overlays = () => ({
+    cutoff: cutoff.input.checked,
+    baselines: baselines.input.checked,
+    paper: paper.input.checked ? Number(set.value) : null,
+  });
+  const height = (width: number) => Math.max(300, Math.min(420, 0.62 * width));
+  const chart = new ChartView(tradeoff(measured(), overlays()), {
+    height,
+    onPick: pick(client, recordings, selection, open),
+  });
+  const byDifficulty = new ChartView(difficulties(measured(), selection.choice.alpha), { height });
 
-  function showChart(): void {
-    const { base, runs, task } = state;
-    const finished = runs.filter((run) => run.scores && run.task === task.name);
-    const yours = finished.map((run): Point => {
-      const { mean_length: tokens, accuracy } = run.scores!;
-      return { x: tokens / (base?.mean_length ?? tokens), y: accuracy, label: `α ${alphaText(run)}` };
-    });
-    const series: Series[] = [
-      { name: t.yours, points: yours, markers: true },
-      { name: t.baseName, points: base ? [{ x: 1, y: base.accuracy }] : [], markers: true },
-    ];
-    set.hidden = note.hidden = !overlay.checked;
-    if (overlay.checked) {
-      const paper = PAPER[Number(set.value)]!;
-      const { tokens } = paper.base;
-      const runs = paper.runs.map((run) => ({ x: run.tokens / tokens, y: run.accuracy, label: `α ${run.alpha}` }));
-      const points = [...runs, { x: 1, y: paper.base.accuracy }].toSorted((p, q) => p.x - q.x);
-      series.push({ name: t.paper, points, line: "dashed", markers: true });
-      note.textContent = t.paperNote(format.count(tokens)) + t.table(paper.table);
-    }
-    chart.update(scatter(series));
-    empty.hidden = finished.length > 0;
+  function show(): void {
+    const chosen = overlays();
+    set.hidden = chosen.paper === null;
+    const table = chosen.paper === null ? null : PAPER[chosen.paper]!;
+    note.textContent = [
+      t.recordedNote(recordings.facts.evaluated),
+      ...(chosen.baselines ? [t.baselinesNote] : []),
+      ...(table ? [t.paperNote(format.count(table.base.tokens)) + t.table(table.table)] : []),
+    ].join(" ");
+    chart.update(tradeoff(measured(), chosen));
+    byDifficulty.update(difficulties(measured(), selection.choice.alpha));
   }
-
-  function showRuns(): void {
-    // A name that is being written is not written over.
-    if (rows.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement) return;
-    const { base, runs, training } = state;
-    rows.replaceChildren(
-      ...(base
-        ? [
-            row(
-              h("span", {}, t.baseName),
-              "–",
-              "0",
-              format.percent(base.accuracy),
-              format.tokens(base.mean_length),
-              null,
-            ),
-          ]
-        : []),
-      ...runs.map((run) => {
-        const name = runName(run);
-        const { scores } = run;
-        const under = training.run?.id === run.id && training.phase !== "idle" ? training.run : run;
-        return row(
-          h("input", {
-            type: "text",
-            value: name,
-            maxlength: 60,
-            "aria-label": `${t.rename}: ${name}`,
-            onchange: (event: Event) => {
-              const { value } = event.target as HTMLInputElement;
-              (event.target as HTMLInputElement).blur();
-              void client.attempt(() => engine.renameRun(run.id, value.trim()));
-            },
-          }),
-          alphaText(run),
-          h("span", { "data-run": run.id }, progressOf(under)),
-          scores ? format.percent(scores.accuracy) : t.unfinished,
-          scores ? format.tokens(scores.mean_length) : "–",
-          h(
-            "div",
-            { class: "buttons" },
-            action(t.export, t.exportOf(name), async () =>
-              download(await engine.exportRun(run.id), `${fileName(name)}.tar.gz`),
-            ),
-            scores &&
-              action(t.delete, t.deleteOf(name), async () => {
-                if (!(await confirmed(t.deleteQuestion(name), t.delete, text.cancel))) return;
-                await engine.deleteRun(run.id);
-                kept.focus(); // the button is gone
-              }),
-          ),
-        );
-      }),
-    );
-  }
-
-  const action = (label: string, description: string, work: () => Promise<unknown>) =>
-    h(
-      "button",
-      { type: "button", class: "small", "aria-label": description, onclick: () => void client.attempt(work) },
-      label,
-    );
 
   client.subscribe((change) => {
-    if (change === "runs" || change === "task") showChart();
-    if (change === "runs") showRuns();
-    const { run } = state.training;
-    const progress = run && rows.querySelector(`[data-run="${run.id}"]`);
-    if (change === "iteration" && progress) progress.textContent = progressOf(run);
+    if (change === "runs" || change === "task") show();
   });
-  showChart();
+  selection.subscribe(() => byDifficulty.update(difficulties(measured(), selection.choice.alpha)));
+  show();
 
   return h(
     "div",
@@ -138,24 +84,10 @@ export function tradeoffView(client: Client): HTMLElement {
     h(
       "div",
       { class: "card stack" },
-      h("div", { class: "overlay" }, h("label", { for: "overlay" }, overlay, t.overlay), set),
+      h("div", { class: "overlay" }, cutoff.element, baselines.element, paper.element, set),
       chart.element,
-      empty,
       note,
     ),
-    h("div", { class: "card runs" }, h("h3", {}, t.runs), kept),
+    h("div", { class: "card stack" }, byDifficulty.element, h("p", { class: "faint" }, t.difficultyNote)),
   );
-}
-
-const progressOf = ({ iteration, maxIterations }: Run): string => `${iteration} / ${maxIterations}`;
-
-const scatter = (series: readonly Series[]): Chart => ({
-  title: t.chart,
-  x: { label: t.xAxis, format: wholePercent, range: [0, 1.05] },
-  y: { label: t.yAxis, format: format.percent, tick: wholePercent, range: [0.7, 1] },
-  series,
-});
-
-function row(name: HTMLElement, ...cells: (string | HTMLElement | null)[]): HTMLElement {
-  return h("tr", {}, h("th", { scope: "row" }, name), ...cells.map((cell) => h("td", {}, cell)));
 }

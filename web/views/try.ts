@@ -3,7 +3,8 @@ import { h } from "../dom.ts";
 import type { Client } from "../client.ts";
 import type { Answer, Side } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
-import { runName } from "./tradeoff.ts";
+import { runName } from "../points.ts";
+import { normalSum } from "../sums.ts";
 
 const t = text.try;
 const PICKS = 4;
@@ -22,7 +23,14 @@ export function tryView(client: Client): HTMLElement {
     maxlength: 200,
     "aria-describedby": "problem-hint",
   });
-  const trained = h("select", { id: "trained" });
+  const refusal = h("p", { class: "error", role: "status" });
+  const trained = h("select", {
+    id: "trained",
+    onchange: () => {
+      // The answer below was another model's.
+      sides.trained.clear(t.waiting);
+    },
+  });
   const ask = h("button", { type: "submit", class: "primary" }, t.ask);
   const picks = h("div", { class: "picks" });
   const spoken = h("p", { class: "visually-hidden", role: "status" });
@@ -43,12 +51,17 @@ export function tryView(client: Client): HTMLElement {
     );
     if (trained.options.length === 0) trained.append(h("option", { value: "" }, t.noneOption));
     if ([...trained.options].some(({ value }) => value === chosen)) trained.value = chosen;
+    else if (chosen !== "") sides.trained.clear(t.waiting);
     trained.disabled = trained.options.length < 2;
     sides.trained.setEmpty(trained.value === "" ? t.nothing : t.waiting);
     ask.disabled = !state.adapter;
   };
 
   async function answer(): Promise<void> {
+    const sum = normalSum(problem.value);
+    refusal.textContent = sum === null ? t.notSum : "";
+    if (sum === null) return problem.focus();
+    problem.value = sum;
     const choice = trained.value || null;
     sides.base.begin();
     if (choice) sides.trained.begin();
@@ -62,7 +75,7 @@ export function tryView(client: Client): HTMLElement {
       if (!whole && latest === asked) sides[side].add(pieces);
     };
     try {
-      const answers = await engine.answer(problem.value.trim(), choice, proxy(onPieces));
+      const answers = await engine.answer(sum, choice, proxy(onPieces));
       whole = true;
       if (latest !== asked) return;
       sides.base.finish(answers.base, null);
@@ -125,6 +138,7 @@ export function tryView(client: Client): HTMLElement {
         ask,
       ),
       h("p", { id: "problem-hint", class: "faint visually-hidden" }, t.hint),
+      refusal,
       picks,
     ),
     h("div", { class: "answers" }, sides.base.element, sides.trained.element),
@@ -169,6 +183,13 @@ function answerCard(title: string, side: Side) {
       output.classList.remove("faint");
       badges.replaceChildren();
       setTokens((tokens = 0));
+    },
+    /** Back to no answer. */
+    clear(words: string) {
+      empty = true;
+      badges.replaceChildren();
+      setTokens((tokens = 0));
+      this.setEmpty(words);
     },
     /** Text for a card without an answer; one that has an answer keeps it. */
     setEmpty(words: string) {

@@ -1,0 +1,304 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Page } from "playwright";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { packFolder } from "../../web/session/archive.ts";
+import { keptRun } from "../web/kept-run.ts";
+import { openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
+import { CHROMIUM } from "./chromium.ts";
+
+const AXE = readFileSync(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+/** What axe finds against WCAG 2.2 AA, contrast included: rule and element. */
+async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run: (options: object) => Promise<{ violations: Violation[] }> };
+    };
+    interface Violation {
+      id: string;
+      nodes: { html: string; failureSummary: string }[];
+    }
+    const { violations } = await axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map((node) => `${id}: ${node.html.slice(0, 120)} ${node.failureSummary.slice(0, 200)}`),
+    );
+  });
+}
+
+const tokens = async (page: Page) => Number(await page.locator(".reply.after .figure").innerText());
+
+/** The stage, drawn. */
+async function ready(page: Page): Promise<void> {
+  await page.locator(".rule-card svg").waitFor();
+  await page.locator(".side .chart svg").nth(2).waitFor();
+}
+
+const setAlpha = (page: Page, alpha: number) => page.getByRole("slider", { name: "Alpha" }).fill(String(alpha));
+
+describe.skipIf(!CHROMIUM)(
+  "the page in a Chromium without WebGPU [skipped where no Chromium is found; PITH_CHROMIUM names one]",
+  { timeout: 60_000 },
+  () => {
+    let site: Site;
+    let tab: Tab;
+    let page: Page;
+    let folder: string;
+    beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), "pith-page-"));
+      site = await serveBuilt();
+      tab = await openTab(site, { gpu: false });
+      ({ page } = tab);
+    });
+    afterAll(async () => {
+      await tab.context.close();
+      site.close();
+      rmSync(folder, { recursive: true });
+    });
+    beforeEach(() => page.setViewportSize({ width: 1280, height: 800 }));
+
+    test("on arrival the answer shrinks by itself, before a byte of a model: at most 1.5 MB", async () => {
+      await page.goto(site.url);
+      await ready(page);
+      const before = site.requests.filter(({ path }) => !/safetensors/.test(path));
+      expect(before.reduce((sum, { compressedBytes }) => sum + compressedBytes, 0)).toBeLessThan(1_500_000);
+      const untrained = Number(await page.locator(".reply.before .figure").innerText());
+      await expect.poll(() => page.locator("output[for=alpha]").innerText(), { timeout: 20_000 }).toBe("0.40");
+      expect(await tokens(page)).toBeLessThan(untrained / 2);
+      expect(await page.locator(".saved").innerText()).toMatch(/^\d\d% fewer tokens, the same answer\.$/);
+      expect(await page.locator(".reply.before .badge").innerText()).toBe("✓ right");
+      await expect.poll(() => page.locator("#adapter").innerText(), { timeout: 20_000 }).toBe("No WebGPU");
+      // What is on one screen.
+      for (const seen of ["#alpha", ".rule-card .responses", "#iteration", ".side .chart:last-child svg"]) {
+        const { y, height } = (await page.locator(seen).boundingBox())!;
+        expect(y + height, seen).toBeLessThanOrEqual(800);
+      }
+    });
+
+    test("alpha changes the answer, and rewards and advantages as the formula has them", async () => {
+      const seen: number[] = [];
+      for (const alpha of [0.05, 0.4]) {
+        await setAlpha(page, alpha);
+        seen.push(await tokens(page));
+        const rows = await page.locator(".response-row:visible").evaluateAll((elements) =>
+          (elements as HTMLElement[]).map(({ dataset, classList }) => ({
+            length: Number(dataset["length"]),
+            reward: Number(dataset["reward"]),
+            advantage: Number(dataset["advantage"]),
+            c: classList.contains("correct") ? 1 : 0,
+          })),
+        );
+        expect(rows.length).toBe(8);
+        const right = rows.filter(({ c }) => c).map(({ length }) => length);
+        const mean = right.reduce((a, b) => a + b, 0) / right.length;
+        const std = Math.sqrt(right.reduce((sum, length) => sum + (length - mean) ** 2, 0) / right.length);
+        const rewards = rows.map(({ c, length }) => c * (1 - alpha / (1 + Math.exp(-(length - mean) / (std + 1e-7)))));
+        rows.forEach(({ reward, advantage }, i) => {
+          expect(Math.abs(reward - rewards[i]!)).toBeLessThan(1e-6);
+          const others = rewards.filter((_, j) => j !== i).reduce((a, b) => a + b, 0) / 7;
+          expect(Math.abs(advantage - (rewards[i]! - others))).toBeLessThan(1e-6);
+        });
+        expect(await page.locator(".sigmoid").innerText()).toContain(`mean ${mean.toFixed(1)}`);
+      }
+      expect(seen[1]).toBeLessThan(seen[0]!);
+      expect(await page.locator(".update").innerText()).toMatch(/more likely|teaches nothing/);
+    });
+
+    test("the filmstrip is scrubbed; what a response says opens, and the focus stays", async () => {
+      await setAlpha(page, 0.4);
+      const row = page.locator(".response-row").nth(2);
+      await row.click();
+      expect(await page.locator("pre.response").innerText()).toContain("boxed");
+      const film = page.getByRole("slider", { name: "Along training" });
+      await film.fill("0");
+      const untrained = Number(await page.locator(".reply.before .figure").innerText());
+      expect(await film.getAttribute("aria-valuetext")).toMatch(`untrained: ${untrained} tokens`);
+      await film.focus();
+      for (let i = 0; i < 6; i++) await page.keyboard.press("ArrowRight");
+      const last = await tokens(page);
+      expect(last).toBeLessThan(untrained);
+      expect(await film.evaluate((element) => element === document.activeElement)).toBe(true);
+      await row.focus();
+      await setAlpha(page, 0.35);
+      await row.focus();
+      expect(await row.getAttribute("aria-expanded")).toBe("true");
+    });
+
+    test("a copied link shows the same", async () => {
+      await setAlpha(page, 0.1);
+      await page.getByRole("button", { name: "Next problem" }).click();
+      await page.getByRole("slider", { name: "Along training" }).fill("3");
+      await tab.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+      await page.getByRole("button", { name: "Copy link" }).click();
+      await page.getByText("Copied").waitFor();
+      const link = await page.evaluate(() => navigator.clipboard.readText());
+      const seen = () =>
+        Promise.all(
+          [".reply.after", ".answer-card .problem", "output[for=iteration]"].map((part) =>
+            page.locator(part).innerText(),
+          ),
+        );
+      const before = await seen();
+      await page.goto("about:blank");
+      await page.goto(link);
+      await ready(page);
+      expect(await seen()).toEqual(before);
+      expect(await page.locator("output[for=alpha]").innerText()).toBe("0.10");
+      for (const broken of ["?alpha=9&problem=-1&iteration=x", "?problem=999&alpha=<b>"]) {
+        await page.goto(site.url + broken);
+        await ready(page);
+      }
+    });
+
+    test("an exported run is taken in, opened, renamed with the focus kept, and gone once deleted", async () => {
+      const archive = join(folder, "run.tar.gz");
+      writeFileSync(archive, Buffer.from(await (await packFolder(await keptRun(), "runs/abc")).arrayBuffer()));
+      await page.locator("#import").setInputFiles(archive);
+      await page.getByRole("button", { name: "Open first on the stage" }).click();
+      await page.getByText("Your run “first”.").waitFor();
+      expect(await page.locator(".reply.after .figure").innerText()).toBe("2");
+      const points = page.locator(".tradeoff .chart").first().locator("tbody tr");
+      await page.locator(".tradeoff summary").first().click();
+      await points.filter({ hasText: "your runs" }).waitFor();
+      await points.filter({ hasText: "recorded" }).nth(4).waitFor();
+      for (const [label, name] of [
+        ["Untrained, cut off", "cut off"],
+        ["SFT and DPO", "SFT"],
+        ["The paper’s models", "paper"],
+      ] as const) {
+        await page.getByLabel(label).check();
+        await points.filter({ hasText: name }).first().waitFor();
+      }
+      const name = page.getByLabel("Name of the run: first");
+      await name.fill("my first");
+      await name.press("Enter");
+      const renamed = page.getByLabel("Name of the run: my first");
+      await renamed.waitFor();
+      expect(await renamed.evaluate((element) => element === document.activeElement)).toBe(true);
+      await page.reload();
+      await ready(page);
+      await renamed.waitFor();
+      await page.getByRole("button", { name: "Delete my first" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+      await page.getByText("None yet.").waitFor();
+      writeFileSync(archive, "no run");
+      await page.locator("#import").setInputFiles(archive);
+      await page
+        .locator('.notice[data-kind="failed"]', { hasText: "expected a run that this page exported" })
+        .waitFor();
+    });
+
+    test("a stored file that is empty or cut costs itself, not the page", async () => {
+      await page.evaluate(async () => {
+        const root = await (await navigator.storage.getDirectory()).getDirectoryHandle("pith", { create: true });
+        for (const [path, content] of [
+          ["runs/x/run.json", ""],
+          ["runs/y/run.json", '{"id": "y", "na'],
+          ["problems/mine.jsonl", ""],
+        ] as const) {
+          const parts = path.split("/");
+          let at = root;
+          for (const part of parts.slice(0, -1)) at = await at.getDirectoryHandle(part, { create: true });
+          const writable = await (await at.getFileHandle(parts.at(-1)!, { create: true })).createWritable();
+          await writable.write(content);
+          await writable.close();
+        }
+      });
+      await page.reload();
+      await page.locator('.notice[data-kind="unreadable"]').waitFor();
+      await ready(page);
+      await page.getByText("Task: arithmetic").waitFor();
+      await page.locator('.notice[data-kind="unreadable"] button').click();
+    });
+
+    test("the worker is under the page's policy: no code from text, no strangers", async () => {
+      const [worker] = page.workers();
+      const tried = await worker!.evaluate(
+        () =>
+          new Promise<string[]>((resolve) => {
+            // Beyond the call that the debugger lets through.
+            setTimeout(async () => {
+              const seen: string[] = [];
+              try {
+                new Function("return 1")();
+                seen.push("code from text ran");
+              } catch (error) {
+                seen.push((error as Error).name);
+              }
+              await fetch("https://example.com/").then(
+                () => seen.push("fetched"),
+                (error: Error) => seen.push(error.name),
+              );
+              resolve(seen);
+            });
+          }),
+      );
+      expect(tried).toEqual(["EvalError", "TypeError"]);
+      expect(tab.troubles.filter((trouble) => /request to/.test(trouble))).toEqual([]);
+    });
+
+    for (const colorScheme of ["light", "dark"] as const)
+      test(`axe finds nothing, and nothing sticks out, from 360 pixels to twice the size: ${colorScheme}`, async () => {
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        for (const [width, height] of [
+          [1280, 800],
+          [640, 400], // 1280 at 200%
+          [360, 800],
+        ] as const) {
+          await page.setViewportSize({ width, height });
+          await page.locator(".response-row").first().click();
+          expect(await page.evaluate(() => document.documentElement.scrollWidth), `${width}`).toBeLessThanOrEqual(
+            width,
+          );
+          if (width !== 640) expect(await faults(page), `${width}`).toEqual([]);
+        }
+      });
+
+    test("for those who want no motion nothing plays; the keyboard alone comes to every control", async () => {
+      await page.emulateMedia({ reducedMotion: "reduce" });
+      await page.goto(site.url);
+      await ready(page);
+      expect(await page.locator("output[for=alpha]").innerText()).toBe("0.20");
+      expect(await page.getByRole("button", { name: "Stop" }).count()).toBe(0);
+      const reached = new Set<string>();
+      for (let i = 0; i < 90; i++) {
+        await page.keyboard.press("Tab");
+        reached.add(
+          await page.evaluate(() => document.activeElement!.id || document.activeElement!.textContent!.trim()),
+        );
+      }
+      for (const control of [
+        "alpha",
+        "iterations",
+        "prompts",
+        "iteration",
+        "Copy link",
+        "import",
+        "overlay",
+        "problem",
+        "hub",
+        "folder",
+      ])
+        expect([...reached], control).toContain(control);
+    });
+
+    test("without workers the recordings play, and the page says what does not", async () => {
+      await page.addInitScript(() => Reflect.deleteProperty(globalThis, "Worker"));
+      await page.goto(site.url);
+      await ready(page);
+      await page.locator('.notice[data-kind="no-worker"]').waitFor();
+    });
+
+    test("after the first visit it opens without a network", async () => {
+      await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+      await page.reload();
+      site.close();
+      await page.goto(`${site.url}?alpha=0.4`);
+      await ready(page);
+      expect(await tokens(page)).toBeGreaterThan(0);
+      expect(await page.locator("output[for=alpha]").innerText()).toBe("0.40");
+    });
+  },
+);

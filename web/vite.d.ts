@@ -1,0 +1,5 @@
+/** Vite's address of a worker's script. */
+declare module "*?worker&url" {
+  const url: string;
+  export default url;
+}

@@ -166,7 +166,7 @@ test("the shortest point that is about as accurate is chosen, and none where non
 test("reports have the colours of the demo page, and begin with the sentence that matters", () => {
   const colours = (css: string) =>
     new Map(Array.from(css.matchAll(/(--[\w-]+):\s*([^;]+);/g), ([, name, value]) => [name, value]));
-  const page = colours(readFileSync(new URL("../../web/style.css", import.meta.url), "utf8").split("}")[0]!);
+  const page = colours(readFileSync(new URL("../../web/css/base.css", import.meta.url), "utf8").split("}")[0]!);
   for (const [name, value] of colours(/<style>([^}]*)}/.exec(renderComparison([], []))![1]!))
     expect(page.get(name), name).toBe(value);
   const run = (name: string, method: string, tokens: number, accuracy: number) => ({

@@ -1,7 +1,7 @@
 import { CHART_STYLE } from "../charts/style.ts";
 import { html, Html } from "../core/html.ts";
 
-/** The demo page's colours and type (web/style.css), so that a report looks like it. */
+/** The demo page's colours and type (web/css/base.css), so that a report looks like it. */
 const PAGE_STYLE = `
 :root {
   color-scheme: light dark;

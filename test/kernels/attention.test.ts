@@ -157,7 +157,7 @@ const few = "Deno" in globalThis || "document" in globalThis;
 // Whole and partial blocks and steps, sequences that share a tile, 1, 2 and 8 lanes, heads that end within an octet.
 const SHAPES: Case[] = [
   { lengths: [1, 1, 2, 5, 1], heads: 4, kvHeads: 2, headDim: 6 },
-  { lengths: [3, 270, 1, 28], heads: 7, kvHeads: 1, headDim: 24 },
+  { lengths: [3, 140, 1, 28], heads: 7, kvHeads: 1, headDim: 24 },
   { lengths: [129, 6], heads: 2, kvHeads: 1, headDim: 128 },
 ];
 

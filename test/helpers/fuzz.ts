@@ -98,7 +98,7 @@ export class FuzzRandom {
       } else if (action === 3 && typeof holder[key] === "string") holder[key] = this.mutateText(holder[key]);
       else if (action === 4 && Array.isArray(holder[key]))
         holder[key] = [...(holder[key] as []), ...(holder[key] as [])];
-      else holder[key] = this.pick(HOSTILE_VALUES);
+      else holder[key] = structuredClone(this.pick(HOSTILE_VALUES));
     }
     return root.value;
   }

@@ -14,7 +14,7 @@ fuzz("parquet", async (random) => {
     { path: "d.parquet", options: {} },
     {
       files: memoryFiles({ "d.parquet": file }),
-      readParquet: (bytes, path) => parquetRowsInThread(bytes, path, 0.8),
+      readParquet: (bytes, path) => parquetRowsInThread(bytes, path, 0.4),
     },
   );
 });

@@ -12,7 +12,9 @@ import { files, temporaryFolder } from "../helpers/host.ts";
 import { tinyConfig } from "../helpers/models.ts";
 
 const folder = temporaryFolder();
-const fixture = (name: string) => new URL(`../fixtures/lora/${name}/adapter`, import.meta.url).pathname;
+// The folder as a whole: a bundler takes a URL with a name put into it for a file to be found now.
+const adapters = new URL("../fixtures/lora", import.meta.url).pathname;
+const fixture = (name: string) => `${adapters}/${name}/adapter`;
 const LORA: LoraConfig = { r: 4, alpha: 8, useRslora: false, targetModules: "all-linear", baseModel: "some/base" };
 const batch = packSequences([[3, 1, 4, 1, 5, 9, 2, 6, 5], Array.from({ length: 40 }, (_, t) => (7 * t) % 37)]);
 

@@ -40,6 +40,10 @@ export interface Task {
   dropped?: Readonly<Record<string, number>>;
 }
 
+/** The task with other problems. Its methods may need the task that they are of, and may be those of a class. */
+export const withProblems = (task: Task, problems: Partial<Pick<Task, "train" | "test">>): Task =>
+  Object.assign(Object.create(task) as Task, problems);
+
 /** What a task module exports by default: makes the task from the configuration's `task` section. */
 export type TaskFactory = (options: TaskOptions, host: DataHost) => Task | Promise<Task>;
 

@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
-import type { Problem, Task } from "../tasks/task.ts";
+import { withProblems, type Problem, type Task } from "../tasks/task.ts";
 import { engineOptions, rlOptions } from "./options.ts";
 import { Prompts } from "./prompts.ts";
 import { mean } from "./rollout-metrics.ts";
@@ -76,7 +76,7 @@ export async function withFirstPass(
     problem.reference?.initial === undefined && Object.hasOwn(initial, problem.id)
       ? { ...problem, reference: { ...problem.reference, initial: initial[problem.id]! } }
       : problem;
-  return { ...task, train: task.train.map(known) };
+  return withProblems(task, { train: task.train.map(known) });
 }
 
 /** The problems that a run asks, each once, in the order of asking; all where it may replace some. */

@@ -1,6 +1,6 @@
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import { renderPrompt } from "../tasks/prompt.ts";
-import type { Problem, Task } from "../tasks/task.ts";
+import { withProblems, type Problem, type Task } from "../tasks/task.ts";
 
 /** A problem whose prompt leaves no room for a response. */
 export interface Overlong {
@@ -30,9 +30,8 @@ export function leaveOutOverlong(
     if (tokens >= limit) overlong.push({ id: problem.id, tokens });
     return tokens < limit;
   };
-  // A task's methods may need the task they are of.
   return {
-    task: Object.assign(Object.create(task), { train: fitting(task.train), test: fitting(task.test) }) as Task,
+    task: withProblems(task, { train: fitting(task.train), test: fitting(task.test) }),
     overlong,
   };
 }

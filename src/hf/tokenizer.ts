@@ -18,6 +18,8 @@ export class Tokenizer {
   readonly #config: Json;
   /** Has calls made in `work` share one deadline. */
   readonly within: Within;
+  /** A deadline takes a millisecond, and responses are decoded token by token: only what may not end has one. */
+  readonly #withinDecode: Within;
   /** The place behind the first character of each added token. */
   readonly #spelled: RegExp | null;
   readonly #chatTemplateSource: string | null;
@@ -27,6 +29,8 @@ export class Tokenizer {
     keepByteOrderMarks(tokenizer.decoder);
     dropGuards(tokenizer);
     this.within = within;
+    const hasPattern = JSON.stringify(tokenizer.decoder?.config ?? null).includes('"Regex"');
+    this.#withinDecode = hasPattern ? within : (work) => work();
     this.#tokenizer = tokenizer;
     this.#spelled = spelling([...tokenizer.get_added_tokens_decoder().values()].map(({ content }) => content));
     this.#config = config;
@@ -35,7 +39,7 @@ export class Tokenizer {
 
   /** `addSpecialTokens`: what the tokenizer itself puts around a text, such as a BOS token; a rendered prompt has its own. */
   encode(text: string, { addSpecialTokens }: { addSpecialTokens: boolean }): number[] {
-    const { ids } = this.#explained("encode", () =>
+    const { ids } = this.#explained("encode", this.within, () =>
       this.#tokenizer.encode(text, { add_special_tokens: addSpecialTokens }),
     );
     const complete = ids.every((id) => Number.isSafeInteger(id) && id >= 0);
@@ -48,7 +52,7 @@ export class Tokenizer {
 
   decode(ids: readonly number[], { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
     if (ids.length === 0) return "";
-    return this.#explained("decode", () =>
+    return this.#explained("decode", this.#withinDecode, () =>
       this.#tokenizer.decode([...ids], {
         skip_special_tokens: skipSpecialTokens,
         clean_up_tokenization_spaces: false,
@@ -98,8 +102,8 @@ export class Tokenizer {
   }
 
   /** What @huggingface/tokenizers throws says nothing of where it comes from. */
-  #explained<T>(what: string, work: () => T): T {
-    return this.within(() => {
+  #explained<T>(what: string, within: Within, work: () => T): T {
+    return within(() => {
       try {
         return work();
       } catch (error) {

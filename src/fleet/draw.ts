@@ -10,8 +10,8 @@ export const SAMPLES_PER_TASK = 2;
 /** What the trainer knows besides the tasks. */
 export interface DrawContext {
   weights: string;
-  /** Whose results count; null for any. */
-  kind: string | null;
+  /** Whose results count. */
+  kind: string;
   vocabSize: number;
   maxModelLen: number;
 }
@@ -91,13 +91,13 @@ export class Draw {
       return { refused: (error as Error).message };
     }
     const { kind } = this.#context;
-    if (kind !== null && result.kind !== kind) return { refused: `expected kind ${kind}, got ${result.kind}` };
+    if (result.kind !== kind) return { refused: `expected kind ${kind}, got ${result.kind}` };
     const before = this.#results.get(keyOf(result));
     if (!before) {
       this.#results.set(keyOf(result), { result, worker });
       return "new";
     }
-    if (before.result.kind === result.kind && !isSame(before.result, result)) {
+    if (!isSame(before.result, result)) {
       throw new PithError(
         `prompt ${result.promptId}, samples from ${result.firstSample}: expected the same tokens and log-probabilities from workers of one kind, got others from ${before.worker} than from ${worker}; remove the one that pith doctor finds wrong, and resume`,
       );

@@ -1,7 +1,8 @@
 import process from "node:process";
 import { expect, test } from "vitest";
-import { FormatError, PithError } from "../../src/errors.ts";
+import { PithError } from "../../src/errors.ts";
 import type { Files } from "../../src/runtime/types.ts";
+import { BlobFiles } from "../../web/storage/blob-files.ts";
 
 /** The kinds of input that are fuzzed: PITH_FUZZ inputs in all, each kind with its share. */
 const KINDS = ["safetensors", "config", "tokenizer", "template", "parquet", "jsonl", "grader"] as const;
@@ -156,25 +157,9 @@ function placesOf(root: object, places: [Holder, string][] = []): [Holder, strin
   return places;
 }
 
-/** A folder of files in memory, to be read alone. */
-export function memoryFiles(contents: Readonly<Record<string, Uint8Array | string>>): Files {
-  const bytes = (path: string) => {
-    const content = contents[path];
-    if (content === undefined) throw new FormatError(`cannot read ${path}: no such file`);
-    return typeof content === "string" ? new TextEncoder().encode(content) : content;
-  };
-  return {
-    exists: async (path: string) => path in contents,
-    size: async (path: string) => bytes(path).length,
-    read: async (path: string) => bytes(path),
-    readText: async (path: string) => new TextDecoder().decode(bytes(path)),
-    readRange: async (path: string, start: number, end: number) => {
-      if (!(0 <= start && start <= end && end <= bytes(path).length))
-        throw new FormatError(`${path}: expected bytes ${start} to ${end}, got ${bytes(path).length} bytes`);
-      return bytes(path).slice(start, end);
-    },
-  } as Partial<Files> as Files;
-}
+/** A folder of files in memory. */
+export const memoryFiles = (contents: Readonly<Record<string, Uint8Array | string>>): Files =>
+  new BlobFiles(Object.entries(contents).map(([path, content]) => [path, new Blob([content as BlobPart])]));
 
 /** Of one kind: `few`, in the long mode the kind's share. */
 export function fuzzInputs(few: number): number {

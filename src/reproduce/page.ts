@@ -58,69 +58,29 @@ function opening(rows: readonly TableRow[], claims: readonly Claim[]): { sentenc
   };
 }
 
-function claimsTable(claims: readonly Claim[]): Html {
-  const rows = claims.map(
-    ({ claim, source, seen, holds }) =>
-      html`<tr>
-        <th scope="row">${claim}<br /><small>${source}</small></th>
-        <td>${holds ? "✓ holds" : "✗ does not hold"}</td>
-        <td>${seen}</td>
-      </tr>`,
+const claimsTable = (claims: readonly Claim[]): Html =>
+  tableCard(
+    "The paper's claims on this model",
+    ["claim", "here", "seen"],
+    claims.map(({ claim, source, seen, holds }) => [
+      html`${claim}<br /><small>${source}</small>`,
+      holds ? "✓ holds" : "✗ does not hold",
+      seen,
+    ]),
   );
-  const name = "The paper's claims on this model";
-  return tableCard(
-    name,
-    html`<table>
-      <caption>
-        ${name}
-      </caption>
-      <thead>
-        <tr>
-          <th>claim</th>
-          <th>here</th>
-          <th>seen</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>`,
-  );
-}
 
-function resultsTable(rows: readonly TableRow[]): Html {
-  const cells = rows.map(
-    (row) =>
-      html`<tr>
-        <th scope="row">${row.method}</th>
-        <td>${row.alpha ?? "-"}</td>
-        <td>${between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds)}</td>
-        <td>${between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds)}</td>
-        <td>${row.context}</td>
-      </tr>`,
+const resultsTable = (rows: readonly TableRow[]): Html =>
+  tableCard(
+    "Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals",
+    ["Model type", "α", "Tokens", "Avg. pass rate", "Ctx."],
+    rows.map((row) => [
+      row.method,
+      row.alpha ?? "-",
+      between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds),
+      between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds),
+      row.context,
+    ]),
   );
-  const name = "Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals";
-  return tableCard(
-    name,
-    html`<table>
-      <caption>
-        ${name}
-      </caption>
-      <thead>
-        <tr>
-          <th>Model type</th>
-          <th>α</th>
-          <th>Tokens</th>
-          <th>Avg. pass rate</th>
-          <th>Ctx.</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${cells}
-      </tbody>
-    </table>`,
-  );
-}
 
 const meanOver = (curves: readonly number[][]): number[] =>
   curves[0]!.map((_, i) => curves.reduce((sum, curve) => sum + curve[i]!, 0) / curves.length);

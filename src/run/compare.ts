@@ -11,16 +11,13 @@ export interface ComparedRun extends TradeOffPoint {
 
 /** Runs side by side, in a table and as figure 3, and below them the paper's published tables drawn the same way. */
 export function renderComparison(runs: readonly ComparedRun[], paper: readonly PaperTable[]): string {
-  const rows = runs.map(
-    ({ name, method, alpha, tokens, accuracy }) =>
-      html`<tr>
-        <th scope="row">${name}</th>
-        <td>${method}</td>
-        <td>${alpha ?? "-"}</td>
-        <td>${tokens.toFixed(1)}</td>
-        <td>${accuracy.toFixed(3)}</td>
-      </tr>`,
-  );
+  const rows = runs.map(({ name, method, alpha, tokens, accuracy }) => [
+    name,
+    method,
+    alpha ?? "-",
+    tokens.toFixed(1),
+    accuracy.toFixed(3),
+  ]);
   const published = paper.map(({ table, dataset, model, rows: points }) =>
     renderTradeOff(`${dataset}, ${model} (the paper, table ${table})`, points),
   );
@@ -29,26 +26,7 @@ export function renderComparison(runs: readonly ComparedRun[], paper: readonly P
     ...opening(runs),
     facts: { runs: runs.length },
     body: html`<section class="figures" aria-label="These runs">${renderTradeOff("These runs", runs)}</section>
-      ${tableCard(
-        "These runs",
-        html`<table>
-          <caption>
-            These runs
-          </caption>
-          <thead>
-            <tr>
-              <th>run</th>
-              <th>model type</th>
-              <th>α</th>
-              <th>tokens</th>
-              <th>avg. pass rate</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${rows}
-          </tbody>
-        </table>`,
-      )}
+      ${tableCard("These runs", ["run", "model type", "α", "tokens", "avg. pass rate"], rows)}
       <h2>As published</h2>
       <p>
         Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), appendix E. Distill is the model as

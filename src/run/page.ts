@@ -93,6 +93,29 @@ export function renderPage({
     </html> `.markup;
 }
 
-/** A table as a card that scrolls by itself where it is wider than the page. */
-export const tableCard = (name: string, table: Html): Html =>
-  html`<div class="card scroll" tabindex="0" role="group" aria-label="${name}">${table}</div>`;
+/** A cell of a table. */
+type Cell = Html | string | number;
+
+/** A table with its name, its columns' names, and rows whose first cell names them; it scrolls where it is too wide. */
+export const tableCard = (name: string, columns: readonly string[], rows: readonly (readonly Cell[])[]): Html =>
+  html`<div class="card scroll" tabindex="0" role="group" aria-label="${name}">
+    <table>
+      <caption>
+        ${name}
+      </caption>
+      <thead>
+        <tr>
+          ${columns.map((column) => html`<th>${column}</th>`)}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          ([first, ...cells]) =>
+            html`<tr>
+              <th scope="row">${first!}</th>
+              ${cells.map((cell) => html`<td>${cell}</td>`)}
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;

@@ -117,42 +117,23 @@ function shift(before: ReportEvaluation, after: ReportEvaluation): Html {
 }
 
 function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Html {
-  const row = (name: string, a: ReportScores, b: ReportScores) =>
-    html`<tr>
-      <th scope="row">${name}</th>
-      <td>${a.num_problems}</td>
-      <td>${percent(a.accuracy)}</td>
-      <td>${percent(b.accuracy)}</td>
-      <td>${a.mean_length.toFixed(1)}</td>
-      <td>${b.mean_length.toFixed(1)}</td>
-      <td>${percent(b.mean_length / a.mean_length - 1)}</td>
-    </tr>`;
-  const rows = Object.entries(before.by_difficulty).map(([difficulty, scores]) => {
-    const other = after.by_difficulty[difficulty];
-    return other ? row(difficulty, scores, other) : html``;
-  });
-  const name = "Held-out problems, before and after";
-  return tableCard(
+  const row = (name: string, a: ReportScores, b: ReportScores) => [
     name,
-    html`<table>
-      <caption>
-        ${name}
-      </caption>
-      <thead>
-        <tr>
-          <th>difficulty</th>
-          <th>problems</th>
-          <th>accuracy before</th>
-          <th>after</th>
-          <th>tokens before</th>
-          <th>after</th>
-          <th>change</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${row("all", before, after)}${rows}
-      </tbody>
-    </table>`,
+    a.num_problems,
+    percent(a.accuracy),
+    percent(b.accuracy),
+    a.mean_length.toFixed(1),
+    b.mean_length.toFixed(1),
+    percent(b.mean_length / a.mean_length - 1),
+  ];
+  const rows = Object.entries(before.by_difficulty).flatMap(([difficulty, scores]) => {
+    const other = after.by_difficulty[difficulty];
+    return other ? [row(difficulty, scores, other)] : [];
+  });
+  return tableCard(
+    "Held-out problems, before and after",
+    ["difficulty", "problems", "accuracy before", "after", "tokens before", "after", "change"],
+    [row("all", before, after), ...rows],
   );
 }
 

@@ -1,6 +1,7 @@
 import { FormatError } from "../errors.ts";
 import { compareAnswers, grade, type Grader } from "../grader/grade.ts";
-import { files, percent, print } from "./host.ts";
+import { percent } from "../core/format.ts";
+import { files, print } from "./host.ts";
 
 /** A line of the input: two answers as they stand, or a response and the gold answer or solution. */
 type Line = { pred: string; ref: string } | { response: string; gold: string; dataset?: string };

@@ -161,7 +161,5 @@ export function duration(seconds: number): string {
     : `${Math.floor(m / 60)}h${String(m % 60).padStart(2, "0")}m`;
 }
 
-export const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
-
 /** Decimal units, as adapters are sold. */
 export const bytes = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toFixed(2)} GB` : `${(n / 1e6).toFixed(2)} MB`);

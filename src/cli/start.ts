@@ -4,7 +4,8 @@ import { readSaved, savedEvaluation } from "../run/saved.ts";
 import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { evaluateModel } from "./eval.ts";
-import { files, INTERRUPTED, note, openGpu, openSources, percent, print } from "./host.ts";
+import { percent } from "../core/format.ts";
+import { files, INTERRUPTED, note, openGpu, openSources, print } from "./host.ts";
 import { openRun, requireTrainable } from "./open-run.ts";
 import { runTraining } from "./train.ts";
 

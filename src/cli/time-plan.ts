@@ -1,3 +1,4 @@
+import { wholePercent } from "../core/format.ts";
 import { UsageError } from "../errors.ts";
 import { ROOFS, type AdapterRoof } from "../measure/roofs.ts";
 import { PHASES, REACHED, type Part, type TimePlan } from "../measure/time-plan.ts";
@@ -14,10 +15,9 @@ export function printTime(
   { phases, secondsPerIteration, tokens, decode }: TimePlan,
   { roof, mean, iterations }: { roof: AdapterRoof; mean: number; iterations: number },
 ): void {
-  const percent = (share: number) => `${Math.round(100 * share)}%`;
   print(
     `time of an iteration on ${roof.name}, a model and no measurement: responses of ${mean} tokens in the mean, ` +
-      `${percent(REACHED.flops)} of the maker's operations a second and ${percent(REACHED.bytes)} of its bytes`,
+      `${wholePercent(REACHED.flops)} of the maker's operations a second and ${wholePercent(REACHED.bytes)} of its bytes`,
   );
   for (const name of PHASES) {
     const { seconds, parts } = phases[name];

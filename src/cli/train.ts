@@ -11,6 +11,7 @@ import { resume, type Progress } from "../train/resume.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
+import { percent } from "../core/format.ts";
 import {
   duration,
   files,
@@ -20,7 +21,6 @@ import {
   note,
   openGpu,
   openSources,
-  percent,
   print,
 } from "./host.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";

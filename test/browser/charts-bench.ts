@@ -1,6 +1,5 @@
-/** Runs in a tab: charts of both kinds, for charts.test.ts to read, export and time. */
+/** Runs in a tab: charts of both kinds, for charts.test.ts to read and export. */
 import type { Chart } from "../../src/charts/chart.ts";
-import { draw } from "../../src/charts/draw.ts";
 import { ChartView } from "../../web/charts.ts";
 
 export type Kind = "curves" | "points";
@@ -59,29 +58,12 @@ const bench = {
     main.append(heading, holder);
     document.body.replaceChildren(main);
   },
-  /** Milliseconds of each of `n` updates of a chart of curves, layout included. */
-  async time(n: number): Promise<number[]> {
-    const view = new ChartView(CHARTS.curves, { height: () => 300 });
-    document.body.replaceChildren(view.element);
-    while (!view.element.querySelector(".drawing")) await new Promise((resolve) => requestAnimationFrame(resolve));
-    const times: number[] = [];
-    for (let i = 0; i < n; i++) {
-      const start = performance.now();
-      view.update({ ...CHARTS.curves, headline: String(i) });
-      view.redraw(draw);
-      view.element.getBoundingClientRect();
-      times.push(performance.now() - start);
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    return times;
-  },
 };
 
 declare global {
   var bench: {
     picked: string[];
     show(kind: Kind, width: number): void;
-    time(n: number): Promise<number[]>;
   };
 }
 globalThis.bench = bench;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright";
@@ -6,27 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { packFolder } from "../../web/session/archive.ts";
 import { keptRun } from "../web/kept-run.ts";
 import { openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
+import { accessibilityFaults } from "./axe.ts";
 import { CHROMIUM } from "./chromium.ts";
-
-const AXE = readFileSync(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
-
-/** What axe finds against WCAG 2.2 AA, contrast included: rule and element. */
-async function faults(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as {
-      axe: { run: (options: object) => Promise<{ violations: Violation[] }> };
-    };
-    interface Violation {
-      id: string;
-      nodes: { html: string; failureSummary: string }[];
-    }
-    const { violations } = await axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
-    return violations.flatMap(({ id, nodes }) =>
-      nodes.map((node) => `${id}: ${node.html.slice(0, 120)} ${node.failureSummary.slice(0, 200)}`),
-    );
-  });
-}
 
 const tokens = async (page: Page) => Number(await page.locator(".reply.after .figure").innerText());
 
@@ -252,7 +233,7 @@ describe.skipIf(!CHROMIUM)(
           expect(await page.evaluate(() => document.documentElement.scrollWidth), `${width}`).toBeLessThanOrEqual(
             width,
           );
-          if (width !== 640) expect(await faults(page), `${width}`).toEqual([]);
+          if (width !== 640) expect(await accessibilityFaults(page), `${width}`).toEqual([]);
         }
       });
 

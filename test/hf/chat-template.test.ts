@@ -45,9 +45,7 @@ describe("what does not end, or would be rendered wrong, is a FormatError", () =
     ["raise_exception", "{{ raise_exception('roles must alternate') }}", /roles must alternate/],
     ["syntax", "{% for %}", /chat template cannot be rendered/],
   ])("%s", (_, source, message) => {
-    const start = performance.now();
     expect(() => rendered(source)).toThrow(message);
     expect(() => rendered(source)).toThrow(FormatError);
-    expect(performance.now() - start).toBeLessThan(20_000);
   });
 });

@@ -3,6 +3,8 @@ import { gradeMarked } from "../../src/grader/grade.ts";
 import { StreamDecoder, type Tokenizer } from "../../src/hf/tokenizer.ts";
 import type { Model } from "../../src/model/model.ts";
 import { chainValues, parseChain } from "../../src/tasks/arithmetic-chains.ts";
+import { renderPrompt } from "../../src/tasks/prompt.ts";
+import type { Task } from "../../src/tasks/task.ts";
 import type { Answer } from "./protocol.ts";
 
 const MAX_TOKENS = 256;
@@ -13,15 +15,22 @@ export function goldOf(problem: string): string | null {
   return chain && String(chainValues(chain).at(-1));
 }
 
+/** The tokens that ask a task's model `text`, which is a visitor's. */
+export const askedOf = (task: Task, text: string, tokenizer: Tokenizer): number[] =>
+  renderPrompt(task, { id: "", prompt: text, answer: "", difficulty: "" }, tokenizer).promptTokenIds;
+
 /** Streams one greedy completion. `onPieces` gets what each further token says. */
 export async function streamAnswer(
   model: Model,
   tokenizer: Tokenizer,
-  { prompt, stopTokenIds, gold }: { prompt: string; stopTokenIds: readonly number[]; gold: string | null },
+  {
+    promptTokenIds,
+    stopTokenIds,
+    gold,
+  }: { promptTokenIds: readonly number[]; stopTokenIds: readonly number[]; gold: string | null },
   onPieces: (pieces: string[]) => void,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const promptTokenIds = tokenizer.encode(prompt, { addSpecialTokens: false });
   const maxModelLen = Math.min(promptTokenIds.length + MAX_TOKENS, model.config.maxPositionEmbeddings);
   const llm = new LLM(model, { maxNumSeqs: 1, maxModelLen });
   const stream = new StreamDecoder(tokenizer);

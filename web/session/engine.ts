@@ -11,7 +11,7 @@ import { BlobFiles } from "../storage/blob-files.ts";
 import { OverflowFiles, type Disk } from "../storage/overflow-files.ts";
 import { packFolder, unpackFolder } from "./archive.ts";
 import type { Check } from "../../src/verify/check.ts";
-import { goldOf, streamAnswer } from "./answers.ts";
+import { askedOf, goldOf, streamAnswer } from "./answers.ts";
 import { Device } from "./device.ts";
 import { downloadModel } from "./hub.ts";
 import { droppedFolder, OwnModel, type OnProgress } from "./own.ts";
@@ -160,8 +160,8 @@ export class Engine {
     const { device, problems, training, runs, files } = this.#the;
     const { base, tokenizer, stopTokenIds, gpu } = await device.load();
     const task = problems.get(problems.info.name);
-    const prompt = task.render({ id: "", prompt: tokenizer.literal(problem), answer: "", difficulty: "" }, tokenizer);
-    const request = { prompt, stopTokenIds, gold: goldOf(problem) };
+    const promptTokenIds = askedOf(task, problem, tokenizer);
+    const request = { promptTokenIds, stopTokenIds, gold: goldOf(problem) };
     const side = (name: Side, model: Model, until: AbortSignal) =>
       streamAnswer(model, tokenizer, request, (pieces) => onPieces(name, pieces), until);
     if (choice === null) return { base: await side("base", base, signal), trained: null };

@@ -59,7 +59,8 @@ export class OwnModel {
     const prompt = hasTemplate
       ? tokenizer.applyChatTemplate([{ role: "user", content: tokenizer.literal(text) }], { addGenerationPrompt: true })
       : text;
-    return streamAnswer(model, tokenizer, { prompt, stopTokenIds: stops, gold: null }, onPieces, signal);
+    const promptTokenIds = tokenizer.encode(prompt, { addSpecialTokens: false });
+    return streamAnswer(model, tokenizer, { promptTokenIds, stopTokenIds: stops, gold: null }, onPieces, signal);
   }
 
   dispose(): void {

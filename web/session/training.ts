@@ -2,7 +2,7 @@ import { ConfigError, DeviceLostError, OutOfMemoryError } from "../../src/errors
 import { LLM } from "../../src/engine/llm.ts";
 import type { Model } from "../../src/model/model.ts";
 import { RunFolder } from "../../src/run/run-folder.ts";
-import type { Problem, Task } from "../../src/tasks/task.ts";
+import type { Task } from "../../src/tasks/task.ts";
 import { latestCheckpoint } from "../../src/train/checkpoint.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { keepSteps } from "../../src/train/keep.ts";
@@ -10,7 +10,7 @@ import { engineOptions, evaluateOptions, rlOptions } from "../../src/train/optio
 import { resume, type Progress } from "../../src/train/resume.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { rolloutRecord, rolloutRow } from "../../src/train/rollouts.ts";
-import { goldOf, streamAnswer } from "./answers.ts";
+import { askedOf, goldOf, streamAnswer } from "./answers.ts";
 import type { Device, Loaded } from "./device.ts";
 import type { Emit, Frame, Phase, Run, RunChoice, RunView, Scores, TrainingState } from "./protocol.ts";
 import { REASONER, REASONER_NAME } from "./reasoner.ts";
@@ -245,9 +245,8 @@ export class Training {
     const { loaded, folder, progress } = this.#live!;
     const { pinned, task } = this.#run!;
     const { tokenizer, stopTokenIds } = loaded;
-    const problem: Problem = { id: "", prompt: pinned, answer: "", difficulty: "" };
-    const prompt = this.#task(task).render(problem, tokenizer);
-    const request = { prompt, stopTokenIds, gold: goldOf(pinned) };
+    const promptTokenIds = askedOf(this.#task(task), pinned, tokenizer);
+    const request = { promptTokenIds, stopTokenIds, gold: goldOf(pinned) };
     const answer = await streamAnswer(progress.model, tokenizer, request, () => {}, signal);
     const frame: Frame = { step, pieces: answer.pieces, correct: answer.correct };
     await this.#runs.addFrame(folder, frame);

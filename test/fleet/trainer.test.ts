@@ -59,8 +59,16 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
     await resumed.ended;
     expect(resumed.said).toMatch(/goes on after iteration [12]/);
     expect(left(dir)).toEqual(left(`${folder}/alone`));
-    const status = new Pith(["fleet", "status", "--fleet", server.url]);
-    await status.ended;
-    expect(status.said).toMatch(/no run\nworker \S+ on .*: no run, 0 tasks, \d+ tokens/);
+    // The worker says so within its next look for a run.
+    await expect
+      .poll(
+        async () => {
+          const status = new Pith(["fleet", "status", "--fleet", server.url]);
+          await status.ended;
+          return status.said;
+        },
+        { timeout: 60_000 },
+      )
+      .toMatch(/no run\nworker \S+ on .*: no run, 0 tasks, \d+ tokens/);
   }, 600_000);
 });

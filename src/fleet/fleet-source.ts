@@ -58,6 +58,8 @@ export class FleetSource implements RolloutSource {
   /** The last versions, and the draws that have ended. */
   readonly #announced: Announcement[] = [];
   readonly #ended: Draw[] = [];
+  /** Optimizer steps of the last version. */
+  #steps = -1;
   #begun = false;
   readonly #closed = new AbortController();
   #metrics = noMetrics();
@@ -79,9 +81,11 @@ export class FleetSource implements RolloutSource {
   async begin(
     requests: readonly GenerateRequest[],
     params: SamplingParams,
-    { signal, onProgress }: Pick<RolloutHost, "signal" | "onProgress">,
+    { signal, onProgress, steps }: Pick<RolloutHost, "signal" | "onProgress"> & { steps: number },
   ): Promise<Drawing> {
-    const announced = await this.#announce(signal);
+    if (steps !== this.#steps) await this.#announce(signal);
+    this.#steps = steps;
+    const announced = this.#announced.at(-1)!;
     this.#requireRoom(announced, params);
     const draw = new Draw(requests, params, { ...announced, vocabSize: this.#model.config.vocabSize });
     await untilTaken(async () => {
@@ -116,7 +120,7 @@ export class FleetSource implements RolloutSource {
   }
 
   /** Publishes the policy as it is. */
-  async #announce(signal: AbortSignal | undefined): Promise<Announcement> {
+  async #announce(signal: AbortSignal | undefined): Promise<void> {
     const start = performance.now();
     const model = this.#model;
     const { engine, files, dir } = this.#host;
@@ -136,7 +140,6 @@ export class FleetSource implements RolloutSource {
     await pruneWeights(this.#fleet, this.#run, this.#announced).catch(() => {}); // the next time does it
     this.#metrics["fleet/weights_seconds"] += (performance.now() - start) / 1000;
     this.#metrics["fleet/weights_bytes"] += announced.files.reduce((sum, { bytes }) => sum + bytes, 0);
-    return announced;
   }
 
   /** @throws PithError where the server would not take the longest result */

@@ -218,7 +218,7 @@ export async function* trainRl(
   const draw = (asked: readonly Asked[], iteration: number): Promise<Drawing> => {
     const maxTokens = stageAt(options.maxCompletionLength, iteration);
     const params = { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop };
-    return from.begin(asked, params, { signal, onProgress });
+    return from.begin(asked, params, { signal, onProgress, steps: setup.optimizer.step });
   };
   const judge = (asked: readonly Asked[], drawn: readonly RequestOutput[]) =>
     judgeGroups(setup.tokenizer, setup.task, asked, drawn, { stopTokenIds, stop });

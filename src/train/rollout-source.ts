@@ -13,13 +13,13 @@ export interface Drawing {
 /** Where a trainer's responses are drawn. Which tokens come is a function of the policy and the requests, whoever draws them. */
 export interface RolloutSource {
   /**
-   * Begins to draw from the policy as it is now. Resolves when the policy may change: what is drawn does not follow it. An abort
-   * ends what has not begun.
+   * Begins to draw from the policy as it is now, after so many optimizer `steps`. Resolves when the policy may change: what is drawn
+   * does not follow it. An abort ends what has not begun.
    */
   begin(
     requests: readonly GenerateRequest[],
     params: SamplingParams,
-    host: Pick<RolloutHost, "signal" | "onProgress">,
+    host: Pick<RolloutHost, "signal" | "onProgress"> & { steps: number },
   ): Promise<Drawing>;
 }
 

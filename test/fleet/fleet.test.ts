@@ -92,6 +92,11 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       await source.close({ done: true });
       expect(together).toEqual(alone);
       expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0 });
+      // Each version of the policy goes out once, whoever is asked how often for what it draws.
+      const saved = `${folder}/saved-${dtype}-${lag}`;
+      await setup.model.save(files, saved);
+      const sizes = await Promise.all((await files.list(saved)).map((name) => files.size(`${saved}/${name}`)));
+      expect(metrics["fleet/weights_bytes"]).toBe((3 - lag) * sizes.reduce((sum, bytes) => sum + bytes, 0));
     },
     300_000,
   );
@@ -161,7 +166,7 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       const [first, second] = workers as [Pith, Pith];
       await inWork(fleet, run);
       first.kill("SIGKILL");
-      addWorker();
+      await addWorker().says(/waits for a run/); // before the server is killed, for it does not wait to meet it
       await inWork(fleet, run);
       second.kill("SIGSTOP");
       await sleep(5000);

@@ -36,13 +36,14 @@ export function planningGpu({ onBuffer, ...heard }: Listeners = {}, like?: Kerne
     maxBindingSize: like?.maxBindingSize ?? Infinity,
     tuning: like?.tuning ?? null,
   };
-  return new PlanningScope(traits, pool, { captured: null, ...heard });
+  return new PlanningScope(traits, pool, { captured: null, zeros: new Float32Array(0), ...heard });
 }
 
 /** What all jobs on a planning device share besides its pool. */
 interface Shared extends Omit<Listeners, "onBuffer"> {
   /** What a recording that is made now has used. */
   captured: Set<Allocation> | null;
+  zeros: Float32Array;
 }
 
 class PlanningScope implements Scope, Recorder {
@@ -121,13 +122,19 @@ class PlanningScope implements Scope, Recorder {
     for (const tensor of tensors) if (tensor) this.pool.release(this, tensor.allocation);
   }
 
-  readF32 = ({ size }: Tensor) => Promise.resolve(new Float32Array(size));
+  readF32 = ({ size }: Tensor) => Promise.resolve(this.#zeros(size));
   readAllF32 = (tensors: readonly Tensor[]) => Promise.all(tensors.map(this.readF32));
   readU32 = ({ size }: Tensor) => Promise.resolve(new Uint32Array(size));
   readBytes = () => Promise.resolve(new Uint8Array(0));
   idle = () => Promise.resolve();
   throttle = () => Promise.resolve(false);
   trim = () => Promise.resolve();
+
+  /** All that is read shares one array: a plan reads gigabytes. */
+  #zeros(size: number): Float32Array {
+    if (this.#shared.zeros.length < size) this.#shared.zeros = new Float32Array(size);
+    return this.#shared.zeros.subarray(0, size);
+  }
 
   scope(): Scope {
     return new PlanningScope(this.#traits, this.pool, this.#shared);

@@ -6,18 +6,25 @@ import { fuzz, memoryFiles } from "../helpers/fuzz.ts";
 const folder = new URL("../fixtures/parquet/", import.meta.url);
 const parquets = readdirSync(folder).map((name) => new Uint8Array(readFileSync(new URL(name, folder))));
 
-fuzz("parquet", async (random) => {
-  const whole = random.pick(parquets);
-  const file = random.below(3) === 0 ? random.mutate(whole) : Uint8Array.from(whole);
-  for (let edits = 1 + random.below(4); edits > 0; edits--) file[random.below(file.length)] = random.below(256);
-  await mathTask(
-    { path: "d.parquet", options: {} },
-    {
-      files: memoryFiles({ "d.parquet": file }),
-      readParquet: (bytes, path) => parquetRowsInThread(bytes, path, 0.4),
-    },
-  );
-});
+/** A thread is started for each. */
+const FEW_FILES = 40;
+
+fuzz(
+  "parquet",
+  async (random) => {
+    const whole = random.pick(parquets);
+    const file = random.below(3) === 0 ? random.mutate(whole) : Uint8Array.from(whole);
+    for (let edits = 1 + random.below(4); edits > 0; edits--) file[random.below(file.length)] = random.below(256);
+    await mathTask(
+      { path: "d.parquet", options: {} },
+      {
+        files: memoryFiles({ "d.parquet": file }),
+        readParquet: (bytes, path) => parquetRowsInThread(bytes, path, 0.4),
+      },
+    );
+  },
+  { few: FEW_FILES },
+);
 
 const ROWS: unknown[] = [
   { problem: "1+1?", answer: "2", level: 3, unique_id: "a" },

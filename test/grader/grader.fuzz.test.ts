@@ -8,7 +8,7 @@ import { fuzzInputs } from "../helpers/fuzz.ts";
 import { hostileText } from "../helpers/hostile.ts";
 
 /** Inputs of the long mode; a few where none are asked for. */
-const INPUTS = fuzzInputs(600);
+const INPUTS = fuzzInputs("grader", 600);
 const SLOWEST_MS = 1000;
 
 /** Answers of every kind, to be cut and put together. */

@@ -1,6 +1,7 @@
 /**
  * The command line on a slow disk: what writes waits before and after, PITH_TEST_DELAY milliseconds each, so that a kill finds it
- * in the middle. PITH_TEST_START is settings that take the place of configs/start.toml's, for commands that take none.
+ * in the middle. It tells the process that started it of its first write. PITH_TEST_START is settings that take the place of
+ * configs/start.toml's, for commands that take none.
  */
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
@@ -11,6 +12,7 @@ const delay = Number(process.env["PITH_TEST_DELAY"] ?? 0);
 function slow<K extends "write" | "append" | "truncate" | "mkdir" | "rename" | "remove">(name: K): void {
   const quick = nodeFiles[name] as (...args: unknown[]) => Promise<void>;
   nodeFiles[name] = (async (...args: unknown[]) => {
+    if (process.connected) process.send!("writes", () => process.connected && process.disconnect());
     await setTimeout(delay);
     await quick(...args);
     await setTimeout(delay);

@@ -15,30 +15,33 @@ export interface Killed {
   inSaves: number;
 }
 
-/** How long a job ran, null if it was killed. */
+/** Milliseconds from a job's first write to its end, null if it was killed: `killAfter` so many from its first write. */
 async function run(job: Job, dir: string, delay: number, killAfter: number | null): Promise<number | null> {
   await mkdir(dir, { recursive: true });
   const env = { ...process.env, PITH_TEST_DELAY: String(delay), ...(job.start ? { PITH_TEST_START: job.start } : {}) };
   const argv = ["--import", "./scripts/wgsl-hook.js", "test/crash/entry.ts", ...job.args(dir)];
-  const begin = performance.now();
-  const child = spawn(process.execPath, argv, { cwd: root, env, stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const timer = killAfter === null ? null : setTimeout(() => child.kill("SIGKILL"), killAfter);
+  const child = spawn(process.execPath, argv, { cwd: root, env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  let [said, begin] = ["", performance.now()];
+  let timer: NodeJS.Timeout | undefined;
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
+  child.once("message", () => {
+    begin = performance.now();
+    if (killAfter !== null) timer = setTimeout(() => child.kill("SIGKILL"), killAfter);
+  });
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
     child.on("close", (...ended) => resolve(ended)),
   );
-  if (timer) clearTimeout(timer);
+  clearTimeout(timer);
   if (signal === "SIGKILL") return null;
   if (code !== 0) throw new Error(`${job.name} in ${dir}: expected it to go on, got exit code ${code}:\n${said}`);
   return performance.now() - begin;
 }
 
-/** Runs a job to its end without a kill; milliseconds. */
+/** Runs a job to its end without a kill; milliseconds from its first write. */
 export const undisturbed = async (job: Job, dir: string, delay: number): Promise<number> =>
   (await run(job, dir, delay, null))!;
 
-/** Kills a job up to `kills` times, each at a random moment of the next `within` milliseconds, and then lets it end. */
+/** Kills a job up to `kills` times, each at a random moment of the `within` milliseconds from its first write, and then lets it end. */
 export async function killed(
   job: Job,
   dir: string,
@@ -46,7 +49,7 @@ export async function killed(
 ): Promise<Killed> {
   const seen: Killed = { kills: 0, inSaves: 0 };
   while (seen.kills < kills) {
-    if ((await run(job, dir, delay, 150 + random() * within)) !== null) return seen;
+    if ((await run(job, dir, delay, random() * within)) !== null) return seen;
     seen.kills++;
     if (unfinishedSaves(dir).length > 0) seen.inSaves++;
   }

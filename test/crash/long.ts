@@ -13,7 +13,7 @@ import { contents, killed, undisturbed } from "./kill.ts";
 
 const [wanted = 200, seed = 1] = process.argv.slice(2).map(Number);
 /** Milliseconds before and after each write: a save takes a good part of the time between two. */
-const DELAY = 25;
+const DELAY = 40;
 /** Kills of one run. */
 const IN_A_ROW = 6;
 

@@ -11,6 +11,9 @@ const WORD = "box";
 /** What may follow the command without braces; anything else is prose about boxes. */
 const BARE = /^(?:[-+]?(?:\d+(?:[.,/:]\d+)*|\.\d+)%?|\\(?:frac|dfrac|sqrt|pi)(?![a-zA-Z])[^\s$.,]*)/;
 
+/** What stands in a box where an answer would: the box is spoken of. */
+const PLACEHOLDER = /^(?:\\?[lc]?dots|[.…_\s]+|(?:\\text\{)?(?:your |the |my )?(?:final )?answer(?: here)?\}?)$/i;
+
 /** The boxes of a text that hold something, the last first; a box that is never closed is the last to come, as null. */
 export function* boxesFromEnd(text: string): Generator<Box | null> {
   // One word is looked for, so that no search for another goes through the whole text again and again.
@@ -26,7 +29,7 @@ export function* boxesFromEnd(text: string): Generator<Box | null> {
         return;
       }
       const content = text.slice(at + 1, end).trim();
-      if (content !== "") yield { start, end: end + 1, content };
+      if (content !== "" && !PLACEHOLDER.test(content)) yield { start, end: end + 1, content };
     } else {
       const bare = BARE.exec(text.slice(at, at + 100))?.[0];
       if (bare !== undefined) yield { start, end: at + bare.length, content: bare };

@@ -11,6 +11,10 @@ export const real = (x: number): Complex => [x, 0, 0];
 /** A number that was rounded once. */
 export const rounded = (x: number): Complex => [x, 0, UNIT * Math.abs(x)];
 
+const NO_VALUE: Complex = [NaN, NaN, NaN];
+/** Below it floats lose digits: what gets there is no value, and not 0. */
+const SMALLEST = 2 ** -960;
+
 export const size = ([a, b]: Complex): number => Math.hypot(a, b);
 
 export const plus = ([a, b, e]: Complex, [c, d, f]: Complex): Complex => {
@@ -21,6 +25,7 @@ export const plus = ([a, b, e]: Complex, [c, d, f]: Complex): Complex => {
 export const times = (x: Complex, y: Complex): Complex => {
   const [[a, b, e], [c, d, f]] = [x, y];
   const [m, n] = [size(x), size(y)];
+  if (m * n < SMALLEST && m !== 0 && n !== 0) return NO_VALUE;
   const error = m * f + n * e + e * f + 2 * UNIT * m * n;
   return b === 0 && d === 0 ? [a * c, 0, error] : [a * c - b * d, a * d + b * c, error];
 };
@@ -34,6 +39,7 @@ export const over = (x: Complex, y: Complex): Complex => {
 };
 const exp = ([a, b, e]: Complex): Complex => {
   const scale = Math.exp(a);
+  if (scale < SMALLEST) return NO_VALUE;
   return [scale * Math.cos(b), scale * Math.sin(b), scale * (Math.expm1(e) + 2 * UNIT)];
 };
 /** Principal value. */
@@ -47,9 +53,10 @@ export function power(base: Complex, exponent: Complex): Complex {
   const [[a, b, e], [n, im, f]] = [base, exponent];
   if (im === 0) {
     if (n === 0 && f === 0) return real(1);
-    if (a === 0 && b === 0 && n < 0) return [NaN, NaN, NaN];
+    if (a === 0 && b === 0 && n < 0) return NO_VALUE;
     if (b === 0 && (a >= 0 || Number.isInteger(n))) {
       const value = a ** n;
+      if (a !== 0 && Math.abs(value) < SMALLEST) return NO_VALUE;
       // How far the power moves where the base moves by its error.
       const moved =
         n > 0 ? (Math.abs(a) + e) ** n - Math.abs(value) : Math.max(0, Math.abs(a) - e) ** n - Math.abs(value);
@@ -62,7 +69,7 @@ export function power(base: Complex, exponent: Complex): Complex {
       return n < 0 ? over(real(1), result) : result;
     }
   }
-  if (a === 0 && b === 0) return n > 0 ? [0, 0, e] : [NaN, NaN, NaN];
+  if (a === 0 && b === 0) return n > 0 ? [0, 0, e] : NO_VALUE;
   return exp(times(exponent, log(base)));
 }
 

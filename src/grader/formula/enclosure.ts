@@ -1,6 +1,7 @@
 import type { Budget } from "./budget.ts";
 import { rationalOf } from "./exact.ts";
 import type { Expression } from "./expression.ts";
+import { cos, exp, ln, pi } from "./transcendental.ts";
 
 /** A real number that lies between two whole multiples of 2^-BITS. */
 interface Enclosure {
@@ -15,10 +16,12 @@ const LARGEST_POWER = 64;
 /** Numbers of more bits are left alone: a step is a few microseconds. */
 const MOST_BITS = 4_096;
 const STEPS = 20;
+/** The same for a function's series. */
+const STEPS_OF_FUNCTION = 1000;
 
 /**
- * Whether two sums, products and roots of rational numbers certainly differ, by 150 digits of them: floats have 16, and take
- * \sqrt{10^{20} + 1} for 10^{10}. False for formulas of anything else.
+ * Whether two sums, products, powers, roots, exponentials, logarithms, sines and cosines of rational numbers, pi and e certainly
+ * differ, by 150 digits of them: floats have 16, and take \sqrt{10^{20} + 1} for 10^{10}. False for formulas of anything else.
  */
 export function certainlyDiffer(a: Expression, b: Expression, budget: Budget): boolean {
   const [x, y] = [enclose(a, budget), enclose(b, budget)];
@@ -52,17 +55,67 @@ function enclosureOf(x: Expression, budget: Budget): Enclosure | null {
     case "power": {
       const exponent = rationalOf(x.exponent);
       const base = enclose(x.base, budget);
-      return base && exponent && raised(base, exponent.over, exponent.under);
+      const exact = base && exponent && raised(base, exponent.over, exponent.under);
+      const powers = exact ? null : [base && logarithm(base, budget), enclose(x.exponent, budget)];
+      return powers?.[0] && powers[1] ? exponential(product(powers[0], powers[1]), budget) : exact;
     }
+    case "symbol":
+      if (x.name === "\\pi") return around(pi(BITS));
+      return x.name === "e" ? exponential({ low: ONE, high: ONE }, budget) : null;
     case "call": {
-      const [argument, index] = x.args.map((arg) => enclose(arg, budget));
-      if (!argument || !["sqrt", "root"].includes(x.name)) return null;
-      const degree = x.name === "sqrt" ? 2n : index && index.low % ONE === 0n ? index.low >> BITS : 0n;
-      return degree > 0n ? raised(argument, 1n, degree) : null;
+      const args = x.args.map((arg) => enclose(arg, budget));
+      return args.every((arg) => arg !== null) ? enclosureOfCall(x.name, args, budget) : null;
     }
     default:
       return null;
   }
+}
+
+function enclosureOfCall(name: string, args: readonly Enclosure[], budget: Budget): Enclosure | null {
+  const [argument, second] = args;
+  if (!argument || args.length > 2) return null;
+  switch (name) {
+    case "sqrt":
+      return raised(argument, 1n, 2n);
+    case "root":
+      return second && second.low % ONE === 0n && second.low > 0n ? raised(argument, 1n, second.low >> BITS) : null;
+    case "exp":
+      return exponential(argument, budget);
+    case "ln":
+      return logarithm(argument, budget);
+    case "log": {
+      const [over, under] = [logarithm(argument, budget), second ? logarithm(second, budget) : null];
+      const inverse = under && raised(under, -1n, 1n);
+      return over && inverse && product(over, inverse);
+    }
+    case "cos":
+      return cosine(argument, budget);
+    case "sin": {
+      const quarter = around(pi(BITS) / 2n);
+      return cosine({ low: quarter.low - argument.high, high: quarter.high - argument.low }, budget);
+    }
+    default:
+      return null;
+  }
+}
+
+/** What a calculation that loses less than one unit says. */
+const around = (x: bigint): Enclosure => ({ low: x - 1n, high: x + 1n });
+
+function monotone(f: typeof exp, { low, high }: Enclosure, budget: Budget): Enclosure | null {
+  budget.spend(STEPS_OF_FUNCTION);
+  const [least, most] = [f(low, BITS), f(high, BITS)];
+  return least === null || most === null ? null : { low: least - 1n, high: most + 1n };
+}
+
+const exponential = (x: Enclosure, budget: Budget) => monotone(exp, x, budget);
+const logarithm = (x: Enclosure, budget: Budget) => (x.low > 0n ? monotone(ln, x, budget) : null);
+
+/** A cosine moves by no more than its argument. */
+function cosine({ low, high }: Enclosure, budget: Budget): Enclosure | null {
+  budget.spend(STEPS_OF_FUNCTION);
+  const value = cos(low, BITS);
+  return value === null ? null : { low: value - (high - low) - 1n, high: value + (high - low) + 1n };
 }
 
 const bitsOf = (n: bigint): number => n.toString(16).length * 4;

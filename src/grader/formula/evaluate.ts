@@ -65,6 +65,7 @@ function evaluateCall(
   const values = args.map((arg) => evaluate(arg, sample, constants, budget));
   const [first, second] = values as [Complex, Complex];
   if (values.length === 1 && Object.hasOwn(FUNCTIONS, name)) return FUNCTIONS[name]!(first);
+  if (!values.flat().every(Number.isFinite)) return [NaN, NaN, NaN];
   const whole = values.every(([a, b]) => Math.abs(b) < 1e-12 && Number.isFinite(a));
   if (name === "log" && values.length === 2) return over(log(first), log(second));
   if (name === "root") return power(first, over(real(1), second));

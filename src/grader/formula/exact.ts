@@ -105,7 +105,8 @@ export function decimal(text: string): Rational | null {
 
 function raise({ over, under }: Rational, exponent: bigint): Rational | null {
   const times = exponent < 0n ? -exponent : exponent;
-  if (times * BigInt(bits(over) + bits(under)) > MOST_BITS) return null;
+  const digits = over.toString(2).length + under.toString(2).length;
+  if (times * BigInt(digits) > MOST_BITS) return null;
   const [a, b] = [over ** times, under ** times];
   return exponent < 0n ? fraction(b, a) : fraction(a, b);
 }

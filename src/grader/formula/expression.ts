@@ -20,7 +20,7 @@ export const divide = (a: Expression, b: Expression): Expression => multiply(a, 
 export const subtract = (a: Expression, b: Expression): Expression => add(a, negate(b));
 
 /** The parts that an expression is made of. */
-const partsOf = (x: Expression): readonly Expression[] => {
+export const partsOf = (x: Expression): readonly Expression[] => {
   switch (x.kind) {
     case "number":
     case "symbol":

@@ -1,8 +1,8 @@
 import { Budget, BudgetError } from "../formula/budget.ts";
-import { divide, multiply, number, power, subtract, type Expression } from "../formula/expression.ts";
+import { call, divide, multiply, number, power, subtract, type Expression } from "../formula/expression.ts";
 import { distinct, isList, membersOf, parts, sameMembers } from "./lists.ts";
-import { rowsOf, withMatricesJoined } from "./matrices.ts";
-import { sameMeasured } from "./measured.ts";
+import { matrixOf, rowsOf, withMatricesJoined } from "./matrices.ts";
+import { compound, sameMeasured } from "./measured.ts";
 import { readTidied } from "./read.ts";
 import { asInterval, hasNumbersAlone, isName, sameRelation } from "./relations.ts";
 import { realSet, sameSet, speaksOfSets, variable } from "./real-sets.ts";
@@ -104,11 +104,21 @@ class Comparison {
 
   #compare(a: Expression, b: Expression): string | null {
     if (hasPlusMinus(a) || hasPlusMinus(b)) return this.equal(plusMinus(a), plusMinus(b));
+    if (isList(a) !== isList(b)) {
+      const whole = [a, b].map((x) => (isList(x) && x.kind === "call" ? compound(x.args) : x));
+      if (whole[0] && whole[1]) return this.equal(whole[0], whole[1]);
+    }
+    if (isCall(a, "matrix") !== isCall(b, "matrix")) {
+      const [x, y] = [matrixOf(a), matrixOf(b)];
+      if (x !== a || y !== b) return this.equal(x, y);
+    }
     if (isCall(a, "measured") || isCall(b, "measured")) return sameMeasured(a, b, (x, y) => this.equal(x, y));
     if (speaksOfSets(a) || speaksOfSets(b)) {
       const [x, y] = [realSet(a, this.#budget), realSet(b, this.#budget)];
       const names = new Set([variable(a), variable(b)].filter((name) => name !== ""));
-      if (x && y) return names.size < 2 && sameSet(x, y, this.#budget) ? "the same set of numbers" : null;
+      // Two conditions that nothing fulfils are not the same for that: only the empty set is equal to each.
+      const nothing = x?.length === 0 && y?.length === 0 && ![a, b].some((side) => side.kind === "symbol");
+      if (x && y && !nothing) return names.size < 2 && sameSet(x, y, this.#budget) ? "the same set of numbers" : null;
     }
     const [single, other] = [alone(a), alone(b)];
     if (single !== a || other !== b) return this.equal(single, other);
@@ -117,6 +127,8 @@ class Comparison {
 
   #relations(a: Expression, b: Expression): string | null {
     const [p, r] = [equation(a), equation(b)];
+    if (p && isList(b) && byName(p)) return this.equal(byName(p)!, b);
+    if (r && isList(a) && byName(r)) return this.equal(a, byName(r)!);
     if (p && r) return sameRelation(p, r, this.same, this.#budget);
     if (p && (!isList(b) || p.operator === "in")) return this.#valueOf(p, b);
     return r && (!isList(a) || r.operator === "in") ? this.#valueOf(r, a) : null;
@@ -212,7 +224,7 @@ class Comparison {
     const same = (x: Expression, y: Expression) => sameNumber(x, y, this.#budget);
     const [p, r] = [a, b].map((x) => (isCall(x, "percent") ? x.args[0]! : x)) as [Expression, Expression];
     if (same(p, r)) return "equal values";
-    if (lettersOf(a) !== null && lettersOf(a) === lettersOf(b)) return "equal text";
+    if (sameLetters(a, b)) return "equal text";
     if ((p === a) === (r === b)) return null;
     const share = (x: Expression, inner: Expression) =>
       x === inner ? x : multiply(inner, power(number(100), number(-1)));
@@ -232,12 +244,19 @@ const STRUCTURES = new Set(
 const isStructure = (x: Expression): boolean =>
   x.kind === "relation" || (x.kind === "call" && STRUCTURES.has(x.name) && x.name !== "percent");
 
-/** Letters in a row, read as a word or as a product of them. */
+/** A word beside the product that its letters would be; a's product is not A's. */
+function sameLetters(a: Expression, b: Expression): boolean {
+  const [p, r] = [lettersOf(a), lettersOf(b)];
+  if (p === null || r === null || (a.kind === "multiply" && b.kind === "multiply")) return false;
+  return p.toLowerCase() === r.toLowerCase();
+}
+
+/** Letters in a row, read as a word, which is in lower case, or as a product of them. */
 function lettersOf(x: Expression): string | null {
   if (x.kind === "symbol") return x.name.startsWith('"') ? x.name.slice(1, -1) : null;
   if (x.kind !== "multiply") return null;
   const letters = x.terms.map((term) => (term.kind === "symbol" && /^[a-zA-Z]$/.test(term.name) ? term.name : null));
-  return letters.every((letter) => letter !== null) ? letters.join("").toLowerCase() : null;
+  return letters.every((letter) => letter !== null) ? letters.join("") : null;
 }
 
 /** A set of one thing is that thing. */
@@ -250,6 +269,16 @@ function equation(x: Expression): (Expression & { kind: "relation" }) | null {
   const relations = x.args.filter((part) => part.kind === "relation");
   const [first, last] = [relations[0]!, relations.at(-1)!];
   return relations.every(({ operator }) => operator === "=") ? { ...first, right: last.right } : null;
+}
+
+/** (x, y) = (1, 2) as x = 1, y = 2; null for any other equation. */
+function byName({ operator, left, right }: Expression & { kind: "relation" }): Expression | null {
+  if (operator !== "=" || !isCall(left, "()") || !isCall(right, "()") || left.args.length !== right.args.length)
+    return null;
+  return call(
+    "list",
+    ...left.args.map((name, i): Expression => ({ kind: "relation", operator, left: name, right: right.args[i]! })),
+  );
 }
 
 /** Minutes below ten and full hours are no parts of a ratio. */

@@ -32,7 +32,7 @@ const CALCULATION = /<<[^<>\n]{0,200}>>/g;
 /** What ends a reasoning model's thoughts: an answer behind it goes before those in them. */
 const THOUGHT = "</think>";
 /** What says that an answer follows. */
-const TRIGGER = /answers?\s+(?:is|are)\s*:?|answer(?:\*\*|__)?\s*:|答案(?:是|为|：|:)/gi;
+const TRIGGER = /(?:answers?|options?|choices?)\s+(?:is|are)\s*:?|answer(?:\*\*|__)?\s*:|答案(?:是|为|：|:)/gi;
 /** Where the statement of an answer ends: at its reason, its line or its sentence. */
 const STATEMENT_END = /\b(?:because|since|as|which|where|not)\b|\n|[!?。]|\.(?=\s|$)/;
 
@@ -59,13 +59,18 @@ function answerIn(text: string): string {
   if (marked !== "") return marked;
   const end = text.slice(-LONGEST_UNMARKED);
   const trigger = Array.from(end.matchAll(TRIGGER)).at(-1);
-  const stated = trigger ? statedAnswer(end.slice(trigger.index + trigger[0].length)) : "";
+  const said = trigger ? end.slice(trigger.index + trigger[0].length) : "";
+  // What it is not is no answer; what it is instead may follow.
+  const [denied, instead] = /^\s*not\b(?:[^.!?\n]{0,80}?\bbut\b(?: rather)?([^\n]*))?/.exec(said) ?? [];
+  if (denied !== undefined) return instead === undefined ? "" : statedAnswer(instead);
+  const stated = trigger ? statedAnswer(said) : "";
   return stated || unmarkedAnswer(end);
 }
 
 /** Short texts without words, labels and dollar signs are answers themselves. */
 function isBare(text: string): boolean {
-  const words = /[a-zA-Z\d]\s+[a-zA-Z]{2,}|\s[a-zA-Z]{3,}|[Aa]nswer|\$|\\[([]|boxed|fbox|####|\*\*|[a-zA-Z]{3,}\s*:/;
+  const words =
+    /[a-zA-Z\d]\s+[a-zA-Z]{2,}|\s[a-zA-Z]{3,}|[Aa]nswer|\$|\\[([]|boxed|fbox|####|\*\*|[a-zA-Z]{3,}\s*:|^[a-zA-Z]{4,},/;
   const foreign = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Cyrillic}]/u;
   return (
     text.length <= SHORT &&
@@ -124,11 +129,17 @@ function statedAnswer(tail: string): string {
   const formula = lastFormula(statement);
   if (formula !== "") return formula;
   const plain = withoutEmphasis(statement.replaceAll(/\\[()[\]]|\$/g, "")).replace(/[\s,;:]+$/, "");
-  if (plain.length <= SHORT_STATEMENT && isMathematics(plain)) return plain;
+  if (plain.length <= SHORT_STATEMENT && isMathematics(plain)) return oneOf(plain);
   const relation = statement.match(PLAIN_RELATION)?.at(-1);
   if (relation) return relation;
   if (statement.includes("=")) return statement.match(NUMBERS)?.at(-1) ?? "";
   return LISTED.exec(statement)?.[0] ?? (plain.length <= SHORT_STATEMENT ? plain : "");
+}
+
+/** The first of alternatives that say the same: 1/2, or 0.5. */
+function oneOf(statement: string): string {
+  const [first, ...others] = statement.split(/,?\s+or\s+/);
+  return others.length > 0 && others.every((other) => strictEqual(other, first!) !== null) ? first! : statement;
 }
 
 /** Whether a text is read as a formula, and not as words. */

@@ -12,7 +12,7 @@ import {
   type Expression,
 } from "../formula/expression.ts";
 import { Cursor } from "./cursor.ts";
-import { CLOSING, isSeparator, RELATIONS, SET_OPERATIONS } from "./marks.ts";
+import { CLOSING, CURRENCIES, isSeparator, RELATIONS, SET_OPERATIONS } from "./marks.ts";
 import { ReadError, type Token } from "./tokens.ts";
 import { lettersMeasure } from "./units.ts";
 
@@ -213,7 +213,7 @@ export abstract class FormulaReader extends Cursor {
     if (kind === "number") return numeral(this.next().text);
     if (kind === "letter") return this.name(this.next().text);
     if (kind === "word") return this.#words();
-    if (text === "$") {
+    if (CURRENCIES.has(text)) {
       this.money.push(this.next());
       return this.#deeper(() => this.#atom());
     }

@@ -24,6 +24,8 @@ export const CLOSING: Readonly<Record<string, readonly string[]>> = {
   "\\{": ["\\}"],
 };
 const SEPARATORS = new Set([",", ";", "and", "or"]);
+/** Signs of money, before a number or behind it. */
+export const CURRENCIES = new Set(["$", "€", "£", "¥", "₹"]);
 /** Marks and commands that end a value wherever they stand. */
 export const ENDS = new Set([
   ...SEPARATORS,

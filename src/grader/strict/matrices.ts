@@ -10,6 +10,12 @@ export const isMatrix = (x: Expression): x is Expression & { kind: "call" } => x
 export const rowsOf = (x: Expression & { kind: "call" }): Matrix =>
   x.args.map((row) => (row.kind === "call" ? row.args : []));
 
+/** Rows in square brackets within square brackets as the matrix that they are; anything else as it is. */
+export function matrixOf(x: Expression): Expression {
+  const isRow = (part: Expression) => part.kind === "call" && part.name === "[]";
+  return x.kind === "call" && isRow(x) && x.args.every(isRow) ? fromRows(rowsOf(x)) : x;
+}
+
 const fromRows = (rows: Matrix): Expression => call("matrix", ...rows.map((row) => call("row", ...row)));
 
 /** A formula of matrices as one matrix where it is: their sums and products, and products with numbers. */

@@ -2,6 +2,7 @@ import { call, number, symbol, type Expression } from "../formula/expression.ts"
 import { readCommand } from "./commands.ts";
 import { FormulaReader } from "./formula-reader.ts";
 import { CLOSING, ENDS, isSeparator, MODULI, RELATIONS, SET_OPERATIONS } from "./marks.ts";
+import { compound } from "./measured.ts";
 import { ReadError } from "./tokens.ts";
 import { measureOf } from "./units.ts";
 
@@ -53,6 +54,16 @@ export class Reader extends FormulaReader {
       operators.push(operator);
       sides.push(side);
     }
+    // x < 1 \cup x > 2
+    const [between] = sides.length === 3 ? sides.slice(1, 2) : [];
+    const apart =
+      between?.kind === "call" && between.name === "union" && between.args.every((part) => part.kind !== "call");
+    if (apart && operators.every((operator) => /^[<>]/.test(operator)))
+      return call(
+        "or",
+        { kind: "relation", operator: operators[0]!, left: sides[0]!, right: between.args[0]! },
+        { kind: "relation", operator: operators[1]!, left: between.args[1]!, right: sides[2]! },
+      );
     const relations = operators.map((operator, i): Expression => ({
       kind: "relation",
       operator,
@@ -78,7 +89,7 @@ export class Reader extends FormulaReader {
   /** What stands behind a value: words and units, up to the next separator. */
   #measured(value: Expression): Expression {
     const start = this.at;
-    while (!this.atEnd && !this.ends()) {
+    while (!this.atEnd && !this.ends() && (this.at === start || !this.#beginsNext())) {
       if (this.next().text === "^" && this.take("{")) while (!this.take("}")) this.next();
     }
     const tokens = [...this.money, ...this.since(start)];
@@ -86,7 +97,16 @@ export class Reader extends FormulaReader {
     const measure = measureOf(tokens);
     if (measure === null || (value.kind === "symbol" && value.name !== "\\pi" && !measure.known))
       throw new ReadError("words that are no unit");
-    return call("measured", value, symbol(measure.text), number(measure.over), number(measure.under));
+    const measured = call("measured", value, symbol(measure.text), number(measure.over), number(measure.under));
+    if (!this.#beginsNext()) return measured;
+    const whole = compound([measured, this.#measured(this.sum())]);
+    if (!whole) throw new ReadError("two values side by side");
+    return whole;
+  }
+
+  /** Whether a number follows a unit: 1 hour 30 minutes. */
+  #beginsNext(): boolean {
+    return this.kind() === "number" && this.token(-1)?.kind === "word";
   }
 
   protected override ends(): boolean {

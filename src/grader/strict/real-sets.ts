@@ -101,13 +101,14 @@ export function realSet(x: Expression, budget: Budget): RealSet | null {
   return set && set.length <= MOST_PIECES ? set : null;
 }
 
+const membersOf = (x: Expression): readonly Expression[] => (x.kind === "call" && x.name === "list" ? x.args : [x]);
+
 function read(x: Expression, budget: Budget): RealSet | null {
   budget.spend();
   // What is united with a set is one, also where its braces are left out.
   const operation = x.kind === "call" && ["union", "intersection", "setminus"].includes(x.name);
-  const members = (part: Expression) => (part.kind === "call" && part.name === "list" ? part.args : [part]);
   const all = (parts: readonly Expression[]) => {
-    const sets = parts.map((part) => read(part, budget) ?? (operation ? ofPoints(members(part), budget) : null));
+    const sets = parts.map((part) => read(part, budget) ?? (operation ? ofPoints(membersOf(part), budget) : null));
     return sets.every((set) => set !== null) ? sets : null;
   };
   if (x.kind === "symbol") return x.name === "\\R" ? ALL : x.name === "\\emptyset" ? [] : null;
@@ -186,7 +187,7 @@ function ofRelation(x: Expression & { kind: "relation" }, budget: Budget): RealS
   const name = variableOf(x);
   if (name === null) return null;
   if (x.operator === "in" || x.operator === "notin") {
-    const set = x.left.kind === "symbol" ? read(x.right, budget) : null;
+    const set = x.left.kind === "symbol" ? (read(x.right, budget) ?? ofPoints(membersOf(x.right), budget)) : null;
     return set && (x.operator === "in" ? set : complement(set));
   }
   const [left, right] = [infinity(x.left), infinity(x.right)];

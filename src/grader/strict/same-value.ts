@@ -3,7 +3,7 @@ import { size, times, type Complex } from "../formula/complex.ts";
 import { certainlyDiffer } from "../formula/enclosure.ts";
 import { evaluate, hash, type Constants } from "../formula/evaluate.ts";
 import { decimal, rationalOf, sameRational, type Rational, type RationalSymbols } from "../formula/exact.ts";
-import { isConstant, type Expression } from "../formula/expression.ts";
+import { isConstant, partsOf, symbolsOf, type Expression } from "../formula/expression.ts";
 
 /** Symbols that are numbers. */
 export const CONSTANTS: Constants = {
@@ -58,16 +58,55 @@ export function sameValue(a: Expression, b: Expression, budget: Budget): boolean
   if (infinite[0] !== 0 || infinite[1] !== 0) return infinite[0] === infinite[1];
   const exact = sameExactly(a, b);
   if (exact !== null) return exact;
+  if (isWritten(a, b)) return true;
   const constant = isConstant(a, CONSTANTS) && isConstant(b, CONSTANTS);
   const samples = constant ? 1 : SAMPLES;
+  const domains = domainsOf([a, b]);
   let seen = 0;
   for (let sample = 0; sample < samples; sample++) {
-    const agree = near(evaluate(a, sample, CONSTANTS, budget), evaluate(b, sample, CONSTANTS, budget));
+    const values = { ...CONSTANTS, ...valuesIn(domains, sample) };
+    const agree = near(evaluate(a, sample, values, budget), evaluate(b, sample, values, budget));
     if (agree === false) return false;
     if (agree) seen++;
   }
   return seen > 0 && !(constant && certainlyDiffer(a, b, budget));
 }
+
+/** Whether two formulas are written alike: they are the same, however large. */
+function isWritten(a: Expression, b: Expression): boolean {
+  if (a.kind === "number" && b.kind === "number") return a.value === b.value && a.text === b.text;
+  const [p, r] = [partsOf(a), partsOf(b)];
+  const named = (x: Expression) => `${x.kind} ${"name" in x ? x.name : "operator" in x ? x.operator : ""}`;
+  return named(a) === named(b) && p.length === r.length && p.every((part, i) => isWritten(part, r[i]!));
+}
+
+/** Functions whose arguments' symbols are whole numbers, and those that are asked of real ones. */
+const OF_WHOLE = new Set(["factorial", "binomial"]);
+const OF_REAL = new Set(["abs", "floor", "ceil"]);
+
+/** What symbols stand for where functions of whole or of real numbers say so; all others are complex. */
+function domainsOf(formulas: readonly Expression[]): ReadonlyMap<string, "whole" | "real"> {
+  const domains = new Map<string, "whole" | "real">();
+  const collect = (x: Expression): void => {
+    if (x.kind === "call" && (OF_WHOLE.has(x.name) || OF_REAL.has(x.name)))
+      for (const name of symbolsOf(x))
+        if (!Object.hasOwn(CONSTANTS, name) && domains.get(name) !== "whole")
+          domains.set(name, OF_WHOLE.has(x.name) ? "whole" : "real");
+    partsOf(x).forEach(collect);
+  };
+  formulas.forEach(collect);
+  return domains;
+}
+
+/** Values there: whole ones from 5 on, and real ones of both signs. */
+const valuesIn = (domains: ReadonlyMap<string, "whole" | "real">, sample: number): Constants =>
+  Object.fromEntries(
+    Array.from(domains, ([name, domain]) => {
+      if (domain === "whole") return [name, [5 + 3 * sample + Math.floor(3 * hash(`whole ${name}`)), 0, 0]];
+      const sign = hash(`sign ${name}`) < 0.5 === (sample % 2 === 0) ? -1 : 1;
+      return [name, [sign * (0.4 + 1.3 * hash(`real ${sample} ${name}`)), 0, 0]];
+    }),
+  );
 
 /** Null where a value is not rational. */
 function sameExactly(a: Expression, b: Expression): boolean | null {

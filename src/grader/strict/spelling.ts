@@ -3,7 +3,7 @@ import { latexOf } from "../unicode.ts";
 /** Longest answer that is looked at. */
 export const LONGEST = 2000;
 
-/** How money is marked for the reader; a plain dollar sign is where a formula begins or ends. */
+/** How dollars are marked for the reader; a plain dollar sign is where a formula begins or ends. */
 const MONEY = " $ ";
 
 const BOX = /\\f?boxed\s*\{|\\fbox\s*\{/g;
@@ -47,7 +47,7 @@ export function tidy(answer: string): string {
   s = s
     .replaceAll(/\\(?:begin|end)\s*\{(?:equation|align|aligned|gather|gathered|split|displaymath|math)\*?\}/g, " ")
     .replaceAll(/(\\\$)|\$|(?<!\\)\\[()[\]]/g, (_, money?: string) => (money ? MONEY : " "))
-    .replaceAll(/[€£]|USD(?![a-zA-Z])/g, MONEY);
+    .replaceAll(/US ?\$|USD(?![a-zA-Z])/g, MONEY);
   s = s.replace(/^(?:\s|\*\*|__|`)+/, "").replace(/(?:\s|\*\*|__|`|(?<!\\)[,;]|(?<!\\|\.\.)\.)+$/, "");
   s = s.replace(/\\+$/, "").trimEnd();
   s = s.replace(/^\\(?:mathbf|boldsymbol|bm)\s*\{([^{}]*)\}$/, "$1");

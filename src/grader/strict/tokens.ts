@@ -19,7 +19,7 @@ const INVISIBLE = new Set(
     .map((name) => `\\${name}`),
 );
 const SPACES = new Set("\\quad \\qquad \\thinspace \\medspace \\thickspace \\, \\; \\: \\! \\enspace ~".split(" "));
-const TEXT = /\\(?:text(?:normal|rm|bf|it|sf|tt|up|md)?|mathrm|mbox|hbox|operatorname\*?)\s*\{/y;
+const TEXT = /\\(?:text(?:normal|rm|bf|it|sf|tt|up|md)?|emph|mathrm|mbox|hbox|operatorname\*?)\s*\{/y;
 /** Commands of other spellings. */
 const SAME: Readonly<Record<string, string>> = {
   "\\dfrac": "\\frac",
@@ -27,6 +27,7 @@ const SAME: Readonly<Record<string, string>> = {
   "\\cfrac": "\\frac",
   "\\dbinom": "\\binom",
   "\\tbinom": "\\binom",
+  "\\cr": "\\\\",
   "\\ast": "*",
   "\\times": "*",
   "\\cdot": "*",
@@ -99,7 +100,9 @@ const NAMED: Readonly<Record<string, string>> = {
   oo: "\\infty",
 };
 /** Words of two letters; all others are products. */
-const SHORT = new Set("or to no of in by am pm cm mm km dm nm kg mg lb oz ft yd mi ml cl hr sq is if at on".split(" "));
+const SHORT = new Set(
+  "or to no of in by am pm cm mm km dm nm kg mg lb oz ft yd mi ml cl hr yr sq is if at on".split(" "),
+);
 
 const PIECES = new RegExp(
   [

@@ -14,9 +14,12 @@ const LINES = [
   "s sec second, 1/1; min minute, 60/1; h hr hour, 3600/1; day, 86400/1; week wk, 604800/1",
   "month mo, 1/1; year yr, 12/1; decade, 120/1; century centuries, 1200/1",
   "g gram gramme, 1/1; kg kilogram kilo, 1000/1; mg milligram, 1/1000; tonne, 1000000/1",
-  "lb pound lbs, 16/1; oz ounce, 1/1; ton, 32000/1",
-  "l liter litre, 1/1; ml milliliter millilitre, 1/1000; cl centiliter, 1/100",
+  "lb pound lbs £, 16/1; oz ounce, 1/1; ton, 32000/1",
+  "l L liter litre, 1/1; ml mL milliliter millilitre, 1/1000; cl centiliter, 1/100",
   "cent ¢, 1/100; dollar $ buck usd, 1/1",
+  "euro € eur, 1/1",
+  "yen ¥, 1/1",
+  "rupee ₹ rs inr, 1/1",
   "cup, 8/1; pint, 16/1; quart, 32/1; gallon gal, 128/1",
   "degree ° deg, 1/1",
 ];
@@ -108,7 +111,7 @@ export function measureOf(written: readonly Token[]): Measure | null {
     else if (text === "." || text === "*" || text === "-") continue;
     else if (word === "square" || word === "sq") next = 2;
     else if (word === "cubic" || word === "cu") next = 3;
-    else if (kind === "word" || kind === "letter" || text === "°" || text === "$") {
+    else if (kind === "word" || kind === "letter" || UNITS.has(text)) {
       if (CHANGES.has(word)) return null;
       if (FILLERS.has(word)) continue;
       const name = text.length > 1 ? canonical(word) : (SCALES[text] ?? text);

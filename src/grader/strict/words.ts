@@ -20,12 +20,21 @@ const DENOMINATORS = new Map<string, number>(
 )
   .set("quarter", 4)
   .set("quarters", 4);
+for (const [word, value] of [
+  ["twelfth", 12],
+  ["twentieth", 20],
+  ["hundredth", 100],
+  ["thousandth", 1000],
+  ["millionth", 1e6],
+] as const)
+  for (const form of [word, `${word}s`]) DENOMINATORS.set(form, value);
 
 /** Marks that words stand for: one word, or several. */
 const MARKS: readonly (readonly [words: string, tokens: string])[] = [
   ["to the power of", "^"],
   ["multiplied by", "*"],
   ["divided by", "/"],
+  ["out of", "/"],
   ["square root of", "\\sqrt"],
   ["cube root of", "\\sqrt [ 3 ]"],
   ["is equal to", "="],
@@ -47,6 +56,7 @@ const MARKS: readonly (readonly [words: string, tokens: string])[] = [
   ["per cent", "%"],
   ["percentage", "%"],
   ["pct", "%"],
+  ["twice", "2 *"],
   ["in", "\\in"],
 ];
 
@@ -134,6 +144,13 @@ function countedWords(tokens: readonly Token[], at: number, before: readonly Tok
   const last = before.at(-1);
   const scale = MULTIPLES[singular(token.text.toLowerCase())];
   if (scale !== undefined && endsValue(last)) return { tokens: [mark("*"), numeral(scale, true)], end: at + 1 };
+  // A hundred, half a million.
+  if (token.text.toLowerCase() === "a") {
+    const counted = MULTIPLES[tokens[at + 1]?.text.toLowerCase() ?? ""];
+    if (counted === undefined) return null;
+    if (endsValue(last)) return { tokens: [mark("*"), numeral(counted, true)], end: at + 2 };
+    return countedWords(tokens, at + 1, before) ?? { tokens: [numeral(counted, true)], end: at + 2 };
+  }
   const number = endsValue(last) ? null : spoken(tokens, at);
   if (number) {
     const decimals = digitsBehindPoint(tokens, number.end);
@@ -144,6 +161,9 @@ function countedWords(tokens: readonly Token[], at: number, before: readonly Tok
     };
   }
   // x in a set; five in is a length, and five times how often.
+  const next = tokens[at + 1]?.kind === "number";
+  if (["in", "of"].includes(token.text) && endsValue(last) && next)
+    return { tokens: [mark(token.text === "in" ? "/" : "*")], end: at + 1 };
   if (token.text === "in" && last?.kind !== "letter") return null;
   return token.text === "times" && at + 1 === tokens.length ? null : marksAt(tokens, at);
 }

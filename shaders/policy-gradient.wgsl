@@ -23,11 +23,13 @@
 // moves it, so their coefficients but for the KL term's become the sum over the sequence / n. With CISPO, whose ratio is constant,
 // each keeps its own.
 //
-// Direct preference optimisation (Rafailov et al. 2023, equation 7), for pair p of a chosen and a rejected response, that is,
-// sequences 2p and 2p + 1 of the batch, both sums over the response's tokens (weight not 0) and w the weight of all of them:
+// Preferences, for pair p of a chosen and a rejected response, that is, sequences 2p and 2p + 1 of the batch. A token's weight s is
+// its share in its response's sum, and w the pair's: with s = 1 and gamma = 0 direct preference optimisation (Rafailov et al. 2023,
+// equation 7), with s = 1 / the response's tokens and ref = 0 SimPO (Meng et al. 2024, equation 6):
 //
-//   margin      = beta (sum_chosen d - sum_rejected d),  loss = -w log sigmoid(margin), given to the pair's first row
-//   coefficient = -w beta sigmoid(-margin) in the chosen response, the opposite in the rejected one
+//   margin      = beta (sum_chosen s d - sum_rejected s d)
+//   loss        = -w log sigmoid(margin - gamma), given to the pair's first row
+//   coefficient = -w s beta sigmoid(gamma - margin) in the chosen response, the opposite in the rejected one
 //
 //   d loss / d logits = coefficient (onehot(target) - p) / temperature,  p = exp(logits / temperature - lse)
 //
@@ -47,6 +49,7 @@ struct Params {
   beta: f32,
   kl_estimator: u32, // 0 none, otherwise k1, k2, k3
   pair_weight: f32,
+  gamma: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -192,22 +195,23 @@ fn preference_loss(
   let end = bounds[2u * pair_index + 2u];
   var sum = 0.0;
   for (var t = start + lane; t < end; t += 64u) {
-    if (weights[t] != 0.0) { sum += select(-1.0, 1.0, t < split) * (logprob[t] - ref_logprobs[t]); }
+    if (weights[t] != 0.0) { sum += select(-weights[t], weights[t], t < split) * (logprob[t] - ref_logprobs[t]); }
   }
   lane_sums[lane] = sum;
   workgroupBarrier();
   var total = 0.0;
   for (var i = 0u; i < 64u; i++) { total += lane_sums[i]; }
-  let m = params.beta * total;
+  let preferred = params.beta * total;
+  let m = preferred - params.gamma;
   let e = exp_f32(-abs(m));
   let sigmoid_of_minus = select(1.0, e, m >= 0.0) / (1.0 + e);
   for (var t = start + lane; t < end; t += 64u) {
-    coefficient[t] = select(1.0, -1.0, t < split) * weights[t] * params.beta * sigmoid_of_minus;
+    coefficient[t] = select(1.0, -1.0, t < split) * weights[t] * params.pair_weight * params.beta * sigmoid_of_minus;
     loss[t] = 0.0;
   }
   if (lane == 0u) {
     loss[start] = params.pair_weight * (max(-m, 0.0) + log(1.0 + e));
-    margin[pair_index] = m;
+    margin[pair_index] = preferred;
   }
 }
 

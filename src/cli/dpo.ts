@@ -41,8 +41,9 @@ export async function runDpo(
     );
   const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer } = progress;
-  const reference = model.base ?? (await Model.load(gpu, files, sources.modelDir, { dtype }));
   const options = dpoOptions(config);
+  const needsReference = options.lossType !== "simpo";
+  const reference = needsReference ? (model.base ?? (await Model.load(gpu, files, sources.modelDir, { dtype }))) : null;
   note(`${sources.task.name} | ${pairs.length} pairs | ${parametersOf(model)}, ${dtype}, on ${gpu.name}`);
   const steps = trainDpo(model, reference, optimizer, pairs, options, {
     budget: progress.budgets.microBatch,
@@ -55,7 +56,7 @@ export async function runDpo(
       `loss ${m.loss.toFixed(4)} | prefers ${percent(m["rewards/accuracies"])} | margin ${m["rewards/margins"].toFixed(3)}`,
   });
   optimizer.dispose();
-  if (reference !== model.base) reference.dispose();
+  if (reference !== model.base) reference?.dispose();
   if (finished) print(`model: ${await progress.save()}`);
   return { model, finished };
 }

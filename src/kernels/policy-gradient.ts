@@ -166,11 +166,12 @@ export function crossEntropyGradient(rec: Recorder, head: HeadTensors): void {
 }
 
 /**
- * The gradient of direct preference optimisation (Rafailov et al. 2023). Sequences 2p and 2p + 1 are the chosen and the
- * rejected response of pair p; `bounds` u32 [2 P + 1] are their first rows and the end of the last. weights f32 [T] are
- * `pairWeight` on response tokens and 0 elsewhere, refLogprobs f32 [T] the reference's. The loss is `pairWeight` times the sum
- * over pairs of -log sigmoid(margin); margin f32 [P], overwritten, is beta times how much more the policy than the reference
- * prefers the chosen response.
+ * The gradient of a preference loss: direct preference optimisation (Rafailov et al. 2023), or SimPO (Meng et al. 2024). Sequences
+ * 2p and 2p + 1 are the chosen and the rejected response of pair p; `bounds` u32 [2 P + 1] are their first rows and the end of the
+ * last. weights f32 [T] are 0 on prompts, and each other token's share in its response's log-probability: 1, or for SimPO
+ * 1 / the response's tokens. refLogprobs f32 [T] are the reference's, for SimPO 0. The loss is `pairWeight` times the sum over pairs
+ * of -log sigmoid(margin - gamma); margin f32 [P], overwritten, is beta times how much more the policy than the reference prefers the
+ * chosen response.
  */
 export function preferenceGradient(
   rec: Recorder,
@@ -179,9 +180,17 @@ export function preferenceGradient(
     bounds,
     margin,
     beta,
+    gamma,
     pairWeight,
     ...head
-  }: HeadTensors & { refLogprobs: Tensor; bounds: Tensor; margin: Tensor; beta: number; pairWeight: number },
+  }: HeadTensors & {
+    refLogprobs: Tensor;
+    bounds: Tensor;
+    margin: Tensor;
+    beta: number;
+    gamma: number;
+    pairWeight: number;
+  },
 ): void {
   checkShapes("preference_gradient", head, { refLogprobs });
   const pairs = margin.size;
@@ -196,7 +205,7 @@ export function preferenceGradient(
   );
   const { logprob, weights, loss, coefficient } = head;
   rec.dispatch(kernel, "preference_loss", {
-    params: { rows: pairs, beta, pair_weight: pairWeight },
+    params: { rows: pairs, beta, gamma, pair_weight: pairWeight },
     buffers: { logprob, weights, ref_logprobs: refLogprobs, bounds, loss, coefficient, margin },
     workgroups: [pairs],
   });

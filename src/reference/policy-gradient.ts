@@ -99,6 +99,7 @@ export function preferenceLoss({
   weights,
   bounds,
   beta,
+  gamma,
   pairWeight,
 }: {
   logprob: Float64Array;
@@ -106,6 +107,7 @@ export function preferenceLoss({
   weights: Float64Array;
   bounds: ArrayLike<number>;
   beta: number;
+  gamma: number;
   pairWeight: number;
 }): { loss: Float64Array; margin: Float64Array; coefficient: Float64Array } {
   const loss = new Float64Array(logprob.length);
@@ -115,10 +117,11 @@ export function preferenceLoss({
     const [start, split, end] = [bounds[2 * p]!, bounds[2 * p + 1]!, bounds[2 * p + 2]!];
     const sign = (t: number) => (t < split ? 1 : -1);
     for (let t = start; t < end; t++) {
-      if (weights[t] !== 0) margin[p]! += beta * sign(t) * (logprob[t]! - refLogprobs[t]!);
+      if (weights[t] !== 0) margin[p]! += beta * sign(t) * weights[t]! * (logprob[t]! - refLogprobs[t]!);
     }
-    loss[start] = pairWeight * Math.log1p(Math.exp(-margin[p]!));
-    for (let t = start; t < end; t++) coefficient[t] = (-sign(t) * weights[t]! * beta) / (1 + Math.exp(margin[p]!));
+    const m = margin[p]! - gamma;
+    loss[start] = pairWeight * Math.log1p(Math.exp(-m));
+    for (let t = start; t < end; t++) coefficient[t] = (-sign(t) * weights[t]! * pairWeight * beta) / (1 + Math.exp(m));
   }
   return { loss, margin, coefficient };
 }

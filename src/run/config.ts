@@ -202,7 +202,12 @@ const configSchema = z.strictObject({
     .prefault({}),
   dpo: z
     .strictObject({
-      beta: positive().default(0.1).describe("strength of the tie to the reference"),
+      loss_type: z
+        .enum(["sigmoid", "simpo"])
+        .default("sigmoid")
+        .describe("DPO's loss, or SimPO's: means a token, a margin, no reference (its authors: beta 2 to 2.5)"),
+      beta: positive().default(0.1).describe("strength of the tie to the reference; simpo: scale of the means"),
+      simpo_gamma: z.number().min(0).default(0.5).describe("simpo: the margin asked for"),
       max_steps: count().default(100).describe("optimizer steps"),
       pairs_per_batch: count().default(64).describe("pairs of responses a step"),
     })

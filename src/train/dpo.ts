@@ -14,9 +14,15 @@ export interface PreferencePair {
   rejected: readonly number[];
 }
 
+/** DPO's loss, or SimPO's (Meng et al. 2024): means a token instead of sums, a margin that is asked for, and no reference. */
+export type PreferenceLoss = "sigmoid" | "simpo";
+
 export interface DpoOptions {
-  /** Strength of the tie to the reference. */
+  lossType: PreferenceLoss;
+  /** Strength of the tie to the reference; for SimPO the scale of the mean log-probabilities. */
   beta: number;
+  /** By how much SimPO wants the chosen response preferred. */
+  simpoGamma: number;
   maxSteps: number;
   pairsPerBatch: number;
   tokensPerMicroBatch: number;
@@ -27,10 +33,10 @@ export interface DpoOptions {
   recompute: boolean;
 }
 
-/** One step of direct preference optimisation, under TRL's names. */
+/** One step of preference optimisation, under TRL's names. */
 export interface DpoMetrics {
   step: number;
-  /** Mean over pairs of -log sigmoid(margin). */
+  /** Mean over pairs of -log sigmoid(margin), for SimPO of the margin less what is asked for. */
   loss: number;
   /** Share of pairs whose chosen response the policy prefers, against the reference. */
   "rewards/accuracies": number;
@@ -50,12 +56,12 @@ interface Prepared {
 }
 
 /**
- * Direct preference optimisation (Rafailov et al. 2023; the paper's baseline, section 5.1). `reference` is read once, before
- * the first step. Yields after each step; goes on from `optimizer.step`.
+ * Direct preference optimisation (Rafailov et al. 2023; the paper's baseline, section 5.1), or SimPO. `reference` is read once, before
+ * the first step, and not at all for SimPO. Yields after each step; goes on from `optimizer.step`.
  */
 export async function* trainDpo(
   model: Model,
-  reference: Model,
+  reference: Model | null,
   optimizer: AdamW,
   pairs: readonly PreferencePair[],
   options: DpoOptions,
@@ -63,8 +69,10 @@ export async function* trainDpo(
 ): AsyncGenerator<DpoMetrics> {
   const { beta, maxSteps, pairsPerBatch, tokensPerMicroBatch, learningRate, scheduler, warmupSteps, seed, recompute } =
     options;
+  const isSimpo = options.lossType === "simpo";
+  const gamma = isSimpo ? options.simpoGamma : 0;
   const microBatches = new MicroBatches(tokensPerMicroBatch, host);
-  const order = passes(await prepare(reference, pairs, microBatches, pairsPerBatch), seed);
+  const order = passes(await prepare(isSimpo ? null : reference, pairs, microBatches, pairsPerBatch), seed);
   const nextBatch = () => Array.from({ length: pairsPerBatch }, () => order.next().value);
   for (let step = 0; step < optimizer.step; step++) nextBatch(); // done before this run was interrupted
   while (optimizer.step < maxSteps) {
@@ -78,11 +86,18 @@ export async function* trainDpo(
       const targets = {
         weights: layResponses(
           packed,
-          responses.map(({ length }) => new Float32Array(length).fill(pairWeight)),
+          responses.map(({ length }) => new Float32Array(length).fill(isSimpo ? 1 / length : 1)),
         ),
         refLogprobs: layResponses(packed, responses),
       };
-      return preferenceGradient(model, optimizer.gradients, packed, targets, { beta, pairWeight, recompute }, gpu);
+      return preferenceGradient(
+        model,
+        optimizer.gradients,
+        packed,
+        targets,
+        { beta, gamma, pairWeight, recompute },
+        gpu,
+      );
     });
     const total = { loss: 0, preferred: 0, margin: 0 };
     for (const { loss, margins } of results) {
@@ -105,9 +120,9 @@ export async function* trainDpo(
   }
 }
 
-/** The pairs with the reference's log-probabilities; read once for every `pairsPerRead` pairs. */
+/** The pairs with the reference's log-probabilities, read once for every `pairsPerRead` pairs; 0 where there is none. */
 async function prepare(
-  reference: Model,
+  reference: Model | null,
   pairs: readonly PreferencePair[],
   microBatches: MicroBatches,
   pairsPerRead: number,
@@ -117,8 +132,9 @@ async function prepare(
       [...promptTokenIds, ...chosen],
       [...promptTokenIds, ...rejected],
     ],
-    refLogprobs: [new Float32Array(0), new Float32Array(0)],
+    refLogprobs: [new Float32Array(chosen.length), new Float32Array(rejected.length)],
   }));
+  if (!reference) return prepared;
   for (let first = 0; first < pairs.length; first += pairsPerRead) {
     const part = prepared.slice(first, first + pairsPerRead);
     const logprobs = await itemLogprobs(

@@ -92,7 +92,9 @@ export const sftOptions = (config: Config): SftOptions => ({
 });
 
 export const dpoOptions = (config: Config): DpoOptions => ({
+  lossType: config.dpo.loss_type,
   beta: config.dpo.beta,
+  simpoGamma: config.dpo.simpo_gamma,
   maxSteps: config.dpo.max_steps,
   pairsPerBatch: config.dpo.pairs_per_batch,
   tokensPerMicroBatch: config.train.tokens_per_micro_batch,

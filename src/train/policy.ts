@@ -118,16 +118,16 @@ export function supervisedGradient(
 }
 
 /**
- * Adds the gradient of direct preference optimisation to `grads`: sequences 2p and 2p + 1 are pair p's chosen and rejected
- * response. `weights` f32 [T] are `pairWeight` on response tokens, `refLogprobs` f32 [T] the reference's. The sum of `loss` is
- * the loss; margins are one a pair.
+ * Adds the gradient of a preference loss to `grads`: sequences 2p and 2p + 1 are pair p's chosen and rejected response. `weights`
+ * f32 [T] are the shares of response tokens in their response's log-probability, `refLogprobs` f32 [T] the reference's. The sum of
+ * `loss` is the loss; margins are one a pair.
  */
 export function preferenceGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   { weights, refLogprobs }: { weights: Float32Array; refLogprobs: Float32Array },
-  { beta, pairWeight, recompute }: { beta: number; pairWeight: number; recompute: boolean },
+  { recompute, ...loss }: { beta: number; gamma: number; pairWeight: number; recompute: boolean },
   gpu: Gpu = model.gpu,
 ): Recorded<TokenLogprobs & { loss: Float32Array; margins: Float32Array }> {
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
@@ -135,7 +135,7 @@ export function preferenceGradient(
   const bounds = gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32");
   const margin = gpu.empty([(packed.cuSeqlens.length - 1) / 2], "f32");
   const results = headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
-    preferenceGradientKernel(gpu.recorder(), { ...shared, ...inputs, bounds, margin, beta, pairWeight }),
+    preferenceGradientKernel(gpu.recorder(), { ...shared, ...inputs, bounds, margin, ...loss }),
   );
   gpu.release(...Object.values(inputs), bounds);
   const { tensors, result } = perToken(gpu, packed, results);

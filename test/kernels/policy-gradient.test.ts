@@ -192,10 +192,10 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
 
   // Pairs of one token and of more than a workgroup's lanes; prompts in front.
   test.each([
-    { lengths: [2, 2], beta: 0.1 },
-    { lengths: [9, 5, 3, 12], beta: 2 },
-    { lengths: [70, 131, 4, 3, 40, 7], beta: 0.5 },
-  ])("preferences of responses of $lengths tokens", async ({ lengths, beta }) => {
+    { lengths: [2, 2], beta: 0.1, gamma: 0 },
+    { lengths: [9, 5, 3, 12], beta: 2, gamma: 0.7 },
+    { lengths: [70, 131, 4, 3, 40, 7], beta: 0.5, gamma: 0 },
+  ])("preferences of responses of $lengths tokens, by $gamma", async ({ lengths, beta, gamma }) => {
     const gpu = await testGpu();
     const tokens = lengths.reduce((a, b) => a + b, 0);
     const shape: Case = { tokens, inputs: 6, vocabulary: 37, temperature: 1, klEstimator: "none" };
@@ -203,7 +203,7 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
     const bounds = new Uint32Array(lengths.length + 1);
     lengths.forEach((length, s) => (bounds[s + 1] = bounds[s]! + length));
     const pairWeight = 2 / lengths.length;
-    const weights = Float32Array.from({ length: tokens }, (_, t) => (bounds.includes(t) ? 0 : pairWeight));
+    const weights = Float32Array.from({ length: tokens }, (_, t) => (bounds.includes(t) ? 0 : 1 / (1 + (t % 3))));
     const { refLogprobs } = data;
     const want = twin.preferenceLoss({
       logprob: data.logprob,
@@ -211,6 +211,7 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
       weights: f64(weights),
       bounds,
       beta,
+      gamma,
       pairWeight,
     });
     const wantGrad = twin.headBackward({
@@ -228,6 +229,7 @@ describe.each(STORAGES)("policy gradient in %s", (storage) => {
       bounds: gpu.upload(bounds, [bounds.length], "u32"),
       margin: margin.tensor,
       beta,
+      gamma,
       pairWeight,
     });
     expectClose(await gpu.readF32(margin.tensor), want.margin, { rtol: 1e-5, atol: 1e-4 });

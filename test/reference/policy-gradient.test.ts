@@ -143,16 +143,17 @@ test("cross-entropy", () => {
   expectGradient(dweight, () => sum(run().loss), head.weight);
 });
 
-describe("direct preference optimisation", () => {
+describe("preferences", () => {
   const pairs = {
     refLogprobs: old,
-    weights: f64([0, 0.5, 0.5, 0, 0.5, 0.5]),
+    weights: f64([0, 1, 1, 0, 1, 1]),
     bounds: [0, 3, 6],
     beta: 0.7,
+    gamma: 0,
     pairWeight: 0.5,
   };
 
-  test("the loss is the textbook's on log-probabilities made by hand", () => {
+  test("DPO's loss is the textbook's on log-probabilities made by hand", () => {
     // Chosen: -1 - 2 against the reference's -1.5 - 2.5; rejected: -3 against -2. Prompt tokens (weight 0) do not count.
     const { loss, margin } = preferenceLoss({
       logprob: f64([-9, -1, -2, -9, -3]),
@@ -160,14 +161,33 @@ describe("direct preference optimisation", () => {
       weights: f64([0, 1, 1, 0, 1]),
       bounds: [0, 3, 5],
       beta: 0.1,
+      gamma: 0,
       pairWeight: 1,
     });
     expect(margin[0]).toBeCloseTo(0.1 * (1 - -1), 14);
     expect(Array.from(loss)).toEqual([expect.closeTo(-Math.log(1 / (1 + Math.exp(-0.2))), 14), 0, 0, 0, 0]);
   });
 
-  test("the gradients are those of the loss", () => {
-    const run = () => preferenceLoss({ logprob: logprobForward(head).logprob, ...pairs });
+  test("SimPO's loss compares means, and wants them gamma apart", () => {
+    // A token of the chosen has -1.5 on average, the rejected's one -3.
+    const { loss, margin } = preferenceLoss({
+      logprob: f64([-9, -1, -2, -9, -3]),
+      refLogprobs: f64([0, 0, 0, 0, 0]),
+      weights: f64([0, 0.5, 0.5, 0, 1]),
+      bounds: [0, 3, 5],
+      beta: 2,
+      gamma: 0.5,
+      pairWeight: 1,
+    });
+    expect(margin[0]).toBeCloseTo(3, 14);
+    expect(Array.from(loss)).toEqual([expect.closeTo(-Math.log(1 / (1 + Math.exp(-2.5))), 14), 0, 0, 0, 0]);
+  });
+
+  test.each([
+    { gamma: 0, weights: f64([0, 1, 1, 0, 1, 1]) },
+    { gamma: 0.4, weights: f64([0, 0.5, 0.5, 0, 0.25, 0.25]) },
+  ])("the gradients are those of the loss, gamma $gamma", (change) => {
+    const run = () => preferenceLoss({ logprob: logprobForward(head).logprob, ...pairs, ...change });
     const { dhidden, dweight } = headBackward({ ...head, coefficient: run().coefficient });
     expectGradient(dhidden, () => sum(run().loss), head.hidden);
     expectGradient(dweight, () => sum(run().loss), head.weight);

@@ -14,7 +14,9 @@ import { testGpu } from "../helpers/gpu.ts";
 import { ADAMW, toySetup, weightBytes } from "../helpers/toy.ts";
 
 const OPTIONS: DpoOptions = {
+  lossType: "sigmoid",
   beta: 0.3,
+  simpoGamma: 0,
   maxSteps: 5,
   pairsPerBatch: 3,
   tokensPerMicroBatch: 24,
@@ -58,6 +60,27 @@ test("begins at log 2 and comes to prefer what was chosen", async () => {
       (await likelihood(model, pair, side)) - (await likelihood(reference!, pair, side));
     expect(await gain("chosen")).toBeGreaterThan((await gain("rejected")) + 1);
   }
+});
+
+test("SimPO's loss is that of the mean log-probabilities, comes down without a reference, and prefers what was chosen", async () => {
+  const simpo: DpoOptions = { ...OPTIONS, lossType: "simpo", beta: 2, simpoGamma: 0.5, pairsPerBatch: PAIRS.length };
+  const { model, optimizer } = await toySetup("float32");
+  const means = PAIRS.map(async ({ promptTokenIds, chosen, rejected }) => {
+    const mean = async (response: readonly number[]) => {
+      const packed = packSequences([[...promptTokenIds, ...response]]);
+      const { logprobs } = await tokenLogprobs(model, packed, { temperature: 1 });
+      return logprobs.slice(3).reduce((a, b) => a + b, 0) / response.length;
+    };
+    return 2 * ((await mean(chosen)) - (await mean(rejected)));
+  });
+  const margins = await Promise.all(means);
+  const losses = margins.map((margin) => Math.log1p(Math.exp(0.5 - margin)));
+  const metrics = await Array.fromAsync(trainDpo(model, null, optimizer, PAIRS, { ...simpo, maxSteps: 30 }));
+  const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  expect(metrics[0]!.loss).toBeCloseTo(mean(losses), 5);
+  expect(metrics[0]!["rewards/margins"]).toBeCloseTo(mean(margins), 5);
+  expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss / 2);
+  expect(metrics.at(-1)!["rewards/accuracies"]).toBe(1);
 });
 
 test("micro-batches and recomputation change nothing but rounding", async () => {

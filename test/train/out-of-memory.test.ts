@@ -340,7 +340,8 @@ describe("rollouts that run out of memory are sampled anew with half the sequenc
 });
 
 test("preference optimisation likewise", async () => {
-  const options: DpoOptions = { ...SFT, beta: 0.3, maxSteps: 3, pairsPerBatch: 4, seed: 3, tokensPerMicroBatch: 80 };
+  const loss = { lossType: "sigmoid", beta: 0.3, simpoGamma: 0 } as const;
+  const options: DpoOptions = { ...SFT, ...loss, maxSteps: 3, pairsPerBatch: 4, seed: 3, tokensPerMicroBatch: 80 };
   const pairs = [2, 5, 3, 4].map((color, i): PreferencePair => ({
     promptTokenIds: [9, color, 10],
     chosen: [color, 0],

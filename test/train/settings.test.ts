@@ -125,7 +125,13 @@ const EFFECTS: Record<string, Record<string, [value: unknown, beside?: Settings]
     "train.seed": [7],
   },
   sft: { "sft.max_steps": [2], "sft.tokens_per_batch": [20] },
-  dpo: { "dpo.beta": [0.9], "dpo.max_steps": [2], "dpo.pairs_per_batch": [3] },
+  dpo: {
+    "dpo.loss_type": ["simpo"],
+    "dpo.beta": [0.9],
+    "dpo.simpo_gamma": [0.1, { "dpo.loss_type": "simpo" }],
+    "dpo.max_steps": [2],
+    "dpo.pairs_per_batch": [3],
+  },
   eval: {
     "eval.num_samples": [2],
     "eval.temperature": [0.5],

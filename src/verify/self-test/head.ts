@@ -118,7 +118,7 @@ export const headTrials: readonly Trial[] = [
     const refLogprobs = b.given(Float32Array.from(perRow((t) => logprob[t]! + 0.2 * Math.sin(t))));
     const bounds = [0, 3, 5, 9, ROWS];
     const margin = b.output(2);
-    const options = { beta: 0.5, pairWeight: 0.5 };
+    const options = { beta: 0.5, gamma: 0.3, pairWeight: 0.5 };
     const pairs = { bounds: b.indices(bounds), margin };
     preferenceGradient(b.rec, { ...head, ...options, ...pairs, refLogprobs: refLogprobs.tensor });
     const want = policyTwin.preferenceLoss({ ...options, logprob, weights, refLogprobs: refLogprobs.values, bounds });

@@ -9,13 +9,13 @@ export const HUB_ID = /^\w[\w.-]*\/\w[\w.-]*$/;
 export const NEEDED =
   /^(config|generation_config|adapter_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|model\.safetensors\.index)\.json$|^chat_template\.jinja$|^(adapter_)?model(-\d+-of-\d+)?\.safetensors$/;
 
-/** Bounds on what a server may say: files listed and fetched, questions, bytes and milliseconds of an answer, and of silence. */
+/** Bounds on what a server may say: files listed and fetched, questions, and bytes of an answer. */
 const MOST_FILES = 100_000;
 const MOST_DOWNLOADS = 2_000;
 const MOST_ANSWER_BYTES = 64 * 2 ** 20;
 const MOST_QUESTIONS = 5_000;
-const LONGEST_ANSWER_MS = 60_000;
-const SILENCE_MS = 15_000;
+/** How long an answer may take in all, and how long a server may say nothing that is waited for. */
+const LIMITS = { answerMs: 60_000, silenceMs: 15_000 };
 
 export interface HubOptions {
   /** For gated and private repositories. */
@@ -208,16 +208,17 @@ function checkHash(hash: unknown, what: string): void {
 }
 
 /**
- * fetch that gives up on a server that says nothing for a while or answers a question about files without end, and that takes no
- * tag for a file but a hash: the cache's file is named by it.
+ * fetch that gives up on a server that says nothing while it is waited for, or answers a question about files without end, and
+ * that takes no tag for a file but a hash: the cache's file is named by it. Files and their pieces may take as long as they need.
  */
-export function boundedFetch(signal?: AbortSignal): typeof fetch {
+export function boundedFetch(signal?: AbortSignal, limits = LIMITS): typeof fetch {
   let hub: string | undefined;
   let questions = 0;
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
     const isFile = url.pathname.includes("/resolve/");
-    if (url.pathname.startsWith("/api/")) {
+    const isQuestion = url.pathname.startsWith("/api/");
+    if (isQuestion) {
       // The list's next page is where the server says: not at another's, who would be told the token.
       hub ??= url.origin;
       if (url.origin !== hub) throw new PithError(`the hub sends the list of its files on to ${url.origin}`);
@@ -225,46 +226,42 @@ export function boundedFetch(signal?: AbortSignal): typeof fetch {
         throw new PithError(`the hub's list of files has more than ${MOST_QUESTIONS} pages`);
     }
     const silence = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const hear = () => {
-      clearTimeout(timer);
-      timer = setTimeout(
-        () => silence.abort(new PithError(`the hub said nothing for ${SILENCE_MS / 1000} s`)),
-        SILENCE_MS,
-      );
+    const heard = async <T>(words: Promise<T>): Promise<T> => {
+      const nothing = new PithError(`the hub said nothing for ${limits.silenceMs / 1000} s`);
+      const timer = setTimeout(() => silence.abort(nothing), limits.silenceMs);
+      try {
+        return await words;
+      } catch (error) {
+        throw silence.signal.aborted ? silence.signal.reason : error;
+      } finally {
+        clearTimeout(timer);
+      }
     };
-    hear();
     const signals = [silence.signal, ...(signal ? [signal] : []), ...(init?.signal ? [init.signal] : [])];
-    let response: Response;
-    try {
-      response = await fetch(input, { ...init, signal: AbortSignal.any(signals) });
-    } catch (error) {
-      clearTimeout(timer);
-      throw silence.signal.aborted ? silence.signal.reason : error;
-    }
-    const { body } = response;
-    const tag = response.headers.get("x-linked-etag") ?? response.headers.get("etag");
+    const response = await heard(fetch(input, { ...init, signal: AbortSignal.any(signals) }));
+    const { body, status, statusText, headers } = response;
+    const tag = headers.get("x-linked-etag") ?? headers.get("etag");
     if (isFile && tag !== null && response.ok) checkHash(tag.replace(/^W\//, "").replaceAll('"', ""), "a file");
-    if (body === null) {
-      clearTimeout(timer);
-      return response;
-    }
+    if (body === null) return response;
+    const isBounded = isQuestion || (!isFile && (headers.get("content-type") ?? "").includes("json"));
     const start = performance.now();
     let bytes = 0;
-    const heard = body.pipeThrough(
-      new TransformStream<Uint8Array, Uint8Array>({
-        transform(chunk, controller) {
-          hear();
-          bytes += chunk.length;
-          if (!isFile && (bytes > MOST_ANSWER_BYTES || performance.now() - start > LONGEST_ANSWER_MS))
-            throw new PithError(`the hub's answer does not end (${bytes} bytes so far)`);
-          controller.enqueue(chunk);
-        },
-        flush: () => clearTimeout(timer),
-      }),
-    );
-    const { status, statusText, headers } = response;
-    const copy = new Response(heard, { status, statusText, headers });
+    const reader = body.getReader();
+    // Silence counts only while more is asked for: what reads this may take its time.
+    const stream = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { done, value } = await heard(reader.read());
+        if (done) return controller.close();
+        bytes += value.length;
+        if (isBounded && (bytes > MOST_ANSWER_BYTES || performance.now() - start > limits.answerMs)) {
+          await reader.cancel();
+          throw new PithError(`the hub's answer does not end (${bytes} bytes so far)`);
+        }
+        controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    });
+    const copy = new Response(stream, { status, statusText, headers });
     Object.defineProperty(copy, "url", { value: response.url });
     return copy;
   };

@@ -1,6 +1,6 @@
 /**
  * The command line on a slow disk: what writes waits before and after, PITH_TEST_DELAY milliseconds each, so that a kill finds it
- * in the middle. It tells the process that started it of its first write. PITH_TEST_START is settings that take the place of
+ * in the middle. It tells the process that started it of each. PITH_TEST_START is settings that take the place of
  * configs/start.toml's, for commands that take none.
  */
 import process from "node:process";
@@ -12,13 +12,14 @@ const delay = Number(process.env["PITH_TEST_DELAY"] ?? 0);
 function slow<K extends "write" | "append" | "truncate" | "mkdir" | "rename" | "remove">(name: K): void {
   const quick = nodeFiles[name] as (...args: unknown[]) => Promise<void>;
   nodeFiles[name] = (async (...args: unknown[]) => {
-    if (process.connected) process.send!("writes", () => process.connected && process.disconnect());
+    process.send?.("writes");
     await setTimeout(delay);
     await quick(...args);
     await setTimeout(delay);
   }) as (typeof nodeFiles)[K];
 }
 
+process.channel?.unref();
 if (delay > 0) for (const name of ["write", "append", "truncate", "mkdir", "rename", "remove"] as const) slow(name);
 
 const start = process.env["PITH_TEST_START"];

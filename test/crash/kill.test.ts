@@ -11,11 +11,11 @@ const DELAY = 15;
 test.each(JOBS.filter(({ name }) => name === "rl" || name === "eval"))(
   "$name, killed at random moments, ends as if nothing had happened",
   async (job) => {
-    const within = await undisturbed(job, `${folder}/${job.name}-whole`, DELAY);
+    const writes = await undisturbed(job, `${folder}/${job.name}-whole`, DELAY);
     let draws = 0;
     const random = () => randomAt(7, draws++, 0);
     const dir = `${folder}/${job.name}-killed`;
-    const { kills } = await killed(job, dir, { kills: 2, within: within / 2, delay: DELAY, random });
+    const { kills } = await killed(job, dir, { kills: 2, writes: Math.ceil(writes / 2), delay: DELAY, random });
     expect(kills).toBeGreaterThan(0);
     expect(contents(dir)).toEqual(contents(`${folder}/${job.name}-whole`));
   },

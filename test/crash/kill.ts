@@ -15,41 +15,46 @@ export interface Killed {
   inSaves: number;
 }
 
-/** Milliseconds from a job's first write to its end, null if it was killed: `killAfter` so many from its first write. */
-async function run(job: Job, dir: string, delay: number, killAfter: number | null): Promise<number | null> {
+/** A moment of a job: `after` milliseconds past its write number `write`, the first being 0. */
+interface Moment {
+  write: number;
+  after: number;
+}
+
+/** Runs a job, until `moment` if there is one; how many writes it began, null if it was killed. */
+async function run(job: Job, dir: string, delay: number, moment: Moment | null): Promise<number | null> {
   await mkdir(dir, { recursive: true });
   const env = { ...process.env, PITH_TEST_DELAY: String(delay), ...(job.start ? { PITH_TEST_START: job.start } : {}) };
   const argv = ["--import", "./scripts/wgsl-hook.js", "test/crash/entry.ts", ...job.args(dir)];
   const child = spawn(process.execPath, argv, { cwd: root, env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
-  let [said, begin] = ["", performance.now()];
-  let timer: NodeJS.Timeout | undefined;
+  let [said, writes] = ["", 0];
   child.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
-  child.once("message", () => {
-    begin = performance.now();
-    if (killAfter !== null) timer = setTimeout(() => child.kill("SIGKILL"), killAfter);
+  child.on("message", () => {
+    if (writes++ === moment?.write) setTimeout(() => child.kill("SIGKILL"), moment.after);
   });
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
     child.on("close", (...ended) => resolve(ended)),
   );
-  clearTimeout(timer);
   if (signal === "SIGKILL") return null;
   if (code !== 0) throw new Error(`${job.name} in ${dir}: expected it to go on, got exit code ${code}:\n${said}`);
-  return performance.now() - begin;
+  return writes;
 }
 
-/** Runs a job to its end without a kill; milliseconds from its first write. */
+/** Runs a job to its end without a kill; the number of its writes. */
 export const undisturbed = async (job: Job, dir: string, delay: number): Promise<number> =>
   (await run(job, dir, delay, null))!;
 
-/** Kills a job up to `kills` times, each at a random moment of the `within` milliseconds from its first write, and then lets it end. */
+/** Kills a job up to `kills` times, each at a random moment of its next `writes` writes, and then lets it end. */
 export async function killed(
   job: Job,
   dir: string,
-  { kills, within, delay, random }: { kills: number; within: number; delay: number; random: () => number },
+  { kills, writes, delay, random }: { kills: number; writes: number; delay: number; random: () => number },
 ): Promise<Killed> {
   const seen: Killed = { kills: 0, inSaves: 0 };
   while (seen.kills < kills) {
-    if ((await run(job, dir, delay, random() * within)) !== null) return seen;
+    // A write takes two delays; what is computed after it is hit too.
+    const moment = { write: Math.floor(random() * writes), after: random() * 4 * delay };
+    if ((await run(job, dir, delay, moment)) !== null) return seen;
     seen.kills++;
     if (unfinishedSaves(dir).length > 0) seen.inSaves++;
   }

@@ -24,14 +24,14 @@ let differing = 0;
 const total = { kills: 0, inSaves: 0 };
 for (const [j, job] of JOBS.entries()) {
   const whole = join(folder, `${job.name}-whole`);
-  const within = Math.min(await undisturbed(job, whole, DELAY), 15_000);
+  const writes = Math.ceil((await undisturbed(job, whole, DELAY)) / 2);
   const expected = JSON.stringify(contents(whole));
   const share = Math.ceil((wanted * (j + 1)) / JOBS.length);
   const before = { ...total };
   for (let trial = 0; total.kills < share; trial++) {
     const dir = join(folder, `${job.name}-${trial}`);
     const kills = Math.min(IN_A_ROW, share - total.kills);
-    const seen = await killed(job, dir, { kills, within, delay: DELAY, random });
+    const seen = await killed(job, dir, { kills, writes, delay: DELAY, random });
     total.kills += seen.kills;
     total.inSaves += seen.inSaves;
     if (JSON.stringify(contents(dir)) !== expected) {

@@ -22,8 +22,10 @@ const engine: TestProjectInlineConfiguration["test"] = {
     "test/model/*.test.ts",
     "test/train/rl.test.ts",
     "test/train/two-jobs.test.ts",
-    "test/verify/*.test.ts",
+    "test/verify/verify.test.ts",
   ],
+  // What is not another in a tab once its kernels are right: distributions over many draws, slopes of whole models.
+  exclude: ["test/kernels/sample-distribution.test.ts", "test/model/gradients.test.ts"],
   sequence: { groupOrder: 1 },
   maxWorkers: 1,
 };

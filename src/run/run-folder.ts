@@ -192,14 +192,15 @@ function parseRow(path: string, line: string): Row {
   return row as Row;
 }
 
-/** What must agree for a run to be the same run. */
-function fixed({ train, rl, sft, dpo, optim, device: _d, eval: _e, ...rest }: Config): object {
+/** What must agree for a run to be the same run: how it evaluates too, where that chooses its best checkpoint and its end. */
+function fixed({ train, rl, sft, dpo, optim, device: _d, eval: evaluation, ...rest }: Config): object {
   const { save_every: _s, save_total_limit: _t, output_dir: _o, ...training } = train;
   const { learning_rate: _r, offload: _f, ...optimizer } = optim;
   const { max_iterations: _i, ...reinforcement } = rl;
   const { max_steps: _m, ...tuning } = sft;
   const { max_steps: _p, ...preference } = dpo;
-  return { ...rest, train: training, rl: reinforcement, sft: tuning, dpo: preference, optim: optimizer };
+  const along = train.eval_every ? { eval: evaluation } : {};
+  return { ...rest, ...along, train: training, rl: reinforcement, sft: tuning, dpo: preference, optim: optimizer };
 }
 
 /** What may change, and moves the learning rate. */

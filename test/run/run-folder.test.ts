@@ -155,7 +155,13 @@ describe("what does not fit together is refused", () => {
     expect(read("config.json")).toBe(before);
   });
 
-  test("but not how far a run goes, how often it saves, where it lies and runs and how it is evaluated", async () => {
+  test("another evaluation, where it chooses the best checkpoint", async () => {
+    const evaluated = (num_samples: number) => config({ train: { eval_every: 2 }, eval: { num_samples } });
+    await begin(evaluated(1));
+    await expect(begin(evaluated(4))).rejects.toThrow(/another eval\.num_samples \(1, not 4\)/);
+  });
+
+  test("but not how far a run goes, how often it saves, where it lies and runs and how its end is evaluated", async () => {
     await begin();
     const changed = config({
       train: { save_every: 3, save_total_limit: 2, output_dir: `${dir}/` },

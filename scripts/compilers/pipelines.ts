@@ -94,11 +94,11 @@ async function record(config: ModelConfig, dtype: ModelDType): Promise<void> {
         lengths.map((length) => new Uint32Array(Math.min(length, config.maxPositionEmbeddings))),
       );
       const values = () => new Float32Array(batch.tokenIds.length);
-      recordLogprobs(model, batch, LOSS);
+      await recordLogprobs(model, batch, LOSS);
       const targets = { weights: values(), advantages: values(), oldLogprobs: values(), refLogprobs: values() };
-      policyGradient(model, optimizer.gradients, batch, targets, { ...LOSS, recompute: true });
+      await policyGradient(model, optimizer.gradients, batch, targets, { ...LOSS, recompute: true });
     }
-    optimizer.recordNorm(plan);
+    await optimizer.recordNorm(plan);
     await optimizer.apply(1, 1e-6);
   }
 }

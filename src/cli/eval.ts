@@ -7,7 +7,8 @@ import { evaluate, summarise, type Evaluation } from "../train/evaluate.ts";
 import type { RolloutRow } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
 import { percent } from "../core/format.ts";
-import { duration, files, interruptSignal, loadModel, note, openGpu, openSources, print } from "./host.ts";
+import { duration, files, interruptSignal, loadModel, note, openSources, print } from "./host.ts";
+import { openDevices } from "./devices.ts";
 import { requireStopTokens } from "./open-run.ts";
 import { engineOptions, evaluateOptions } from "../train/options.ts";
 import { Sampler } from "../train/sampler.ts";
@@ -138,7 +139,7 @@ export interface EvalOptions {
 export async function evalCommand(config: Config, { json, cutoffs, output }: EvalOptions): Promise<void> {
   const sources = await openSources(config);
   requireStopTokens(sources);
-  const gpu = await openGpu(config.device.adapter);
+  const gpu = await openDevices(config, sources.modelDir);
   const model = await loadModel(gpu, sources, config.model.dtype);
   const result = output
     ? await evaluateInto(output, model, sources, config)

@@ -29,10 +29,10 @@ export const files = nodeFiles;
 /** Exit code of a command that was interrupted and can go on: 128 and the number of SIGINT. */
 export const INTERRUPTED = 130;
 
-/** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for. */
-export async function openGpu(adapter: string | undefined): Promise<DeviceGpu> {
+/** Opens the adapter that `--device.adapter` or PITH_ADAPTER asks for; that of the GPU at a PCI address where one is given. */
+export async function openGpu(adapter: string | undefined, pci?: string): Promise<DeviceGpu> {
   try {
-    return await openHostGpu(adapter, undefined, note);
+    return await openHostGpu(adapter, undefined, note, pci);
   } catch (error) {
     if (error instanceof GpuUnavailableError) throw error;
     throw new GpuUnavailableError(`the GPU driver failed: ${(error as Error).message}`, { cause: error });

@@ -5,7 +5,8 @@ import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { demonstrations, passes, trainSft, type Example } from "../train/sft.ts";
 import { percent } from "../core/format.ts";
-import { files, INTERRUPTED, interruptSignal, note, openGpu, openSources, print } from "./host.ts";
+import { files, INTERRUPTED, interruptSignal, note, openSources, print } from "./host.ts";
+import { openDevices } from "./devices.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { sftOptions } from "../train/options.ts";
 import { selectedResponses } from "../train/rejection.ts";
@@ -17,7 +18,7 @@ import { printSteps } from "./steps.ts";
 export async function sftCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   requireTrainable(sources);
-  const gpu = await openGpu(config.device.adapter);
+  const gpu = await openDevices(config, sources.modelDir);
   const { finished } = await runSft(gpu, sources, await openRun(config, "sft"));
   return finished ? 0 : INTERRUPTED;
 }

@@ -5,7 +5,8 @@ import { RunFolder } from "../run/run-folder.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import { evaluateModel } from "./eval.ts";
 import { percent } from "../core/format.ts";
-import { files, INTERRUPTED, note, openGpu, openSources, print } from "./host.ts";
+import { files, INTERRUPTED, note, openSources, print } from "./host.ts";
+import { openDevices } from "./devices.ts";
 import { openRun, requireTrainable } from "./open-run.ts";
 import { runTraining } from "./train.ts";
 
@@ -14,7 +15,7 @@ export async function startCommand(config: Config): Promise<number> {
   const start = performance.now();
   const sources = await openSources(config);
   requireTrainable(sources);
-  const gpu = await openGpu(config.device.adapter);
+  const gpu = await openDevices(config, sources.modelDir);
   const folder = await openRun(config, "train");
 
   const base = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });

@@ -19,10 +19,10 @@ import {
   INTERRUPTED,
   interruptSignal,
   note,
-  openGpu,
   openSources,
   print,
 } from "./host.ts";
+import { openDevices } from "./devices.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { openFleetSource } from "./fleet.ts";
 import { rlOptions } from "../train/options.ts";
@@ -31,7 +31,7 @@ import { rlOptions } from "../train/options.ts";
 export async function trainCommand(config: Config, { fleet }: { fleet?: string } = {}): Promise<number> {
   const sources = await openSources(config);
   requireTrainable(sources);
-  const gpu = await openGpu(config.device.adapter);
+  const gpu = await openDevices(config, sources.modelDir);
   const folder = await openRun(config, "train");
   const { model, finished } = await runTraining(gpu, sources, folder, fleet);
   model.dispose();

@@ -1,5 +1,6 @@
-import type { Scope } from "../gpu/gpu.ts";
+import type { Gpu, Scope } from "../gpu/gpu.ts";
 import type { Recording } from "../gpu/recording.ts";
+import { handOver } from "../gpu/split-gpu.ts";
 import { byteLength, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { attentionPaged } from "../kernels/attention.ts";
 import { decodeStep, hasDecodeStep } from "../kernels/decode-step.ts";
@@ -7,7 +8,7 @@ import { kvCacheWrite } from "../kernels/kv-cache.ts";
 import { linearLogits } from "../kernels/linear.ts";
 import { logNormalizers, sampleTokens } from "../kernels/sample.ts";
 import { layerForward, releaseActivations } from "../model/layer.ts";
-import type { Model } from "../model/model.ts";
+import { deviceOf, EMBEDDING, type Model } from "../model/model.ts";
 import { packing, packWeights } from "../model/packed-weights.ts";
 import { embed, finalNorm } from "../model/transformer.ts";
 import { paddedRows } from "./engine-size.ts";
@@ -18,7 +19,7 @@ import type { Sequence } from "./sequence.ts";
 /** Rows of one prefill pass: bounds its activations. */
 export const PREFILL_ROWS = 2048;
 
-/** Rows of tokens on the device: whose they are and where they stand. All u32 [R]. */
+/** Rows of tokens on a device: whose they are and where they stand. All u32 [R]. */
 interface Rows {
   tokens: Tensor;
   positions: Tensor;
@@ -32,7 +33,8 @@ interface Rows {
 interface DecodeBatch {
   /** What the recording depends on. */
   key: string;
-  rows: Rows;
+  /** On each device; on the last, tokens are drawn. */
+  rows: readonly Rows[];
   /** u32 [R, 4], [R], [R] and [K]: see sampleTokens. */
   keys: Tensor;
   limits: Tensor;
@@ -41,7 +43,8 @@ interface DecodeBatch {
   /** u32 and f32 [steps, R] */
   outTokens: Tensor;
   outLogprobs: Tensor;
-  recording: Recording;
+  /** Null where layers are on several devices, between which the host goes. */
+  recording: Recording | null;
 }
 
 /** Runs the model over the paged KV cache: prefill, and several decode steps recorded once and sent again and again. */
@@ -74,22 +77,27 @@ export class ModelRunner {
     this.#spareBlock = numBlocks;
     const { numLayers, numKvHeads, headDim } = model.config;
     const shape = (layers: number) => [layers * this.#layerBlocks * blockSize, numKvHeads, headDim];
-    const caches = (layers: number) => ({
-      kCache: this.#gpu.empty(shape(layers), model.storage),
-      vCache: this.#gpu.empty(shape(layers), model.storage),
+    const caches = (layers: number, gpu: Gpu) => ({
+      kCache: gpu.empty(shape(layers), model.storage),
+      vCache: gpu.empty(shape(layers), model.storage),
     });
     const largest = Math.max(elementCount(shape(numLayers)), packing(model).size);
     const fits = byteLength([largest], model.storage) <= this.#gpu.maxBindingSize;
-    this.#hasDecodeStep = fits && !model.config.qkNorm && !model.base && hasDecodeStep(this.#gpu, model.config);
+    const isPlain = !model.config.qkNorm && !model.base && !this.#isSplit;
+    this.#hasDecodeStep = fits && isPlain && hasDecodeStep(this.#gpu, model.config);
     try {
-      const joint = this.#hasDecodeStep ? caches(numLayers) : null;
+      const joint = this.#hasDecodeStep ? caches(numLayers, this.#gpu) : null;
       this.#caches = Array.from({ length: numLayers }, (_, layer) =>
-        joint ? { ...joint, firstBlock: layer * this.#layerBlocks } : { ...caches(1), firstBlock: 0 },
+        joint ? { ...joint, firstBlock: layer * this.#layerBlocks } : { ...caches(1, this.#gpu.at(layer)), firstBlock: 0 },
       );
     } catch (error) {
       this.#gpu.close();
       throw error;
     }
+  }
+
+  get #isSplit(): boolean {
+    return this.#gpu.devices.length > 1;
   }
 
   get #layerBlocks(): number {
@@ -124,14 +132,19 @@ export class ModelRunner {
       const chunk = rows.slice(first, first + PREFILL_ROWS);
       const sequences = [...new Set(chunk.map((row) => row.sequence))];
       const slotOf = new Map(sequences.map((sequence, slot) => [sequence, slot]));
-      const device: Rows = {
-        tokens: this.#upload(chunk.map(({ sequence, position }) => sequence.tokenAt(position))),
-        positions: this.#upload(chunk.map((row) => row.position)),
-        slots: this.#upload(chunk.map((row) => slotOf.get(row.sequence)!)),
-        tables: this.#tables(sequences),
+      const host = {
+        tokens: Uint32Array.from(chunk, ({ sequence, position }) => sequence.tokenAt(position)),
+        positions: Uint32Array.from(chunk, (row) => row.position),
+        slots: Uint32Array.from(chunk, (row) => slotOf.get(row.sequence)!),
       };
+      const parts = this.#run.devices.map((gpu): Rows => {
+        const upload = (values: Uint32Array) => gpu.upload(values, [values.length], "u32");
+        const [tokens, positions, slots] = [upload(host.tokens), upload(host.positions), upload(host.slots)];
+        return { tokens, positions, slots, tables: this.#tables(gpu, sequences) };
+      });
       const longest = chunk.reduce((max, row) => Math.max(max, row.position + 1), 1);
-      this.#run.release(this.#forward(device, longest), ...Object.values(device));
+      const hidden = this.#isSplit ? await this.#forwardAcross(parts, longest) : this.#forward(parts[0]!, longest);
+      this.#run.release(hidden, ...parts.flatMap((part) => Object.values(part)));
       await this.#run.throttle();
     }
   }
@@ -149,7 +162,8 @@ export class ModelRunner {
     const longest = sequences.reduce((max, s) => Math.max(max, Math.min(s.length + steps, s.maxLength)), 1);
     const batch = this.#decodeBatch(paddedRows(sequences.length), steps, params, longest);
     this.#fill(batch, sequences, params);
-    gpu.recorder().replay(batch.recording);
+    if (batch.recording) gpu.recorder().replay(batch.recording);
+    else for (let step = 0; step < steps; step++) await this.#decodeAcross(batch, step, params, longest);
     const [tokenIds, logprobs] = await Promise.all([gpu.readU32(batch.outTokens), gpu.readF32(batch.outLogprobs)]);
     // Without the rows that fill up the batch.
     const { length: count } = sequences;
@@ -163,38 +177,59 @@ export class ModelRunner {
   #decodeBatch(size: number, steps: number, params: SamplingParams, longest: number): DecodeBatch {
     const gpu = this.#run;
     const rope = this.model.rope(longest);
-    const { temperature, topK, topP, minP, stopTokenIds } = params;
+    const { stopTokenIds, temperature, topK, topP, minP } = params;
     const key = [size, steps, temperature, topK, topP, minP, stopTokenIds.length, rope.allocation.id].join();
     if (this.#batch?.key === key) return this.#batch;
     this.#endDecoding();
 
-    const perRow = () => gpu.empty([size], "u32");
-    const rows = {
-      tokens: perRow(),
-      positions: perRow(),
-      slots: perRow(),
-      tables: gpu.empty([size, this.#maxBlocks], "u32"),
-    };
+    const perRow = (on: Gpu) => on.empty([size], "u32");
+    const rows = gpu.devices.map((on) => ({
+      tokens: perRow(on),
+      positions: perRow(on),
+      slots: perRow(on),
+      tables: on.empty([size, this.#maxBlocks], "u32"),
+    }));
     const state = {
       keys: gpu.empty([size, 4], "u32"),
-      limits: perRow(),
-      done: perRow(),
+      limits: perRow(gpu),
+      done: perRow(gpu),
       stops: gpu.empty([Math.max(1, stopTokenIds.length)], "u32"),
       outTokens: gpu.empty([steps, size], "u32"),
       outLogprobs: gpu.empty([steps, size], "f32"),
     };
-    const rec = gpu.recorder();
-    const recording = rec.capture(() => {
-      for (let step = 0; step < steps; step++) {
-        const logits = this.#logits(rows, longest);
-        const lse = logNormalizers(rec, { logits, temperature });
-        const { tokens, positions } = rows;
-        sampleTokens(rec, { logits, lse, ...state, tokens, positions, temperature, topK, topP, minP, step });
-        gpu.release(logits, lse);
-        rec.submit(); // the device works on a step while the next is encoded
-      }
-    });
-    return (this.#batch = { key, rows, ...state, recording });
+    const batch = { key, rows, ...state };
+    const capture = () =>
+      gpu.recorder().capture(() => {
+        for (let step = 0; step < steps; step++) this.#draw(batch, step, params, this.#logits(rows[0]!, longest));
+      });
+    return (this.#batch = { ...batch, recording: this.#isSplit ? null : capture() });
+  }
+
+  /** Draws a token for each row, with which the rows go on. Releases the logits. */
+  #draw(
+    { rows, ...state }: Omit<DecodeBatch, "recording">,
+    step: number,
+    { temperature, topK, topP, minP }: SamplingParams,
+    logits: Tensor,
+  ): void {
+    const rec = this.#run.recorder();
+    const lse = logNormalizers(rec, { logits, temperature });
+    const { tokens, positions } = rows.at(-1)!;
+    sampleTokens(rec, { logits, lse, ...state, tokens, positions, temperature, topK, topP, minP, step });
+    this.#run.release(logits, lse);
+    rec.submit(); // the device works on a step while the next is encoded
+  }
+
+  /** A decode step over several devices, all of whose rows go on. */
+  async #decodeAcross(batch: DecodeBatch, step: number, params: SamplingParams, longest: number): Promise<void> {
+    const gpu = this.#run;
+    this.#draw(batch, step, params, this.#head(await this.#forwardAcross(batch.rows, longest)));
+    const { tokens, positions } = batch.rows.at(-1)!;
+    const [drawn, places] = await Promise.all([gpu.readU32(tokens), gpu.readU32(positions)]);
+    for (const other of batch.rows.slice(0, -1)) {
+      gpu.write(other.tokens, drawn);
+      gpu.write(other.positions, places);
+    }
   }
 
   #fill({ rows, ...batch }: DecodeBatch, sequences: readonly Sequence[], { seed, stopTokenIds }: SamplingParams): void {
@@ -205,15 +240,15 @@ export class ModelRunner {
         tensor,
         Uint32Array.from({ length: size }, (_, r) => (r < sequences.length ? of(sequences[r]!) : filler)),
       );
-    perRow(rows.tokens, (s) => s.tokenAt(s.length - 1), 0);
-    perRow(rows.positions, (s) => s.length - 1, 0);
-    gpu.write(
-      rows.slots,
-      Uint32Array.from({ length: size }, (_, r) => r),
-    );
+    const slots = Uint32Array.from({ length: size }, (_, r) => r);
     const tables = new Uint32Array(size * this.#maxBlocks).fill(this.#spareBlock, sequences.length * this.#maxBlocks);
     sequences.forEach((s, r) => tables.set(s.blocks, r * this.#maxBlocks));
-    gpu.write(rows.tables, tables);
+    for (const part of rows) {
+      perRow(part.tokens, (s) => s.tokenAt(s.length - 1), 0);
+      perRow(part.positions, (s) => s.length - 1, 0);
+      gpu.write(part.slots, slots);
+      gpu.write(part.tables, tables);
+    }
 
     const keys = new Uint32Array(4 * size);
     sequences.forEach((s, r) => keys.set([seed >>> 0, Math.floor(seed / 2 ** 32), s.prompt.promptId, s.sample], 4 * r));
@@ -227,8 +262,8 @@ export class ModelRunner {
   #endDecoding(): void {
     if (!this.#batch) return;
     const { rows, recording, key: _, ...state } = this.#batch;
-    recording.dispose();
-    this.#run.release(...Object.values(rows), ...Object.values(state));
+    recording?.dispose();
+    this.#run.release(...rows.flatMap((part) => Object.values(part)), ...Object.values(state));
     this.#batch = null;
   }
 
@@ -237,60 +272,80 @@ export class ModelRunner {
     this.#gpu.close();
   }
 
-  /** Logits of the rows of a decode step, f32 [R, V]; writes their keys and values to the cache. */
+  /** Logits of the rows of a decode step on one device, f32 [R, V]; writes their keys and values to the cache. */
   #logits(rows: Rows, longest: number): Tensor {
     const { model, blockSize } = this;
-    const { tokens, positions, tables } = rows;
-    const rec = this.#run.recorder();
-    const logits = this.#run.empty([tokens.size, model.config.vocabSize], "f32");
-    if (this.#packed) {
-      const { kCache, vCache } = this.#caches[0]!;
-      const cache = { kCache, vCache, blockSize, layerBlocks: this.#layerBlocks };
-      const rope = model.rope(longest);
-      decodeStep(rec, model.config, { tokens, positions, tables, rope, ...this.#packed, ...cache, logits });
-    } else {
-      const x = this.#forward(rows, longest);
-      linearLogits(rec, { x, weight: model.parameter(model.headName), row0: 0, rows: model.config.vocabSize, logits });
-      this.#run.release(x);
-    }
+    if (!this.#packed) return this.#head(this.#forward(rows, longest));
+    const logits = this.#run.empty([rows.tokens.size, model.config.vocabSize], "f32");
+    const { kCache, vCache } = this.#caches[0]!;
+    const cache = { kCache, vCache, blockSize, layerBlocks: this.#layerBlocks };
+    const rope = model.rope(longest);
+    decodeStep(this.#run.recorder(), model.config, { ...rows, rope, ...this.#packed, ...cache, logits });
     return logits;
   }
 
-  /** Final hidden states of the rows, f32 [R, C]; writes their keys and values to the cache. */
-  #forward({ tokens, positions, slots, tables }: Rows, longest: number): Tensor {
-    const { model, blockSize } = this;
-    const rec = this.#run.recorder();
-    const rope = model.rope(longest);
-    const scale = 1 / Math.sqrt(model.config.headDim);
-    let x = embed(rec, model, tokens);
-    for (let layer = 0; layer < model.config.numLayers; layer++) {
-      const cache = this.#caches[layer]!;
-      const { output, activations } = layerForward(rec, model, layer, {
-        input: x,
-        positions,
-        rope,
-        attend: ({ q, k, v, out }) => {
-          kvCacheWrite(rec, { k, v, positions, slots, tables, ...cache, blockSize });
-          attentionPaged(rec, { q, ...cache, tables, slots, positions, out, blockSize, scale });
-          return null;
-        },
-        isTraced: false,
-      });
-      releaseActivations(rec, activations);
-      x = output;
+  /** Logits of final hidden states, f32 [R, V]. Releases these. */
+  #head(x: Tensor): Tensor {
+    const { config, headName } = this.model;
+    const logits = this.#run.empty([x.shape[0]!, config.vocabSize], "f32");
+    const weight = this.model.parameter(headName);
+    linearLogits(this.#run.recorder(), { x, weight, row0: 0, rows: config.vocabSize, logits });
+    this.#run.release(x);
+    return logits;
+  }
+
+  /** Final hidden states of the rows on one device, f32 [R, C]; writes their keys and values to the cache. */
+  #forward(rows: Rows, longest: number): Tensor {
+    let x = embed(this.#run.recorder(), this.model, rows.tokens);
+    for (let layer = 0; layer < this.model.config.numLayers; layer++)
+      x = this.#layer(this.#run, layer, rows, x, longest);
+    return this.#norm(x);
+  }
+
+  /** The same over several devices, on the last of them. */
+  async #forwardAcross(rows: readonly Rows[], longest: number): Promise<Tensor> {
+    const { devices } = this.#run;
+    let here = deviceOf(this.#run, this.model.config, EMBEDDING);
+    let x = embed(here.recorder(), this.model, rows[devices.indexOf(here)]!.tokens);
+    for (let layer = 0; layer < this.model.config.numLayers; layer++) {
+      const next = this.#run.at(layer);
+      x = await handOver(x, here, next);
+      here = next;
+      x = this.#layer(here, layer, rows[devices.indexOf(here)]!, x, longest);
     }
-    const { hidden, rstd } = finalNorm(rec, model, x);
+    return this.#norm(x);
+  }
+
+  #norm(x: Tensor): Tensor {
+    const { hidden, rstd } = finalNorm(this.#run.recorder(), this.model, x);
     this.#run.release(x, rstd);
     return hidden;
   }
 
-  #upload(values: readonly number[]): Tensor {
-    return this.#run.upload(Uint32Array.from(values), [values.length], "u32");
+  /** The residual stream after a layer, f32 [R, C]. Releases the one before it. */
+  #layer(gpu: Gpu, layer: number, { positions, slots, tables }: Rows, input: Tensor, longest: number): Tensor {
+    const { model, blockSize } = this;
+    const rec = gpu.recorder();
+    const scale = 1 / Math.sqrt(model.config.headDim);
+    const cache = this.#caches[layer]!;
+    const { output, activations } = layerForward(rec, model, layer, {
+      input,
+      positions,
+      rope: model.rope(longest, layer),
+      attend: ({ q, k, v, out }) => {
+        kvCacheWrite(rec, { k, v, positions, slots, tables, ...cache, blockSize });
+        attentionPaged(rec, { q, ...cache, tables, slots, positions, out, blockSize, scale });
+        return null;
+      },
+      isTraced: false,
+    });
+    releaseActivations(rec, activations);
+    return output;
   }
 
-  #tables(sequences: readonly Sequence[]): Tensor {
+  #tables(gpu: Gpu, sequences: readonly Sequence[]): Tensor {
     const tables = new Uint32Array(sequences.length * this.#maxBlocks);
     sequences.forEach((sequence, slot) => tables.set(sequence.blocks, slot * this.#maxBlocks));
-    return this.#run.upload(tables, [sequences.length, this.#maxBlocks], "u32");
+    return gpu.upload(tables, [sequences.length, this.#maxBlocks], "u32");
   }
 }

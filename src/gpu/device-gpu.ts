@@ -15,6 +15,7 @@ import type { Tuning } from "./tuning.ts";
 /** A job on a device. */
 class DeviceScope implements Scope, RecorderHost {
   readonly failures: Failures;
+  readonly devices: readonly Gpu[] = [this];
   protected readonly shared: Device;
   readonly #recorder: StreamRecorder;
   #closed = false;
@@ -43,6 +44,12 @@ class DeviceScope implements Scope, RecorderHost {
   get name(): string {
     return this.info.description || this.info.device || this.info.vendor || "unknown adapter";
   }
+  get label(): string {
+    return this.shared.label;
+  }
+  set label(label: string) {
+    this.shared.label = label;
+  }
   get pool(): Pool {
     return this.shared.pool;
   }
@@ -57,6 +64,10 @@ class DeviceScope implements Scope, RecorderHost {
   }
   set timer(timer: Timer | null) {
     this.shared.stream.timer = timer;
+  }
+
+  at(): Gpu {
+    return this;
   }
 
   recorder(): Recorder {

@@ -41,6 +41,7 @@ export class Device {
   readonly pool: Pool;
   readonly stream: CommandStream;
   tuning: Tuning | null = null;
+  label = "the GPU device";
   /** Errors that belong to no call. */
   readonly failures = new Failures();
   readonly #rest: Rest;
@@ -68,7 +69,7 @@ export class Device {
     this.#lost = device.lost.then(({ reason, message }) => {
       if (this.#disposed) return;
       const loss = new DeviceLostError(
-        `the GPU device was lost (${reason}): ${message}; run again to resume from the last checkpoint`,
+        `${this.label} was lost (${reason}): ${message}; run again to resume from the last checkpoint`,
       );
       this.#loss = loss;
       for (const end of this.#waits) end(loss);

@@ -12,8 +12,12 @@ import type { Workspace } from "./workspace.ts";
 export interface Gpu extends Workspace {
   /** The adapter's, for people. */
   readonly name: string;
+  /** What errors call it. */
+  label: string;
   /** All buffers of the device. */
   readonly pool: Pool;
+  /** The devices of the job: itself, but for splitGpu's. */
+  readonly devices: readonly Gpu[];
   /** While set, every dispatch on the device is timed. */
   timer: Timer | null;
 
@@ -38,6 +42,9 @@ export interface Gpu extends Workspace {
   throttle(): Promise<boolean>;
   /** Gives the memory back that lies idle, once the device has done what was sent. No job's errors are thrown here. */
   trim(): Promise<void>;
+
+  /** The one of its devices that has a model's layer. */
+  at(layer: number): Gpu;
 
   /** The same device for another job. */
   scope(): Scope;

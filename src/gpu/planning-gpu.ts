@@ -48,6 +48,7 @@ interface Shared extends Omit<Listeners, "onBuffer"> {
 
 class PlanningScope implements Scope, Recorder {
   readonly name = "a plan";
+  label = "a plan";
   readonly tier;
   readonly matrices;
   readonly info;
@@ -55,6 +56,7 @@ class PlanningScope implements Scope, Recorder {
   readonly maxBindingSize;
   readonly pool: Pool;
   readonly gpu: Gpu = this;
+  readonly devices: readonly Gpu[] = [this];
   tuning;
   timer = null;
   readonly #shared: Shared;
@@ -72,6 +74,10 @@ class PlanningScope implements Scope, Recorder {
     this.#traits = traits;
     this.pool = pool;
     this.#shared = shared;
+  }
+
+  at(): Gpu {
+    return this;
   }
 
   recorder(): Recorder {

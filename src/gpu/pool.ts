@@ -101,6 +101,11 @@ export class Pool {
     return allocation;
   }
 
+  /** Whether this buffer is one of the pool's, and in use. */
+  has(allocation: Allocation): boolean {
+    return this.#used.has(allocation);
+  }
+
   /** Takes this very buffer, which is free. */
   take(owner: Owner, allocation: Allocation): void {
     const index = this.#idle.indexOf(allocation);

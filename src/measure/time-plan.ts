@@ -197,8 +197,8 @@ export async function planTime(
       attentionCost(config, storage, repeated, options.recompute ? "recomputed" : "gradient"),
     ),
     optimizer: await phase(
-      () => {
-        optimizer.recordNorm(gpu);
+      async () => {
+        await optimizer.recordNorm(gpu);
         return optimizer.apply(1, 1e-6);
       },
       options.numIterations * options.numSteps,

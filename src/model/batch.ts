@@ -18,7 +18,10 @@ export function packSequences(sequences: readonly ArrayLike<number>[]): PackedBa
   return { tokenIds, cuSeqlens };
 }
 
-/** A packed batch on the device, all u32 [T]. */
+/** A packed batch on each device of a job. */
+export type Batch = ReadonlyMap<Gpu, DeviceBatch>;
+
+/** A packed batch on a device, all u32 [T]. */
 export interface DeviceBatch {
   ids: Tensor;
   /** Position of a token in its sequence. */
@@ -45,7 +48,7 @@ export function sequenceBounds(cuSeqlens: Uint32Array): { starts: Uint32Array; e
 }
 
 /** @throws ConfigError for an id beyond `vocabSize`, which the kernels would read out of bounds */
-export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch, vocabSize: number): DeviceBatch {
+export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch, vocabSize: number): Batch {
   const outside = tokenIds.find((id) => id >= vocabSize);
   if (outside !== undefined)
     throw new ConfigError(
@@ -65,19 +68,23 @@ export function uploadBatch(gpu: Gpu, { tokenIds, cuSeqlens }: PackedBatch, voca
       if (t + 1 < end) targets[t] = tokenIds[t + 1]!;
     }
   }
-  const upload = (data: Uint32Array) => gpu.upload(data, [rows], "u32");
-  return {
-    ids: upload(tokenIds),
-    positions: upload(positions),
-    starts: upload(starts),
-    ends: upload(ends),
-    targets: upload(targets),
-    maxLength,
+  const on = (device: Gpu): DeviceBatch => {
+    const upload = (data: Uint32Array) => device.upload(data, [rows], "u32");
+    return {
+      ids: upload(tokenIds),
+      positions: upload(positions),
+      starts: upload(starts),
+      ends: upload(ends),
+      targets: upload(targets),
+      maxLength,
+    };
   };
+  return new Map(gpu.devices.map((device) => [device, on(device)]));
 }
 
-export function releaseBatch(gpu: Gpu, { ids, positions, starts, ends, targets }: DeviceBatch): void {
-  gpu.release(ids, positions, starts, ends, targets);
+export function releaseBatch(batch: Batch): void {
+  for (const [gpu, { ids, positions, starts, ends, targets }] of batch)
+    gpu.release(ids, positions, starts, ends, targets);
 }
 
 /** Values of each sequence's last tokens, its response, laid out per token: f32 [T], 0 at the others. */

@@ -16,7 +16,7 @@ import type { Files } from "../runtime/types.ts";
 import type { Adapter } from "./adapter.ts";
 import { parameterShapes, type ModelConfig } from "./config.ts";
 import { uniformAt } from "./init.ts";
-import { Model } from "./model.ts";
+import { deviceOf, Model } from "./model.ts";
 
 /** The decoder's linear layers by their full names, and their weights' shapes; the head is not among them. */
 function linearLayers(config: ModelConfig): Map<string, readonly [outputs: number, inputs: number]> {
@@ -126,7 +126,7 @@ export class LoraModel extends Model {
     try {
       const tensors = new Map<string, Tensor>();
       for (const [name, shape] of adapterShapes(base.config, lora))
-        tensors.set(name, own.upload(await values(name, shape), shape, base.storage));
+        tensors.set(name, deviceOf(own, base.config, name).upload(await values(name, shape), shape, base.storage));
       await own.idle();
       return new LoraModel(own, base, lora, tensors);
     } catch (error) {
@@ -147,8 +147,8 @@ export class LoraModel extends Model {
     return this.base.reserve(positions);
   }
 
-  override rope(positions: number): Tensor {
-    return this.base.rope(positions);
+  override rope(positions: number, layer?: number): Tensor {
+    return this.base.rope(positions, layer);
   }
 
   /** Another adapter of the same values over the same base. */

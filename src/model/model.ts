@@ -29,6 +29,18 @@ const COMPANIONS = [
   "generation_config.json",
 ];
 
+export const EMBEDDING = "model.embed_tokens.weight";
+
+/**
+ * The device of a job that a parameter lies on: its layer's. The embedding is before the first layer, the rest after the last, and
+ * a tied embedding with the rest, for it is the head.
+ */
+export function deviceOf(gpu: Gpu, { numLayers, tieWordEmbeddings }: ModelConfig, name: string): Gpu {
+  const layer = /\blayers\.(\d+)\./.exec(name)?.[1];
+  const isFirst = name === EMBEDDING && !tieWordEmbeddings;
+  return gpu.at(layer ? Number(layer) : isFirst ? 0 : numLayers - 1);
+}
+
 /** A language model's weights on the device, under their Hugging Face names. */
 export class Model {
   readonly gpu: Gpu;
@@ -37,7 +49,7 @@ export class Model {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** The frozen model that this one adapts; null where all weights are its own. */
   readonly base: Model | null = null;
-  #rope: Tensor | null = null;
+  readonly #ropes = new Map<Gpu, Tensor>();
 
   constructor(gpu: Gpu, config: ModelConfig, dtype: ModelDType, parameters: ReadonlyMap<string, Tensor>) {
     this.gpu = gpu;
@@ -73,7 +85,8 @@ export class Model {
         if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
           throw new FormatError(`${source}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
         }
-        parameters.set(name, own.upload(await weights.readWeights(stored), shape, STORAGE[dtype]));
+        const device = deviceOf(own, config, name);
+        parameters.set(name, device.upload(await weights.readWeights(stored), shape, STORAGE[dtype]));
       }
       await own.idle();
     } catch (error) {
@@ -98,7 +111,7 @@ export class Model {
       const std = residual ? range / Math.sqrt(2 * config.numLayers) : range;
       if (name.endsWith("norm.weight")) data.fill(1);
       else if (!name.endsWith(".bias")) for (let i = 0; i < data.length; i++) data[i] = std * normalAt(seed, stream, i);
-      parameters.set(name, gpu.upload(data, shape, STORAGE[dtype]));
+      parameters.set(name, deviceOf(gpu, config, name).upload(data, shape, STORAGE[dtype]));
       stream++;
     }
     return new Model(gpu, config, dtype, parameters);
@@ -131,7 +144,7 @@ export class Model {
 
   /** The parameter that projects hidden states to logits, [V, C]: the embedding where the head is tied. */
   get headName(): string {
-    return this.config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+    return this.config.tieWordEmbeddings ? EMBEDDING : "lm_head.weight";
   }
 
   /**
@@ -140,26 +153,32 @@ export class Model {
    * @throws OutOfMemoryError where there is no memory for it; the model is then as before
    */
   async reserve(positions: number): Promise<void> {
-    if (this.#rope && this.#rope.shape[0]! >= positions) return;
+    const before = new Map(this.#ropes);
     try {
-      this.rope(positions);
-      await this.gpu.idle();
+      for (let layer = 0; layer < this.config.numLayers; layer++) this.rope(positions, layer);
+      if (Array.from(this.#ropes).some(([gpu, table]) => before.get(gpu) !== table)) await this.gpu.idle();
     } catch (error) {
-      this.gpu.release(this.#rope);
-      this.#rope = null;
+      this.#releaseRopes();
       throw error;
     }
   }
 
-  /** Cosines and sines, f32 [at least `positions`, D], made on the host in float64. */
-  rope(positions: number): Tensor {
-    if (!this.#rope || this.#rope.shape[0]! < positions) {
-      this.gpu.release(this.#rope);
-      this.#rope = null;
-      const rows = Math.max(256, 2 ** Math.ceil(Math.log2(positions)));
-      this.#rope = this.gpu.upload(ropeTable(this.config, rows), [rows, this.config.headDim], "f32");
-    }
-    return this.#rope;
+  /** Cosines and sines on the device of a layer, f32 [at least `positions`, D], made on the host in float64. */
+  rope(positions: number, layer = 0): Tensor {
+    const gpu = this.gpu.at(layer);
+    const known = this.#ropes.get(gpu);
+    if (known && known.shape[0]! >= positions) return known;
+    gpu.release(known);
+    this.#ropes.delete(gpu);
+    const rows = Math.max(256, 2 ** Math.ceil(Math.log2(positions)));
+    const table = gpu.upload(ropeTable(this.config, rows), [rows, this.config.headDim], "f32");
+    this.#ropes.set(gpu, table);
+    return table;
+  }
+
+  #releaseRopes(): void {
+    this.gpu.release(...this.#ropes.values());
+    this.#ropes.clear();
   }
 
   /**
@@ -172,8 +191,9 @@ export class Model {
     const own = this.gpu.scope();
     try {
       for (const [name, source] of this.parameters) {
-        const target = own.empty(source.shape, source.dtype);
-        own.recorder().copy(source, target);
+        const device = deviceOf(own, this.config, name);
+        const target = device.empty(source.shape, source.dtype);
+        device.recorder().copy(source, target);
         parameters.set(name, target);
       }
       await own.idle();
@@ -209,8 +229,8 @@ export class Model {
   }
 
   dispose(): void {
-    this.gpu.release(...this.parameters.values(), this.#rope);
-    this.#rope = null;
+    this.gpu.release(...this.parameters.values());
+    this.#releaseRopes();
   }
 }
 
@@ -234,7 +254,7 @@ export async function writeModelFolder(
 
 /** Embedding and head of a tied model are one tensor, under either name. */
 export const storedName = (name: string, { tieWordEmbeddings }: ModelConfig, names: readonly string[]): string =>
-  tieWordEmbeddings && name === "model.embed_tokens.weight" && !names.includes(name) ? "lm_head.weight" : name;
+  tieWordEmbeddings && name === EMBEDDING && !names.includes(name) ? "lm_head.weight" : name;
 
 function requireFit(gpu: Gpu, config: ModelConfig, dtype: ModelDType, name: string): void {
   const problem = misfit(gpu, config, STORAGE[dtype]);

@@ -1,10 +1,12 @@
+import type { Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { handOver } from "../gpu/split-gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { attentionForward } from "../kernels/attention.ts";
 import { embeddingBackward, embeddingForward } from "../kernels/embedding.ts";
 import { kvPack } from "../kernels/kv-cache.ts";
 import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
-import type { DeviceBatch } from "./batch.ts";
+import type { Batch, DeviceBatch } from "./batch.ts";
 import {
   layerActivations,
   layerBackward,
@@ -13,7 +15,7 @@ import {
   type Attend,
   type LayerActivations,
 } from "./layer.ts";
-import type { Model } from "./model.ts";
+import { deviceOf, EMBEDDING, type Model } from "./model.ts";
 
 /** A forward pass kept for its backward pass. */
 export interface Trace {
@@ -29,7 +31,7 @@ export interface Trace {
 /** Embedding of `ids`, f32 [T, C]: the start of the residual stream. */
 export function embed(rec: Recorder, model: Model, ids: Tensor): Tensor {
   const out = rec.gpu.empty([ids.size, model.config.hiddenSize], "f32");
-  embeddingForward(rec, { ids, weight: model.parameter("model.embed_tokens.weight"), out });
+  embeddingForward(rec, { ids, weight: model.parameter(EMBEDDING), out });
   return out;
 }
 
@@ -59,43 +61,51 @@ const packedAttention =
     return { kPacked, vPacked, lse };
   };
 
-/** The residual stream after all layers, f32 [T, C]. `keep` takes each layer's activations, and releases what it does not keep. */
-function layersForward(
-  rec: Recorder,
+/**
+ * The residual stream after all layers, f32 [T, C], on the last one's device. `keep` takes each layer's activations, and releases
+ * what it does not keep.
+ */
+async function layersForward(
+  gpu: Gpu,
   model: Model,
-  batch: DeviceBatch,
+  batch: Batch,
   isTraced: boolean,
-  keep: (activations: LayerActivations) => void,
-): Tensor {
-  const attend = packedAttention(rec, model, batch.starts);
-  const rope = model.rope(batch.maxLength);
-  const { positions } = batch;
-  let x = embed(rec, model, batch.ids);
+  keep: (rec: Recorder, activations: LayerActivations) => void,
+): Promise<Tensor> {
+  let here = deviceOf(gpu, model.config, EMBEDDING);
+  let x = embed(here.recorder(), model, batch.get(here)!.ids);
   for (let layer = 0; layer < model.config.numLayers; layer++) {
-    const { output, activations } = layerForward(rec, model, layer, { input: x, positions, rope, attend, isTraced });
-    keep(activations);
+    const next = gpu.at(layer);
+    const input = await handOver(x, here, next);
+    here = next;
+    const rec = here.recorder();
+    const { positions, starts, maxLength } = batch.get(here)!;
+    const attend = packedAttention(rec, model, starts);
+    const rope = model.rope(maxLength, layer);
+    const { output, activations } = layerForward(rec, model, layer, { input, positions, rope, attend, isTraced });
+    keep(rec, activations);
     x = output;
   }
   return x;
 }
 
-/** Final hidden states of a packed batch, f32 [T, C]. Keeps nothing else. */
-export function forward(rec: Recorder, model: Model, batch: DeviceBatch): Tensor {
-  const x = layersForward(rec, model, batch, false, (activations) => releaseActivations(rec, activations));
-  const { hidden, rstd } = finalNorm(rec, model, x);
-  rec.gpu.release(x, rstd);
+/** Final hidden states of a packed batch, f32 [T, C], on the last device. Keeps nothing else. */
+export async function forward(gpu: Gpu, model: Model, batch: Batch): Promise<Tensor> {
+  const x = await layersForward(gpu, model, batch, false, releaseActivations);
+  const { hidden, rstd } = finalNorm(gpu.recorder(), model, x);
+  gpu.release(x, rstd);
   return hidden;
 }
 
 /** The same, with what backward needs; `recompute` keeps one tensor a layer and runs each layer a second time in backward. */
-export function forwardWithTrace(
-  rec: Recorder,
+export async function forwardWithTrace(
+  gpu: Gpu,
   model: Model,
-  batch: DeviceBatch,
+  batch: Batch,
   { recompute }: { recompute: boolean },
-): Trace {
+): Promise<Trace> {
   const layers: Trace["layers"] = [];
-  const x = layersForward(rec, model, batch, !recompute, (activations) => {
+  const x = await layersForward(gpu, model, batch, !recompute, (rec, activations) => {
     if (!recompute) {
       layers.push(activations);
       return;
@@ -104,26 +114,27 @@ export function forwardWithTrace(
     releaseActivations(rec, rest);
     layers.push(input);
   });
-  return { ...finalNorm(rec, model, x), last: x, layers };
+  return { ...finalNorm(gpu.recorder(), model, x), last: x, layers };
 }
 
 /**
  * Adds the gradients of the parameters that `grads` has to it, given that with respect to the hidden states, f32 [T, C].
- * Releases `dhidden` and the trace. `links`, u32 [T], is linkOccurrences of the batch's ids (kernels/embedding.ts).
+ * Releases `dhidden` and the trace. `links`, u32 [T] on the embedding's device, is linkOccurrences of the batch's ids
+ * (kernels/embedding.ts).
  */
-export function backward(
-  rec: Recorder,
+export async function backward(
+  gpu: Gpu,
   model: Model,
-  batch: DeviceBatch,
+  batch: Batch,
   trace: Trace,
   dhidden: Tensor,
   grads: ReadonlyMap<string, Tensor>,
   links: Tensor,
-): void {
-  const { gpu } = rec;
-  const rope = model.rope(batch.maxLength);
-  const dx = gpu.empty(dhidden.shape, "f32");
-  rmsnormBackward(rec, {
+): Promise<void> {
+  const { numLayers } = model.config;
+  let here = gpu.at(numLayers - 1);
+  let dx = here.empty(dhidden.shape, "f32");
+  rmsnormBackward(here.recorder(), {
     x: trace.last,
     weight: model.parameter("model.norm.weight"),
     rstd: trace.rstd,
@@ -132,15 +143,26 @@ export function backward(
     dweight: grads.get("model.norm.weight"),
     accumulate: false,
   });
-  gpu.release(dhidden, trace.hidden, trace.rstd, trace.last);
-  for (let layer = model.config.numLayers - 1; layer >= 0; layer--) {
-    const saved = recomputed(rec, model, batch, layer, trace.layers[layer]!, rope);
-    layerBackward(rec, model, layer, { saved, dx, batch, rope, grads });
+  here.release(dhidden, trace.hidden, trace.rstd, trace.last);
+  const moveTo = async (next: Gpu) => {
+    dx = await handOver(dx, here, next);
+    here = next;
+  };
+  for (let layer = numLayers - 1; layer >= 0; layer--) {
+    await moveTo(gpu.at(layer));
+    const rec = here.recorder();
+    const rows = batch.get(here)!;
+    const rope = model.rope(rows.maxLength, layer);
+    const saved = recomputed(rec, model, rows, layer, trace.layers[layer]!, rope);
+    layerBackward(rec, model, layer, { saved, dx, batch: rows, rope, grads });
     releaseActivations(rec, saved);
   }
-  const dweight = grads.get("model.embed_tokens.weight");
-  if (dweight) embeddingBackward(rec, { ids: batch.ids, links, dout: dx, dweight });
-  gpu.release(dx);
+  const dweight = grads.get(EMBEDDING);
+  if (dweight) {
+    await moveTo(deviceOf(gpu, model.config, EMBEDDING));
+    embeddingBackward(here.recorder(), { ids: batch.get(here)!.ids, links, dout: dx, dweight });
+  }
+  here.release(dx);
 }
 
 function recomputed(

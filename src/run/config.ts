@@ -296,6 +296,11 @@ const configSchema = z.strictObject({
         .string()
         .optional()
         .describe("part of the adapter's name; default PITH_ADAPTER, else the host's choice"),
+      layers: z
+        .array(count())
+        .min(2)
+        .optional()
+        .describe("the model's layers split over so many equal GPUs: how many each has, first to last (docs/memory.md)"),
     })
     .prefault({}),
 });

@@ -1,6 +1,8 @@
+import process from "node:process";
 import { create, globals } from "webgpu";
 import { GpuUnavailableError } from "../errors.ts";
 import { DeviceGpu } from "../gpu/device-gpu.ts";
+import { selectGpu } from "./pci.ts";
 import { diskTuning } from "./tuning-disk.ts";
 import { loadTuning } from "./tuning.ts";
 
@@ -20,17 +22,21 @@ const FLAGS = [
 const instances: GPU[] = [];
 
 /**
- * Opens the adapter whose name contains `name`, the first one without. `note` hears of a table of tiles that cannot be used.
+ * Opens the adapter whose name contains `name`, the first one without; the GPU at the address `pci` where that is given. `note` hears of a
+ * table of tiles that cannot be used.
  */
 export async function openGpu(
   name?: string,
   tier?: string,
   note: (line: string) => void = () => {},
+  pci?: string,
 ): Promise<DeviceGpu> {
-  const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
-  instances.push(instance);
+  const selected = process.env["DRI_PRIME"];
   let adapter: GPUAdapter | null;
   try {
+    if (pci) process.env["DRI_PRIME"] = selectGpu(pci); // an instance reads the environment when it is made
+    const instance = create(name ? [...FLAGS, `adapter=${name}`] : FLAGS);
+    instances.push(instance);
     adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
   } catch (error) {
     // Dawn throws, with the list of adapters, where a browser returns null.
@@ -38,6 +44,9 @@ export async function openGpu(
       `expected an adapter${name ? ` whose name contains "${name}"` : ""}: ${(error as Error).message.replaceAll(/\s+/g, " ")}`,
       { cause: error },
     );
+  } finally {
+    if (selected === undefined) delete process.env["DRI_PRIME"];
+    else process.env["DRI_PRIME"] = selected;
   }
   const gpu = await DeviceGpu.open(adapter, { tier, rest: napping });
   await loadTuning(gpu, diskTuning, note);

@@ -11,7 +11,9 @@ export async function openGpu(
   name?: string,
   tier?: string,
   note: (line: string) => void = () => {},
+  pci?: string,
 ): Promise<DeviceGpu> {
+  if (pci) throw new GpuUnavailableError(`expected Node to choose the GPU at ${pci}, got a host that cannot`);
   if (!navigator.gpu) {
     throw new GpuUnavailableError(
       "expected WebGPU (navigator.gpu), got none; use Deno 2.9 or newer, or a browser that has it, over https or localhost",

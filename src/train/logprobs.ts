@@ -10,8 +10,8 @@ export async function itemLogprobs(
   items: readonly Item[],
   { temperature }: { temperature: number },
 ): Promise<Float32Array[][]> {
-  const results = await microBatches.run(model, items, (packed, indices, gpu) =>
-    mapRecorded(recordLogprobs(model, packed, { temperature }, gpu), ({ logprobs }) => ({
+  const results = await microBatches.run(model, items, async (packed, indices, gpu) =>
+    mapRecorded(await recordLogprobs(model, packed, { temperature }, gpu), ({ logprobs }) => ({
       indices,
       sequences: Array.from({ length: packed.cuSeqlens.length - 1 }, (_, s) =>
         logprobs.slice(packed.cuSeqlens[s], packed.cuSeqlens[s + 1]),

@@ -121,13 +121,13 @@ export async function planMemory(
     return packSequences(rest > 0 ? [...whole, new Uint32Array(rest)] : whole);
   };
   /** Of a pass over `sequences` sequences: its largest micro-batch, and the results of the others, which wait for it. */
-  const peakOfPass = async (sequences: number, record: (batch: PackedBatch) => Recorded<unknown>): Promise<number> => {
+  const peakOfPass = async (sequences: number, record: (batch: PackedBatch) => Promise<Recorded<unknown>>): Promise<number> => {
     const batch = microBatch(sequences);
     const others = Math.ceil((sequences * longestSequence) / batch.tokenIds.length) - 1;
     let results = 0;
     const peak = await peakOf(async () => {
       const before = pool.usedBytes;
-      const recorded = record(batch);
+      const recorded = await record(batch);
       results = pool.usedBytes - before;
       await readRecorded(gpu, recorded);
     });

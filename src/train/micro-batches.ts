@@ -11,7 +11,7 @@ import { joinRecorded, readRecorded, type Recorded } from "./recorded.ts";
 export type Item = readonly (readonly number[])[];
 
 /** Records the work of one micro-batch, part of the job `gpu`: the sequences of the items with these indices, packed in this order. */
-export type RecordMicroBatch<R> = (packed: PackedBatch, items: readonly number[], gpu: Gpu) => Recorded<R>;
+export type RecordMicroBatch<R> = (packed: PackedBatch, items: readonly number[], gpu: Gpu) => Promise<Recorded<R>>;
 
 /** Hears, a line each, of trouble that a trainer got over. */
 export type OnWarning = (message: string) => void;
@@ -31,12 +31,15 @@ export interface PassHost {
 /** What belongs to a pass over micro-batches besides them. */
 interface PassEnds<E> {
   /** Recorded after the last. */
-  finish: (gpu: Gpu) => Recorded<E>;
+  finish: (gpu: Gpu) => Promise<Recorded<E>>;
   /** Takes back what they added to, where the pass fails. */
   undo: () => void;
 }
 
-const NO_ENDS: PassEnds<null> = { finish: () => ({ tensors: [], result: () => null }), undo: () => {} };
+const NO_ENDS: PassEnds<null> = {
+  finish: async () => ({ tensors: [], result: () => null }),
+  undo: () => {},
+};
 
 /**
  * How a trainer's batches go through the model: in micro-batches that are sent one after the other. Where much is under way, the
@@ -102,9 +105,9 @@ export class MicroBatches {
       const batches = split(tokens);
       let recording: readonly number[] | null = null;
       try {
-        return await this.#attempt(model, items, batches, ends, (packed, indices, gpu) => {
+        return await this.#attempt(model, items, batches, ends, async (packed, indices, gpu) => {
           recording = indices;
-          const recorded = record(packed, indices, gpu);
+          const recorded = await record(packed, indices, gpu);
           recording = null; // what fails from here on may be any of them
           return recorded;
         });
@@ -145,10 +148,11 @@ export class MicroBatches {
       let done = 0;
       for (const indices of batches) {
         if (await gpu.throttle()) this.#onProgress(done, items.length);
-        recorded.push(record(packSequences(indices.flatMap((i) => items[i]!)), indices, gpu));
+        recorded.push(await record(packSequences(indices.flatMap((i) => items[i]!)), indices, gpu));
         done += indices.length;
       }
-      const results = await readRecorded(gpu, joinRecorded<[R[], E]>([joinRecorded<R[]>(recorded), finish(gpu)]));
+      const all = joinRecorded<[R[], E]>([joinRecorded<R[]>(recorded), await finish(gpu)]);
+      const results = await readRecorded(gpu, all);
       this.#onProgress(done, items.length);
       return results;
     } finally {

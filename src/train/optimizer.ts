@@ -1,12 +1,13 @@
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu, Scope } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
 import { byteLength, type Storage, type Tensor } from "../gpu/tensor.ts";
 import { openSafetensors, writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
-import { globalNorm, partialSums } from "../kernels/grad-norm.ts";
-import { HF_DTYPE, type Model } from "../model/model.ts";
+import { deviceOf, HF_DTYPE, type Model } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import { DeviceState, HostState, Staging, type AdamState, type Kind } from "./adam-state.ts";
+import { GradientNorm } from "./gradient-norm.ts";
 import type { Gradients } from "./policy.ts";
 import { readRecorded, type Recorded } from "./recorded.ts";
 
@@ -24,6 +25,8 @@ export interface AdamWOptions {
 }
 
 interface State {
+  /** Which of the job's devices has them. */
+  device: number;
   param: Tensor;
   grad: Tensor;
   state: AdamState;
@@ -40,10 +43,9 @@ export class AdamW {
   readonly #gpu: Scope;
   readonly #options: AdamWOptions;
   readonly #states: ReadonlyMap<string, State>;
-  readonly #partials: Tensor;
-  readonly #clip: Tensor;
-  /** Null where masters and moments stay on the device. */
-  readonly #staging: Staging | null;
+  readonly #norm: GradientNorm;
+  /** One a device; none where masters and moments stay there. */
+  readonly #stagings: readonly Staging[];
   /** Steps done. */
   step = 0;
 
@@ -52,16 +54,18 @@ export class AdamW {
     gpu: Scope,
     options: AdamWOptions,
     states: ReadonlyMap<string, State>,
-    staging: Staging | null,
+    stagings: readonly Staging[],
   ) {
     this.model = model;
     this.#gpu = gpu;
     this.#options = options;
     this.#states = states;
-    this.#staging = staging;
+    this.#stagings = stagings;
     this.gradients = new Map(Array.from(states, ([name, { grad }]) => [name, grad]));
-    this.#partials = gpu.empty([partialSums(Array.from(states.values(), ({ grad }) => grad.size))], "f32");
-    this.#clip = gpu.empty([2], "f32");
+    this.#norm = new GradientNorm(
+      gpu,
+      Array.from(states.values(), ({ grad }) => grad.size),
+    );
   }
 
   /** @throws OutOfMemoryError */
@@ -69,17 +73,20 @@ export class AdamW {
     const gpu = model.gpu.scope();
     try {
       const states = new Map<string, State>();
-      const staging = options.offload ? new Staging(gpu) : null;
+      const stagings = options.offload ? gpu.devices.map((device) => new Staging(device)) : [];
       const moments = options.stochasticRounding ? "bf16" : "f32";
       for (const [name, param] of model.trainable) {
         const hasMaster = param.dtype === "bf16" && !options.stochasticRounding;
         const dtypes = { ...(hasMaster && { master: "f32" as const }), m: moments, v: moments } as const;
+        const here = deviceOf(gpu, model.config, name);
+        const device = gpu.devices.indexOf(here);
+        const staging = stagings[device];
         const state = staging
-          ? new HostState(gpu, param, dtypes, staging)
-          : await DeviceState.create(gpu, param, dtypes);
-        states.set(name, { param, state, grad: gpu.zeros(param.shape, "f32") });
+          ? new HostState(here, param, dtypes, staging)
+          : await DeviceState.create(here, param, dtypes);
+        states.set(name, { device, param, state, grad: here.zeros(param.shape, "f32") });
       }
-      const optimizer = new AdamW(model, gpu, options, states, staging);
+      const optimizer = new AdamW(model, gpu, options, states, stagings);
       await gpu.idle();
       return optimizer;
     } catch (error) {
@@ -90,20 +97,14 @@ export class AdamW {
 
   /** Steps every parameter by its gradient, clears the gradients, and returns their norm before clipping. */
   async update(learningRate: number): Promise<number> {
-    const norm = await readRecorded(this.#gpu, this.recordNorm(this.#gpu));
+    const norm = await readRecorded(this.#gpu, await this.recordNorm(this.#gpu));
     await this.apply(norm, learningRate);
     return norm;
   }
 
   /** The norm over all gradients as they are, which `apply` clips by. */
-  recordNorm(gpu: Gpu): Recorded<number> {
-    globalNorm(gpu.recorder(), {
-      grads: [...this.gradients.values()],
-      partials: this.#partials,
-      out: this.#clip,
-      maxNorm: this.#options.maxGradNorm,
-    });
-    return { tensors: [this.#clip], result: ([clip]) => clip![0]! };
+  recordNorm(gpu: Gpu): Promise<Recorded<number>> {
+    return this.#norm.record(gpu, [...this.#states.values()], this.#options.maxGradNorm);
   }
 
   /**
@@ -119,14 +120,14 @@ export class AdamW {
         `expected a finite gradient, got norm ${norm} at optimizer step ${this.step + 1}; lower the learning rate and resume from the last checkpoint`,
       );
     }
-    await this.#staging?.begin();
     try {
+      for (const staging of this.#stagings) await staging.begin();
       this.step++;
       await this.#stepAll(learningRate);
       this.clearGradients();
       await this.#gpu.idle();
     } finally {
-      this.#staging?.end();
+      for (const staging of this.#stagings) staging.end();
     }
   }
 
@@ -134,11 +135,11 @@ export class AdamW {
     const { maxGradNorm: _m, offload: _o, stochasticRounding, ...options } = this.#options;
     let stream = 0;
     let before = Promise.resolve();
-    for (const { param, grad, state } of this.#states.values()) {
+    for (const { device, param, grad, state } of this.#states.values()) {
       const rounding = stochasticRounding && { ...stochasticRounding, stream: stream++ };
-      const shared = { ...options, clip: this.#clip, learningRate, step: this.step, rounding };
+      const shared = { ...options, clip: this.#norm.clips[device]!, learningRate, step: this.step, rounding };
       await state.ready();
-      const after = state.step((tensors) => adamwStep(this.#gpu.recorder(), { param, grad, ...tensors, ...shared }));
+      const after = state.step((tensors) => adamwStep(this.#recorder(device), { param, grad, ...tensors, ...shared }));
       after.catch(() => {}); // heard below, unless the one before has failed
       await before; // the state of two parameters at most is on its way
       before = after;
@@ -147,7 +148,11 @@ export class AdamW {
   }
 
   clearGradients(): void {
-    for (const gradient of this.gradients.values()) this.#gpu.recorder().clear(gradient);
+    for (const { device, grad } of this.#states.values()) this.#recorder(device).clear(grad);
+  }
+
+  #recorder(device: number): Recorder {
+    return this.#gpu.devices[device]!.recorder();
   }
 
   /** Writes masters and moments as they are stored. */
@@ -193,7 +198,7 @@ export class AdamW {
     for (const { param, state } of this.#states.values()) {
       bytes.masters += state.deviceBytes("master");
       bytes.moments += state.deviceBytes("m") + state.deviceBytes("v");
-      if (this.#staging) for (const dtype of Object.values(state.dtypes)) bytes.host += byteLength(param.shape, dtype);
+      if (this.#stagings.length > 0) for (const dtype of Object.values(state.dtypes)) bytes.host += byteLength(param.shape, dtype);
     }
     return bytes;
   }

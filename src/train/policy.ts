@@ -11,8 +11,8 @@ import {
   type HeadTensors,
   type KlEstimator,
 } from "../kernels/policy-gradient.ts";
-import { releaseBatch, toRows, toTokens, uploadBatch, type PackedBatch } from "../model/batch.ts";
-import type { Model } from "../model/model.ts";
+import { releaseBatch, toRows, toTokens, uploadBatch, type Batch, type PackedBatch } from "../model/batch.ts";
+import { deviceOf, EMBEDDING, type Model } from "../model/model.ts";
 import { backward, forward, forwardWithTrace } from "../model/transformer.ts";
 import { readRecorded, type Recorded } from "./recorded.ts";
 
@@ -54,35 +54,35 @@ export async function tokenLogprobs(
   packed: PackedBatch,
   { temperature }: { temperature: number },
 ): Promise<TokenLogprobs> {
-  return readRecorded(model.gpu, recordLogprobs(model, packed, { temperature }));
+  return readRecorded(model.gpu, await recordLogprobs(model, packed, { temperature }));
 }
 
-// What follows is recorded and not waited for, as part of the job `gpu`.
+// What follows is recorded as part of the job `gpu`, and not waited for but where layers are on several devices.
 
 /** The same as tokenLogprobs. */
-export function recordLogprobs(
+export async function recordLogprobs(
   model: Model,
   packed: PackedBatch,
   { temperature }: { temperature: number },
   gpu: Gpu = model.gpu,
-): Recorded<TokenLogprobs> {
+): Promise<Recorded<TokenLogprobs>> {
   const batch = uploadBatch(gpu, packed, model.config.vocabSize);
-  const hidden = forward(gpu.recorder(), model, batch);
-  const { logprob: logprobs, entropy, lse } = headLogprobs(gpu, model, hidden, batch.targets, temperature);
+  const hidden = await forward(gpu, model, batch);
+  const { logprob: logprobs, entropy, lse } = headLogprobs(gpu, model, hidden, batch, temperature);
   gpu.release(hidden, lse);
-  releaseBatch(gpu, batch);
+  releaseBatch(batch);
   return perToken(gpu, packed, { logprobs, entropy });
 }
 
 /** Adds the gradient of the clipped policy loss to `grads`. The sum of `loss`, which includes the weights, is the loss. */
-export function policyGradient(
+export async function policyGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   targets: PolicyTargets,
   { temperature, recompute, importanceSamplingLevel = "token", ...loss }: PolicyLossOptions,
   gpu: Gpu = model.gpu,
-): Recorded<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }> {
+): Promise<Recorded<TokenLogprobs & { ratio: Float32Array; loss: Float32Array }>> {
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
   const inputs = {
     weights: rows(targets.weights),
@@ -93,7 +93,7 @@ export function policyGradient(
   const ratio = gpu.empty([packed.tokenIds.length], "f32");
   const sequences =
     importanceSamplingLevel === "sequence" ? gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32") : undefined;
-  const results = headGradient(gpu, model, grads, packed, temperature, recompute, (shared) =>
+  const results = await headGradient(gpu, model, grads, packed, temperature, recompute, (shared) =>
     policyGradientKernel(gpu.recorder(), { ...loss, ...shared, ...inputs, ratio, sequences }),
   );
   gpu.release(...Object.values(inputs), ...(sequences ? [sequences] : []));
@@ -101,16 +101,16 @@ export function policyGradient(
 }
 
 /** Adds the gradient of the weighted cross-entropy, sum of -weights[t] log p(token t), to `grads`. */
-export function supervisedGradient(
+export async function supervisedGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   weights: Float32Array,
   { recompute }: { recompute: boolean },
   gpu: Gpu = model.gpu,
-): Recorded<TokenLogprobs & { loss: Float32Array }> {
+): Promise<Recorded<TokenLogprobs & { loss: Float32Array }>> {
   const rowWeights = gpu.upload(toRows(weights, packed.cuSeqlens), [weights.length], "f32");
-  const results = headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
+  const results = await headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
     crossEntropyGradient(gpu.recorder(), { ...shared, weights: rowWeights }),
   );
   gpu.release(rowWeights);
@@ -122,19 +122,19 @@ export function supervisedGradient(
  * f32 [T] are the shares of response tokens in their response's log-probability, `refLogprobs` f32 [T] the reference's. The sum of
  * `loss` is the loss; margins are one a pair.
  */
-export function preferenceGradient(
+export async function preferenceGradient(
   model: Model,
   grads: Gradients,
   packed: PackedBatch,
   { weights, refLogprobs }: { weights: Float32Array; refLogprobs: Float32Array },
   { recompute, ...loss }: { beta: number; gamma: number; pairWeight: number; recompute: boolean },
   gpu: Gpu = model.gpu,
-): Recorded<TokenLogprobs & { loss: Float32Array; margins: Float32Array }> {
+): Promise<Recorded<TokenLogprobs & { loss: Float32Array; margins: Float32Array }>> {
   const rows = (values: Float32Array) => gpu.upload(toRows(values, packed.cuSeqlens), [values.length], "f32");
   const inputs = { weights: rows(weights), refLogprobs: rows(refLogprobs) };
   const bounds = gpu.upload(packed.cuSeqlens, [packed.cuSeqlens.length], "u32");
   const margin = gpu.empty([(packed.cuSeqlens.length - 1) / 2], "f32");
-  const results = headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
+  const results = await headGradient(gpu, model, grads, packed, 1, recompute, (shared) =>
     preferenceGradientKernel(gpu.recorder(), { ...shared, ...inputs, bounds, margin, ...loss }),
   );
   gpu.release(...Object.values(inputs), bounds);
@@ -149,7 +149,7 @@ export function preferenceGradient(
 }
 
 /** Forward, `loss` at the head, backward: what all the losses have in common. Leaves f32 [T] tensors, a row each. */
-function headGradient(
+async function headGradient(
   gpu: Gpu,
   model: Model,
   grads: Gradients,
@@ -157,20 +157,20 @@ function headGradient(
   temperature: number,
   recompute: boolean,
   recordLoss: (shared: Omit<HeadTensors, "weights">) => void,
-): Record<keyof TokenLogprobs | "loss", Tensor> {
-  const rec = gpu.recorder();
+): Promise<Record<keyof TokenLogprobs | "loss", Tensor>> {
   const count = packed.tokenIds.length;
   const batch = uploadBatch(gpu, packed, model.config.vocabSize);
-  const links = gpu.upload(linkOccurrences(packed.tokenIds), [count], "u32");
-  const trace = forwardWithTrace(rec, model, batch, { recompute });
-  const { logprob, lse, entropy } = headLogprobs(gpu, model, trace.hidden, batch.targets, temperature);
+  const links = deviceOf(gpu, model.config, EMBEDDING).upload(linkOccurrences(packed.tokenIds), [count], "u32");
+  const trace = await forwardWithTrace(gpu, model, batch, { recompute });
+  const { targets } = headBatch(gpu, model, batch);
+  const { logprob, lse, entropy } = headLogprobs(gpu, model, trace.hidden, batch, temperature);
   const loss = gpu.empty([count], "f32");
   const coefficient = gpu.empty([count], "f32");
   const dhidden = gpu.empty(trace.hidden.shape, "f32");
   recordLoss({
     hidden: trace.hidden,
     weight: model.parameter(model.headName),
-    targets: batch.targets,
+    targets,
     logprob,
     lse,
     temperature,
@@ -179,13 +179,17 @@ function headGradient(
     dhidden,
     dweight: grads.get(model.headName),
   });
-  backward(rec, model, batch, trace, dhidden, grads, links);
+  await backward(gpu, model, batch, trace, dhidden, grads, links);
   gpu.release(lse, coefficient, links);
-  releaseBatch(gpu, batch);
+  releaseBatch(batch);
   return { logprobs: logprob, entropy, loss };
 }
 
-function headLogprobs(gpu: Gpu, model: Model, hidden: Tensor, targets: Tensor, temperature: number) {
+/** The batch where the head is. */
+const headBatch = (gpu: Gpu, { config, headName }: Model, batch: Batch) => batch.get(deviceOf(gpu, config, headName))!;
+
+function headLogprobs(gpu: Gpu, model: Model, hidden: Tensor, batch: Batch, temperature: number) {
+  const { targets } = headBatch(gpu, model, batch);
   const rows = hidden.shape[0]!;
   const head = { logprob: gpu.empty([rows], "f32"), lse: gpu.empty([rows], "f32"), entropy: gpu.empty([rows], "f32") };
   logprobForward(gpu.recorder(), { hidden, weight: model.parameter(model.headName), targets, temperature, ...head });

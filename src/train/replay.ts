@@ -54,9 +54,9 @@ export async function replay(
   options: ReplayOptions,
 ): Promise<Difference[]> {
   const items = claims.map(({ promptTokenIds, tokenIds }) => [[...promptTokenIds, ...tokenIds]]);
-  const batches = await microBatches.run(model, items, (packed, indices, gpu) => {
+  const batches = await microBatches.run(model, items, async (packed, indices, gpu) => {
     const batch = indices.map((i) => claims[i]!);
-    return mapRecorded(recordDraws(gpu, model, packed, batch, options), (draws) =>
+    return mapRecorded(await recordDraws(gpu, model, packed, batch, options), (draws) =>
       draws.map((drawn, s) => firstDifference(batch[s]!, indices[s]!, drawn, options)),
     );
   });
@@ -72,14 +72,14 @@ interface Draws {
   logprobs: Float32Array;
 }
 
-function recordDraws(
+async function recordDraws(
   gpu: Gpu,
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
   options: ReplayOptions,
-): Recorded<Draws[]> {
-  const { tokens, logprobs } = drawRows(gpu, model, packed, claims, options);
+): Promise<Recorded<Draws[]>> {
+  const { tokens, logprobs } = await drawRows(gpu, model, packed, claims, options);
   return {
     // The tokens' bits are read as they lie there, with the log-probabilities.
     tensors: [new Tensor(tokens.allocation, tokens.shape, "f32", tokens.offset), logprobs],
@@ -96,13 +96,13 @@ function recordDraws(
 }
 
 /** The token drawn after each row, u32 [T], and its log-probability, f32 [T]. */
-function drawRows(
+async function drawRows(
   gpu: Gpu,
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
   { temperature, topK, topP, minP, seed }: ReplayOptions,
-): { tokens: Tensor; logprobs: Tensor } {
+): Promise<{ tokens: Tensor; logprobs: Tensor }> {
   const rec = gpu.recorder();
   const { vocabSize } = model.config;
   const count = packed.tokenIds.length;
@@ -115,7 +115,7 @@ function drawRows(
     }
   });
   const batch = uploadBatch(gpu, packed, model.config.vocabSize);
-  const hidden = forward(rec, model, batch);
+  const hidden = await forward(gpu, model, batch);
   const out = { tokens: gpu.empty([count], "u32"), logprobs: gpu.empty([count], "f32") };
   const most = Math.min(MOST_LOGITS, gpu.maxBindingSize / 4);
   const piece = Math.max(1, Math.floor(most / vocabSize / ROW_STEP)) * ROW_STEP;
@@ -141,7 +141,7 @@ function drawRows(
     gpu.release(logits, lse, ...Object.values(state));
   }
   gpu.release(hidden);
-  releaseBatch(gpu, batch);
+  releaseBatch(batch);
   return out;
 }
 

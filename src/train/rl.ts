@@ -349,7 +349,7 @@ async function updatePolicy(
       optimizer,
       sequences,
       total.learningRate,
-      (packed, items, gpu) => {
+      async (packed, items, gpu) => {
         const responses = (values: (i: number) => ArrayLike<number>) => layResponses(packed, items.map(values));
         const laid = {
           weights: responses((i) => new Float32Array(lengths[i]!).fill(weightOf[i]!)),
@@ -357,7 +357,7 @@ async function updatePolicy(
           oldLogprobs: responses((i) => rollouts[batch[i]!]!.logprobs),
           refLogprobs: responses((i) => targets.refLogprobs[batch[i]!]!),
         };
-        const recorded = policyGradient(model, optimizer.gradients, packed, laid, lossOptions, gpu);
+        const recorded = await policyGradient(model, optimizer.gradients, packed, laid, lossOptions, gpu);
         return mapRecorded(recorded, (result) => ({ ...result, laid }));
       },
     );

@@ -105,12 +105,12 @@ export async function* trainSft(
     const weightOf = tokenWeights(completionLengths, "dapo", Infinity);
     const sequences = batch.map((example) => [[...example.promptTokenIds, ...example.completionTokenIds]]);
     const rate = learningRate * learningRateFactor(scheduler, optimizer.step, { warmupSteps, totalSteps: maxSteps });
-    const { results, norm } = await microBatches.step(optimizer, sequences, rate, (packed, items, gpu) => {
+    const { results, norm } = await microBatches.step(optimizer, sequences, rate, async (packed, items, gpu) => {
       const weights = layResponses(
         packed,
         items.map((i) => new Float32Array(completionLengths[i]!).fill(weightOf[i]!)),
       );
-      const recorded = supervisedGradient(model, optimizer.gradients, packed, weights, { recompute }, gpu);
+      const recorded = await supervisedGradient(model, optimizer.gradients, packed, weights, { recompute }, gpu);
       return mapRecorded(recorded, (result) => ({ ...result, weights }));
     });
     let loss = 0;

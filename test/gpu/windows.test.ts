@@ -68,7 +68,7 @@ async function trained(gpu: Gpu, dtype: ModelDType, adamw: AdamWOptions, tied: b
       oldLogprobs: logprobs,
     };
     const loss = { epsilon: 0.2, beta: 0, klEstimator: "none", temperature: 1, recompute: step > 0 } as const;
-    await readRecorded(gpu, policyGradient(model, optimizer.gradients, packed, targets, loss));
+    await readRecorded(gpu, await policyGradient(model, optimizer.gradients, packed, targets, loss));
     norms.push(await optimizer.update(1e-2));
     if (step !== 1) continue;
     const dir = await mkdtemp(join(root, "run-"));

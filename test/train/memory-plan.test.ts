@@ -94,8 +94,12 @@ describe("the plan is what a real model takes", () => {
 
     // 12 responses an optimizer step and 24 an iteration, 128 tokens each: 6 and 11 micro-batches, read together.
     const batch = packSequences([128, 128, 44].map((length) => new Uint32Array(length)));
-    const pass = (count: number, record: () => Recorded<unknown>) =>
-      measured(gpu, () => readRecorded(gpu, joinRecorded(Array.from({ length: count }, record))));
+    const pass = (count: number, record: () => Promise<Recorded<unknown>>) =>
+      measured(gpu, async () => {
+        const recorded: Recorded<unknown>[] = [];
+        for (let i = 0; i < count; i++) recorded.push(await record());
+        await readRecorded(gpu, joinRecorded(recorded));
+      });
     const zeros = () => new Float32Array(300);
     const update = (recompute: boolean) =>
       pass(6, () =>

@@ -114,13 +114,13 @@ async function allLogits(model: Model, packed: PackedBatch): Promise<Float32Arra
   const { gpu } = model;
   const rec = gpu.recorder();
   const batch = uploadBatch(gpu, packed, model.config.vocabSize);
-  const x = forward(rec, model, batch);
+  const x = await forward(gpu, model, batch);
   const rows = model.config.vocabSize;
   const logits = gpu.empty([packed.tokenIds.length, rows], "f32");
   linearLogits(rec, { x, weight: model.parameter(model.headName), row0: 0, rows, logits });
   const values = await gpu.readF32(logits);
   gpu.release(x, logits);
-  releaseBatch(gpu, batch);
+  releaseBatch(batch);
   return values;
 }
 
@@ -170,7 +170,7 @@ async function* verifyLoss(
         recompute: false,
       },
     );
-    const { loss } = await readRecorded(gpu, gradient);
+    const { loss } = await readRecorded(gpu, await gradient);
     const want = (await reference.readF32("loss"))[0]!;
     const got = loss.reduce((sum, l) => sum + l, 0);
     const exact = model.dtype === "float32";

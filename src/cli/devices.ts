@@ -15,7 +15,9 @@ export async function openDevices({ device }: Config, modelDir: string): Promise
   const count = layers.length;
   if (addresses.length === 0) note(`device.layers: ${count} devices on one adapter, for there is no GPU for each`);
   else if (addresses.length < count)
-    throw new ConfigError(`device.layers: expected ${count} equal GPUs, got ${addresses.length} (${addresses.join(", ")})`);
+    throw new ConfigError(
+      `device.layers: expected ${count} equal GPUs, got ${addresses.length} (${addresses.join(", ")})`,
+    );
   const devices: Gpu[] = [];
   for (let i = 0; i < count; i++) devices.push(await openGpu(adapter, addresses[i]));
   return splitGpu(devices, layers);

@@ -9,6 +9,7 @@ import { renderPrompt } from "../tasks/prompt.ts";
 import type { Task } from "../tasks/task.ts";
 import { planMemory, type MemoryPlan } from "../train/memory-plan.ts";
 import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from "./host.ts";
+import { requireAll } from "./devices.ts";
 import { shipped } from "./shipped.ts";
 import { planTime } from "../measure/time-plan.ts";
 import { printTime, roofNamed } from "./time-plan.ts";
@@ -42,9 +43,12 @@ export async function dryRunCommand(
   const shipped = (await files.exists(model.path)) ? null : await shippedShape(model.path);
   const shape = shipped ?? (await readModelConfig(files, await modelFolder(model.path)));
   const gpu = await adapterHere(config.device.adapter);
-  const lora = loraConfig(config);
+  if (config.device.layers) requireAll(config.device.layers, shape.numLayers);
   const planOf = (some: Config) =>
-    planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), gpu ?? undefined, loraConfig(some));
+    planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), {
+      like: gpu ?? undefined,
+      ...planned(some),
+    });
   const plan = await planOf(config);
   const responses = rl.num_prompts * rl.num_generations;
   print(
@@ -79,11 +83,14 @@ export async function dryRunCommand(
   if (adapterRoof) {
     const mean = tokens ?? Math.round(largestStage(rl.max_completion_length) / 4);
     const options = rlOptions(config);
-    printTime(await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean, lora }), {
-      roof: adapterRoof,
-      mean,
-      iterations: rl.max_iterations,
-    });
+    printTime(
+      await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean, ...planned(config) }),
+      {
+        roof: adapterRoof,
+        mean,
+        iterations: rl.max_iterations,
+      },
+    );
     print();
   }
 
@@ -109,6 +116,9 @@ export async function dryRunCommand(
   print(`first prompt (${promptTokenIds.length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
 }
+
+/** What a configuration is planned by besides its options. */
+const planned = (config: Config) => ({ lora: loraConfig(config), layers: config.device.layers });
 
 function proposalLine({ settings, total }: { settings: Settings; total: number }): string {
   const flags = Object.entries(settings).map(([key, value]) => `--${key}=${JSON.stringify(value)}`);
@@ -172,6 +182,9 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, lora, rl, op
   print("and");
   row("idle buffers, at most", plan.idle, "kept for micro-batches of other lengths");
   row("total", plan.total, `largest buffer ${bytes(plan.largestBuffer)}`);
+  if (plan.totals.length > 1) {
+    print(`that is the fullest of ${plan.totals.length} devices: they take ${plan.totals.map(bytes).join(", ")}`);
+  }
   if (plan.host > 0) print(`and ${bytes(plan.host)} of host memory for masters and moments`);
 }
 

@@ -12,16 +12,7 @@ import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
 import type { Sources } from "../train/sources.ts";
 import { percent } from "../core/format.ts";
-import {
-  duration,
-  files,
-  importModule,
-  INTERRUPTED,
-  interruptSignal,
-  note,
-  openSources,
-  print,
-} from "./host.ts";
+import { duration, files, importModule, INTERRUPTED, interruptSignal, note, openSources, print } from "./host.ts";
 import { openDevices } from "./devices.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { openFleetSource } from "./fleet.ts";

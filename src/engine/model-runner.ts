@@ -88,7 +88,9 @@ export class ModelRunner {
     try {
       const joint = this.#hasDecodeStep ? caches(numLayers, this.#gpu) : null;
       this.#caches = Array.from({ length: numLayers }, (_, layer) =>
-        joint ? { ...joint, firstBlock: layer * this.#layerBlocks } : { ...caches(1, this.#gpu.at(layer)), firstBlock: 0 },
+        joint
+          ? { ...joint, firstBlock: layer * this.#layerBlocks }
+          : { ...caches(1, this.#gpu.at(layer)), firstBlock: 0 },
       );
     } catch (error) {
       this.#gpu.close();

@@ -7,11 +7,13 @@ import { byteLength, Tensor, type DType } from "./tensor.ts";
 import type { KernelTraits } from "./workspace.ts";
 
 /** What hears of buffers made and of bytes that a kernel is given at once. */
-interface Listeners {
+export interface Listeners {
   onBuffer?: (bytes: number) => void;
   onBinding?: (bytes: number) => void;
-  /** Hears of every dispatch; `isRecorded` where it is part of a recording. */
-  onDispatch?: (label: string, cost: Cost, isRecorded: boolean) => void;
+  /** Hears of every dispatch. */
+  onDispatch?: (label: string, cost: Cost) => void;
+  /** Hears of bytes that go to the device and back, and whether the host waits for them. */
+  onTransfer?: (bytes: number, isRead: boolean) => void;
   /** Hears of every dispatch's kernel. */
   onKernel?: (kernel: Kernel, entryPoint: string, dispatch: Dispatch) => void;
 }
@@ -91,7 +93,7 @@ class PlanningScope implements Scope, Recorder {
     const { captured, onBinding, onDispatch, onKernel } = this.#shared;
     onKernel?.(kernel, entryPoint, dispatch);
     const bytes = () => Object.values(buffers).reduce((sum, tensor) => sum + tensor.byteLength, 0);
-    onDispatch?.(label, cost ?? { flops: 0, bytes: bytes() }, captured !== null);
+    onDispatch?.(label, cost ?? { flops: 0, bytes: bytes() });
     for (const { allocation, byteLength: bytes } of Object.values(buffers)) {
       captured?.add(allocation);
       onBinding?.(bytes);
@@ -109,7 +111,9 @@ class PlanningScope implements Scope, Recorder {
   clear(): void {}
   copy(): void {}
   submit(): void {}
-  write(): void {}
+  write({ byteLength: bytes }: Tensor): void {
+    this.#shared.onTransfer?.(bytes, false);
+  }
 
   empty(shape: readonly number[], dtype: DType): Tensor {
     const bytes = Math.max(4, byteLength(shape, dtype));
@@ -121,20 +125,31 @@ class PlanningScope implements Scope, Recorder {
   }
 
   upload(_data: unknown, shape: readonly number[], dtype: DType): Tensor {
-    return this.empty(shape, dtype);
+    const tensor = this.empty(shape, dtype);
+    this.write(tensor);
+    return tensor;
   }
 
   release(...tensors: (Tensor | null | undefined)[]): void {
     for (const tensor of tensors) if (tensor) this.pool.release(this, tensor.allocation);
   }
 
-  readF32 = ({ size }: Tensor) => Promise.resolve(this.#zeros(size));
+  readF32 = (tensor: Tensor) => Promise.resolve(this.#zeros(this.#read(tensor)));
   readAllF32 = (tensors: readonly Tensor[]) => Promise.all(tensors.map(this.readF32));
-  readU32 = ({ size }: Tensor) => Promise.resolve(new Uint32Array(size));
-  readBytes = () => Promise.resolve(new Uint8Array(0));
+  readU32 = (tensor: Tensor) => Promise.resolve(new Uint32Array(this.#read(tensor)));
+  readBytes = (tensor: Tensor) => {
+    this.#read(tensor);
+    return Promise.resolve(new Uint8Array(0));
+  };
   idle = () => Promise.resolve();
   throttle = () => Promise.resolve(false);
   trim = () => Promise.resolve();
+
+  /** Its elements. */
+  #read({ byteLength: bytes, size }: Tensor): number {
+    this.#shared.onTransfer?.(bytes, true);
+    return size;
+  }
 
   /** All that is read shares one array: a plan reads gigabytes. */
   #zeros(size: number): Float32Array {

@@ -3,13 +3,11 @@ import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { largestStage } from "../core/schedule.ts";
-import { planningGpu } from "../gpu/planning-gpu.ts";
 import type { Cost } from "../gpu/recorder.ts";
 import { packSequences } from "../model/batch.ts";
-import type { LoraConfig } from "../hf/peft.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { STORAGE, type ModelDType } from "../model/model.ts";
-import { planModel } from "../train/memory-plan.ts";
+import { emptyAdapter, emptyModel, planningDevices, type Planned } from "../train/memory-plan.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../train/policy.ts";
 import type { RlOptions } from "../train/rl.ts";
@@ -22,17 +20,20 @@ export const REACHED: Cost = { flops: 0.3, bytes: 0.75 };
 const GAP_SECONDS = 4e-6;
 /** On the host, which works ahead of the device. */
 const ENCODE_SECONDS = 3e-6;
+/** Between host and device, either way, through a copy: half of what PCIe 4 has. And until the host hears that a read is done. */
+const HOST_BYTES = 12e9;
+const WAIT_SECONDS = 1e-4;
 
 /** What a part of the engine does in a phase. */
 export interface PartPlan extends Cost {
   dispatches: number;
   seconds: number;
-  bound: "compute" | "memory" | "dispatch";
+  bound: "compute" | "memory" | "dispatch" | "host";
 }
 
 export const PHASES = ["prefill", "decode", "reference", "update", "optimizer"] as const;
 export type Phase = (typeof PHASES)[number];
-const PARTS = ["layers", "head", "attention", "rest"] as const;
+const PARTS = ["layers", "head", "attention", "rest", "transfers"] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface TimePlan {
@@ -44,25 +45,30 @@ export interface TimePlan {
   decode: { steps: number; rows: number; context: number };
 }
 
-/** Dispatches of an entry point, added up. */
+/** Dispatches of an entry point, added up; of transfers, the reads that the host waits for. */
 interface Counted extends Cost {
   dispatches: number;
   f32Flops?: number;
 }
 
+const TRANSFERS = "transfers";
+
 const partOf = (label: string): Part =>
-  /attention/.test(label)
-    ? "attention"
-    : /linear_logits|logprob|policy-gradient|sample/.test(label)
-      ? "head"
-      : /\blinear/.test(label)
-        ? "layers"
-        : "rest";
+  label === TRANSFERS
+    ? TRANSFERS
+    : /attention/.test(label)
+      ? "attention"
+      : /linear_logits|logprob|policy-gradient|sample/.test(label)
+        ? "head"
+        : /\blinear/.test(label)
+          ? "layers"
+          : "rest";
 
 /**
  * A model of the time of an iteration of reinforcement learning: engine, trainer and optimizer run on a device that counts what
  * they would do, and each dispatch takes what the roof allows it for its operations or its bytes, whichever is more. Attention, whose
- * work depends on lengths that no dispatch knows, is counted by formula. Responses are `mean` tokens long, spread exponentially.
+ * work depends on lengths that no dispatch knows, is counted by formula. What goes between host and device takes what PCIe allows, and
+ * of several devices one works at a time. Responses are `mean` tokens long, spread exponentially.
  */
 export async function planTime(
   config: ModelConfig,
@@ -74,27 +80,33 @@ export async function planTime(
     mean,
     prompt = 256,
     reached = REACHED,
-    lora = null,
-  }: { mean: number; prompt?: number; reached?: Cost; lora?: LoraConfig | null },
+    lora,
+    layers,
+  }: { mean: number; prompt?: number; reached?: Cost } & Omit<Planned, "like">,
 ): Promise<TimePlan> {
   let counted = new Map<string, Counted>();
   let steps = 0;
-  const gpu = planningGpu(
+  const count = (label: string, { flops, bytes }: Cost, dispatches: number) => {
+    const known = counted.get(label) ?? { flops: 0, bytes: 0, dispatches: 0 };
+    known.flops += flops;
+    known.bytes += bytes;
+    known.dispatches += dispatches;
+    counted.set(label, known);
+  };
+  const gpu = planningDevices(
     {
-      onDispatch(label, { flops, bytes }, isRecorded) {
-        const key = isRecorded ? `decode ${label}` : label;
-        if (isRecorded && /embedding_forward|decode-step/.test(label)) steps++;
-        const known = counted.get(key) ?? { flops: 0, bytes: 0, dispatches: 0 };
-        known.flops += flops;
-        known.bytes += bytes;
-        known.dispatches++;
-        counted.set(key, known);
+      onDispatch(label, cost) {
+        if (/embedding_forward|decode-step/.test(label)) steps++;
+        count(label, cost, 1);
       },
+      onTransfer: (bytes, isRead) => count(TRANSFERS, { flops: 0, bytes }, isRead ? 1 : 0),
     },
-    roof.traits,
+    { like: roof.traits, layers },
   );
   const storage = STORAGE[dtype];
-  const partPlan = ({ flops, bytes, dispatches, f32Flops = 0 }: Counted): PartPlan => {
+  const partPlan = (part: string, { flops, bytes, dispatches, f32Flops = 0 }: Counted): PartPlan => {
+    if (part === TRANSFERS)
+      return { flops, bytes, dispatches, seconds: bytes / HOST_BYTES + dispatches * WAIT_SECONDS, bound: "host" };
     const limits = {
       compute: ((flops - f32Flops) / roof.flops[storage] + f32Flops / roof.flops.f32) / reached.flops,
       memory: bytes / (roof.bytes * reached.bytes),
@@ -103,16 +115,25 @@ export async function planTime(
     const [bound] = (Object.keys(limits) as (keyof typeof limits)[]).sort((a, b) => limits[b] - limits[a]);
     return { flops, bytes, dispatches, seconds: limits[bound!] + dispatches * GAP_SECONDS, bound: bound! };
   };
-  /** What `work` dispatches, `times` over, and attention beside it. */
-  const phase = async (work: () => unknown, times: number, attention: AttentionCost | null, prefix = "") => {
+  const countedIn = async (work: () => unknown) => {
     counted = new Map();
     steps = 0;
     await work();
-    const per = prefix ? times / Math.max(1, steps) : times;
+    return { counted, steps };
+  };
+  /** What `work` does, `times` over or so many of its steps, and attention beside it. */
+  const phase = async (
+    work: () => unknown,
+    times: number,
+    attention: AttentionCost | null,
+    { bySteps = false, without = () => {} }: { bySteps?: boolean; without?: () => unknown } = {},
+  ) => {
+    const rest = (await countedIn(without)).counted;
+    const all = await countedIn(work);
+    const per = bySteps ? times / all.steps : times;
     const parts: Partial<Record<Part, Counted>> = {};
-    for (const [key, { flops, bytes, dispatches }] of counted) {
-      const isRecorded = key.startsWith("decode ");
-      if (isRecorded !== (prefix !== "")) continue;
+    for (const [key, whole] of all.counted) {
+      const { flops, bytes, dispatches } = less(whole, rest.get(key));
       const part = partOf(key);
       const sum = (parts[part] ??= { flops: 0, bytes: 0, dispatches: 0 });
       sum.dispatches += per * dispatches;
@@ -121,14 +142,15 @@ export async function planTime(
       sum.bytes += per * bytes;
     }
     if (attention && parts.attention) Object.assign(parts.attention, attention);
-    const entries = Object.entries(parts).map(([part, sum]) => [part, partPlan(sum)] as const);
+    const entries = Object.entries(parts).map(([part, sum]) => [part, partPlan(part, sum)] as const);
     return {
       seconds: entries.reduce((sum, [, { seconds }]) => sum + seconds, 0),
       parts: Object.fromEntries(entries) as Partial<Record<Part, PartPlan>>,
     };
   };
 
-  const { model } = planModel(gpu, config, dtype, lora);
+  const whole = emptyModel(gpu, config, dtype);
+  const model = lora ? emptyAdapter(whole, lora) : whole;
   const optimizer = await AdamW.create(model, adamw);
   const responses = options.numPrompts * options.numGenerations;
   const length = prompt + mean;
@@ -169,12 +191,13 @@ export async function planTime(
         lengths.slice(0, options.numPrompts).map(() => prompt),
         "forward",
       ),
+      { without: () => generate(1, 1) },
     ),
     decode: await phase(
       () => generate(paddedRows(rows), 1),
       decodeSteps,
       decodeAttentionCost(config, storage, responses * mean, length),
-      "decode",
+      { bySteps: true },
     ),
     reference:
       options.beta > 0
@@ -208,5 +231,11 @@ export async function planTime(
   const secondsPerIteration = Object.values(phases).reduce((sum, { seconds }) => sum + seconds, 0);
   return { phases, secondsPerIteration, tokens, decode: { steps: decodeSteps, rows, context: length } };
 }
+
+const less = (all: Counted, part?: Counted): Counted => ({
+  flops: all.flops - (part?.flops ?? 0),
+  bytes: all.bytes - (part?.bytes ?? 0),
+  dispatches: all.dispatches - (part?.dispatches ?? 0),
+});
 
 const SAMPLING: SamplingParams = { n: 1, maxTokens: 1, temperature: 1, topK: 0, topP: 1, seed: 0, stopTokenIds: [] };

@@ -300,7 +300,9 @@ const configSchema = z.strictObject({
         .array(count())
         .min(2)
         .optional()
-        .describe("the model's layers split over so many equal GPUs: how many each has, first to last (docs/memory.md)"),
+        .describe(
+          "the model's layers split over so many equal GPUs: how many each has, first to last (docs/memory.md)",
+        ),
     })
     .prefault({}),
 });

@@ -1,8 +1,9 @@
 import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { planningGpu } from "../gpu/planning-gpu.ts";
+import { planningGpu, type Listeners } from "../gpu/planning-gpu.ts";
 import { MAX_IDLE_BYTES, sizeClass } from "../gpu/pool.ts";
+import { splitGpu } from "../gpu/split-gpu.ts";
 import { byteLength } from "../gpu/tensor.ts";
 import type { KernelTraits } from "../gpu/workspace.ts";
 import type { LoraConfig } from "../hf/peft.ts";
@@ -10,7 +11,7 @@ import { VOCAB_CHUNK } from "../kernels/logprob.ts";
 import { packSequences, type PackedBatch } from "../model/batch.ts";
 import { parameterShapes, type ModelConfig } from "../model/config.ts";
 import { adapterShapes, LoraModel } from "../model/lora.ts";
-import { Model, STORAGE, type ModelDType } from "../model/model.ts";
+import { deviceOf, Model, STORAGE, type ModelDType } from "../model/model.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 import { policyGradient, recordLogprobs } from "./policy.ts";
 import { readRecorded, type Recorded } from "./recorded.ts";
@@ -53,6 +54,8 @@ export interface MemoryPlan {
   idle: number;
   /** All that is held, the largest phase with `recompute` as configured, and `idle`. */
   total: number;
+  /** The same for each device that layers are split over; this one has most. */
+  totals: readonly number[];
   /** What the adapter must allow a single buffer to have, and a kernel to be given of one at once. */
   largestBuffer: number;
   largestBinding: number;
@@ -63,42 +66,54 @@ export interface MemoryPlan {
   kvPositions: number;
 }
 
+/** What a run is planned by besides its options. */
+export interface Planned {
+  /** The GPU whose kernels' scratch is to be counted; by default the baseline's, which have none. */
+  like?: KernelTraits | undefined;
+  /** Trains adapters. */
+  lora?: LoraConfig | null | undefined;
+  /** Layers on each of several devices. */
+  layers?: readonly number[] | undefined;
+}
+
 /**
  * The memory of a training run (train/rl.ts) for a model of which only config.json is known: engine, trainer and
  * optimizer run on a device that only counts (gpu/planning-gpu.ts), so the plan is what they take, not an estimate beside them.
- * `like` is the GPU whose kernels' scratch is to be counted (default: the baseline's, which have none); `lora` trains adapters.
- * Not in it: what the driver keeps for itself, and the staging buffer of what is read back (a checkpoint: one parameter at a time).
+ * Of several devices it is that of the one that has most. Not in it: what the driver keeps for itself, and the staging buffer of what
+ * is read back (a checkpoint: one parameter at a time).
  */
 export async function planMemory(
   config: ModelConfig,
   dtype: ModelDType,
   options: RlOptions,
   adamw: AdamWOptions,
-  like?: KernelTraits,
-  lora: LoraConfig | null = null,
+  { like, lora = null, layers }: Planned = {},
 ): Promise<MemoryPlan> {
   let [largestBuffer, largestBinding] = [0, 0];
-  const gpu = planningGpu(
+  const gpu = planningDevices(
     {
       onBuffer: (size) => (largestBuffer = Math.max(largestBuffer, size)),
       onBinding: (size) => (largestBinding = Math.max(largestBinding, size)),
     },
-    like,
+    { like, layers },
   );
-  const { pool } = gpu;
-  const bytesOf = async (work: () => unknown): Promise<number> => {
-    const before = pool.usedBytes;
+  const pools = gpu.devices.map(({ pool }) => pool);
+  // Of each device, as all that follows.
+  const bytesOf = async (work: () => unknown): Promise<number[]> => {
+    const before = pools.map(({ usedBytes }) => usedBytes);
     await work();
-    return pool.usedBytes - before;
+    return pools.map(({ usedBytes }, i) => usedBytes - before[i]!);
   };
-  const peakOf = async (work: () => unknown): Promise<number> => {
-    pool.peakBytes = pool.usedBytes;
-    const before = pool.usedBytes;
+  const peakOf = async (work: () => unknown): Promise<number[]> => {
+    const before = pools.map((pool) => (pool.peakBytes = pool.usedBytes));
     await work();
-    return pool.peakBytes - before;
+    return pools.map(({ peakBytes }, i) => peakBytes - before[i]!);
   };
 
-  const { whole, model, ...parts } = planModel(gpu, config, dtype, lora);
+  let model!: Model;
+  const weights = await bytesOf(() => (model = emptyModel(gpu, config, dtype)));
+  const whole = model;
+  const adapters = await bytesOf(() => lora && (model = emptyAdapter(whole, lora)));
   let frozen: Model | null = null;
   const reference = await bytesOf(async () => {
     if (options.beta > 0) frozen = model.base ?? (await whole.clone());
@@ -107,11 +122,12 @@ export async function planMemory(
   const forOptimizer = await bytesOf(async () => {
     optimizer = await AdamW.create(model, adamw);
   });
-  const { masters, moments, host } = optimizer.bytes;
   let llm!: LLM;
   const kvCache = await bytesOf(() => (llm = new LLM(model, options.engine)));
   const longestSequence = llm.maxModelLen;
-  const ropeTables = await bytesOf(() => [model, frozen].forEach((m) => m?.rope(longestSequence)));
+  const ropeTables = await bytesOf(async () => {
+    for (const some of [model, frozen]) await some?.reserve(longestSequence);
+  });
 
   const responses = options.numPrompts * options.numGenerations;
   const microBatch = (sequences: number): PackedBatch => {
@@ -121,17 +137,19 @@ export async function planMemory(
     return packSequences(rest > 0 ? [...whole, new Uint32Array(rest)] : whole);
   };
   /** Of a pass over `sequences` sequences: its largest micro-batch, and the results of the others, which wait for it. */
-  const peakOfPass = async (sequences: number, record: (batch: PackedBatch) => Promise<Recorded<unknown>>): Promise<number> => {
+  const peakOfPass = async (
+    sequences: number,
+    record: (batch: PackedBatch) => Promise<Recorded<unknown>>,
+  ): Promise<number[]> => {
     const batch = microBatch(sequences);
     const others = Math.ceil((sequences * longestSequence) / batch.tokenIds.length) - 1;
-    let results = 0;
+    let results: number[] = [];
     const peak = await peakOf(async () => {
-      const before = pool.usedBytes;
-      const recorded = await record(batch);
-      results = pool.usedBytes - before;
+      let recorded!: Recorded<unknown>;
+      results = await bytesOf(async () => (recorded = await record(batch)));
       await readRecorded(gpu, recorded);
     });
-    return peak + others * results;
+    return peak.map((bytes, i) => bytes + others * results[i]!);
   };
   const perStep = Math.ceil(responses / options.numSteps);
   const update = (recompute: boolean) =>
@@ -148,33 +166,37 @@ export async function planMemory(
   const microBatchTokens = microBatch(perStep).tokenIds.length;
   const phases = {
     rollouts: await peakOf(() => rollOut(llm, responses)),
-    reference: frozen ? await peakOfPass(responses, (batch) => recordLogprobs(frozen!, batch, options)) : 0,
+    reference: frozen
+      ? await peakOfPass(responses, (batch) => recordLogprobs(frozen!, batch, options))
+      : pools.map(() => 0),
     updateRecomputed: await update(true),
     updateKept: await update(false),
     optimizer: await peakOf(() => optimizer.apply(1, 0)),
   };
-  const held = {
-    ...parts,
-    masters,
-    moments,
-    gradients: forOptimizer - masters - moments,
-    reference,
-    kvCache,
-    ropeTables,
-  };
-  const largestPhase = Math.max(
-    phases.rollouts,
-    phases.reference,
-    options.recompute ? phases.updateRecomputed : phases.updateKept,
-    phases.optimizer,
-  );
+  const plans = pools.map((_pool, i) => {
+    const { masters, moments } = optimizer.bytes[i]!;
+    const held = {
+      weights: weights[i]!,
+      adapters: adapters[i]!,
+      masters,
+      moments,
+      gradients: forOptimizer[i]! - masters - moments,
+      reference: reference[i]!,
+      kvCache: kvCache[i]!,
+      ropeTables: ropeTables[i]!,
+    };
+    const on = mapValues(phases, (bytes) => bytes[i]!);
+    const update = options.recompute ? on.updateRecomputed : on.updateKept;
+    const largestPhase = Math.max(on.rollouts, on.reference, update, on.optimizer);
+    const total = Object.values(held).reduce(sum, 0) + largestPhase + MAX_IDLE_BYTES;
+    return { held, phases: on, total };
+  });
   return {
-    held,
-    phases,
-    host,
+    ...plans.reduce((most, plan) => (plan.total > most.total ? plan : most)),
+    totals: plans.map(({ total }) => total),
+    host: optimizer.bytes.map(({ host }) => host).reduce(sum, 0),
     logitsChunk: sizeClass(byteLength([microBatchTokens, Math.min(VOCAB_CHUNK, config.vocabSize)], "f32")),
     idle: MAX_IDLE_BYTES,
-    total: Object.values(held).reduce(sum, 0) + largestPhase + MAX_IDLE_BYTES,
     largestBuffer,
     largestBinding,
     microBatchTokens,
@@ -183,15 +205,28 @@ export async function planMemory(
   };
 }
 
-/** The model to be trained on a device that only counts, and the bytes of its weights and of what is beside them. */
-export function planModel(gpu: Gpu, config: ModelConfig, dtype: ModelDType, lora: LoraConfig | null) {
-  const tensors = (shapes: ReadonlyMap<string, number[]>) =>
-    new Map(Array.from(shapes, ([name, shape]) => [name, gpu.empty(shape, STORAGE[dtype])]));
-  const whole = new Model(gpu, config, dtype, tensors(parameterShapes(config)));
-  const weights = gpu.pool.usedBytes;
-  const model = lora ? new LoraModel(gpu, whole, lora, tensors(adapterShapes(config, lora))) : whole;
-  return { whole, model, weights, adapters: gpu.pool.usedBytes - weights };
+/** A device that only counts, or several with a model's layers split over them. */
+export function planningDevices(heard: Listeners, { like, layers }: Pick<Planned, "like" | "layers">): Gpu {
+  if (!layers) return planningGpu(heard, like);
+  return splitGpu(
+    layers.map(() => planningGpu(heard, like)),
+    layers,
+  );
 }
+
+const placed = (gpu: Gpu, config: ModelConfig, dtype: ModelDType, shapes: ReadonlyMap<string, number[]>) =>
+  new Map(Array.from(shapes, ([name, shape]) => [name, deviceOf(gpu, config, name).empty(shape, STORAGE[dtype])]));
+
+/** A model on a device that only counts. */
+export const emptyModel = (gpu: Gpu, config: ModelConfig, dtype: ModelDType): Model =>
+  new Model(gpu, config, dtype, placed(gpu, config, dtype, parameterShapes(config)));
+
+/** An adapter beside it. */
+export const emptyAdapter = (base: Model, lora: LoraConfig): LoraModel =>
+  new LoraModel(base.gpu, base, lora, placed(base.gpu, base.config, base.dtype, adapterShapes(base.config, lora)));
+
+const mapValues = <K extends string, A, B>(record: Record<K, A>, change: (a: A) => B): Record<K, B> =>
+  Object.fromEntries(Object.entries<A>(record).map(([key, value]) => [key, change(value)])) as Record<K, B>;
 
 const sum = (a: number, b: number): number => a + b;
 

@@ -192,13 +192,15 @@ export class AdamW {
     this.step = step;
   }
 
-  /** What masters and moments take on the device, and in host memory. */
-  get bytes(): { masters: number; moments: number; host: number } {
-    const bytes = { masters: 0, moments: 0, host: 0 };
-    for (const { param, state } of this.#states.values()) {
-      bytes.masters += state.deviceBytes("master");
-      bytes.moments += state.deviceBytes("m") + state.deviceBytes("v");
-      if (this.#stagings.length > 0) for (const dtype of Object.values(state.dtypes)) bytes.host += byteLength(param.shape, dtype);
+  /** What masters and moments of each device's parameters take there, and in host memory. */
+  get bytes(): { masters: number; moments: number; host: number }[] {
+    const bytes = this.#gpu.devices.map(() => ({ masters: 0, moments: 0, host: 0 }));
+    for (const { device, param, state } of this.#states.values()) {
+      const here = bytes[device]!;
+      here.masters += state.deviceBytes("master");
+      here.moments += state.deviceBytes("m") + state.deviceBytes("v");
+      if (this.#stagings.length === 0) continue;
+      for (const dtype of Object.values(state.dtypes)) here.host += byteLength(param.shape, dtype);
     }
     return bytes;
   }

@@ -65,7 +65,7 @@ describe("the plan is what a real model takes", () => {
       tokensPerMicroBatch: 300,
       engine: { maxModelLen: 128, kvCacheBytes: 2 ** 17, blockSize: 8 },
     };
-    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw, gpu, lora);
+    const { held, phases, ...plan } = await planMemory(config, dtype, options, adamw, { like: gpu, lora });
     expect([plan.longestSequence, plan.microBatchTokens]).toEqual([128, 300]);
 
     let whole!: Model;
@@ -140,7 +140,7 @@ describe("the plan is what a real model takes", () => {
     if (maxBindingSize < gpu.maxBindingSize) narrow(gpu, maxBindingSize);
     const config = tinyConfig({ vocab_size: 30_000 });
     const options: RlOptions = { ...TOY_RL, engine: { maxModelLen: 128, maxNumSeqs } };
-    const { held, phases } = await planMemory(config, "bfloat16", options, ADAMW, gpu);
+    const { held, phases } = await planMemory(config, "bfloat16", options, ADAMW, { like: gpu });
     const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 1 });
     let llm!: LLM;
     expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
@@ -157,7 +157,7 @@ describe("the plan is what a real model takes", () => {
     const tokenizer = toyTokenizer();
     const config = tinyConfig({ vocab_size: 14, max_position_embeddings: 32 });
     const options: RlOptions = { ...TOY_RL, recompute, maxIterations: 2, maxCompletionLength: 29 };
-    const { total } = await planMemory(config, "bfloat16", options, ADAMW, gpu);
+    const { total } = await planMemory(config, "bfloat16", options, ADAMW, { like: gpu });
     const { peak } = await measured(gpu, async () => {
       const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 5 });
       const optimizer = await AdamW.create(model, ADAMW);
@@ -210,7 +210,7 @@ describe("the models of the paper", () => {
     const compute = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize };
     const limits = { ...compute, maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 24 } as GPUSupportedLimits;
     const like = { tier, matrices, info, tuning, limits, maxBindingSize: 2 ** 24 };
-    const plan = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, like);
+    const plan = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, { like });
     expect(plan.kvPositions).toBe(2 ** 24 / 512 - 16); // less a spare block; 2 heads of 128 in bf16 a position
     expect(plan.largestBuffer).toBeGreaterThan(2 ** 29);
     expect(plan.largestBinding).toBeGreaterThan(2 ** 24);
@@ -226,7 +226,7 @@ describe("the models of the paper", () => {
 
   test("adapters of rank 32 leave the weights and what is sampled as they are, and take a tenth of the rest", async () => {
     const plan = (lora: LoraConfig | null) =>
-      planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, undefined, lora);
+      planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, { lora });
     const [all, adapters] = [await plan(null), await plan({ ...LORA, r: 32 })];
     const { weights, kvCache, ropeTables } = all.held;
     expect(adapters.held).toMatchObject({ weights, kvCache, ropeTables: ropeTables / 2, reference: 0 });

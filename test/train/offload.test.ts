@@ -47,8 +47,8 @@ test.each([
     await away.optimizer.load(files, path);
     expect(await step(away, 500)).toBe(await step(here, 500));
     expect(await weightBytes(away.model)).toEqual(await weightBytes(here.model));
-    expect(away.optimizer.bytes).toMatchObject({ masters: 0, moments: 0 });
-    expect(away.optimizer.bytes.host).toBeGreaterThan(0);
+    expect(away.optimizer.bytes).toMatchObject([{ masters: 0, moments: 0 }]);
+    expect(away.optimizer.bytes[0]!.host).toBeGreaterThan(0);
   },
 );
 

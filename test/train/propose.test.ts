@@ -18,7 +18,7 @@ const config = parseConfig({
 });
 
 const plan = async (some: Config): Promise<number> =>
-  (await planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), undefined, loraConfig(some))).total;
+  (await planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), { lora: loraConfig(some) })).total;
 
 const propose = (available: number) => proposeSettings(config, available, plan);
 

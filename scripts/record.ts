@@ -162,7 +162,6 @@ async function answer(model: Model, { tokenizer, task, stopTokenIds }: Sources, 
   const sampling = { temperature: 0, topK: 0, topP: 1, maxTokens: options.max_completion_length, seed: 0 };
   const problems = task.test.slice(0, PROBLEMS);
   const groups = await sampleRollouts(sampler, tokenizer, task, problems, 1, sampling, { stopTokenIds });
-  sampler.dispose();
   return groups.map(([rollout]): Answer => {
     const decoder = new StreamDecoder(tokenizer);
     // The stop token counts as a token of the response, and says nothing.

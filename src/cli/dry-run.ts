@@ -118,7 +118,11 @@ export async function dryRunCommand(
 }
 
 /** What a configuration is planned by besides its options. */
-const planned = (config: Config) => ({ lora: loraConfig(config), layers: config.device.layers });
+const planned = (config: Config) => ({
+  lora: loraConfig(config),
+  offloadReference: config.model.offload_reference,
+  layers: config.device.layers,
+});
 
 function proposalLine({ settings, total }: { settings: Settings; total: number }): string {
   const flags = Object.entries(settings).map(([key, value]) => `--${key}=${JSON.stringify(value)}`);
@@ -168,16 +172,19 @@ function printMemory(plan: MemoryPlan, shape: ModelConfig, { model, lora, rl, op
   const noMasters = plan.host > 0 ? "in host memory" : "what is trained is stepped itself";
   row("f32 masters", held.masters, held.masters === 0 ? noMasters : "");
   row("Adam moments", held.moments, optim.state_dtype);
-  row("gradients", held.gradients);
-  const without = rl.beta === 0 ? "beta is 0" : "the frozen weights are the reference";
+  const without =
+    rl.beta === 0
+      ? "beta is 0"
+      : held.adapters > 0
+        ? "the frozen weights are the reference"
+        : "read from its files for each pass";
   row("reference weights", held.reference, held.reference === 0 ? without : "");
-  row("KV cache", held.kvCache, `${count(plan.kvPositions)} positions`);
   row("rope tables", held.ropeTables);
   print("one of these at a time:");
-  row("activations of an update", updates, others);
+  row("an update", updates, `with gradients of ${bytes(plan.gradients)}; ${others}`);
   row("reference log-probabilities", phases.reference);
-  row("rollouts", phases.rollouts);
-  if (plan.host > 0) row("an optimizer step", phases.optimizer, "masters and moments of one parameter");
+  row("rollouts", phases.rollouts, `with a KV cache of ${bytes(plan.kvCache)}, ${count(plan.kvPositions)} positions`);
+  row("an optimizer step", phases.optimizer, plan.host > 0 ? "with masters and moments of one parameter" : "");
   row("logits in them", plan.logitsChunk, "a chunk of the vocabulary, contained in the above");
   print("and");
   row("idle buffers, at most", plan.idle, "kept for micro-batches of other lengths");

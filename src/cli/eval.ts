@@ -42,13 +42,9 @@ async function judgeProblems(
       `eval ${what} ${done}/${total} | ${(done / seconds).toFixed(1)} responses/s | ${duration((seconds * (total - done)) / done)} left`,
     );
   };
-  try {
-    const host = { stopTokenIds, firstPromptId: first, signal: interruptSignal(), onProgress };
-    const { completions } = await evaluate(sampler, tokenizer, task, task.test.slice(first, last), options, host);
-    return groupsOf(completions, options.numSamples);
-  } finally {
-    sampler.dispose();
-  }
+  const host = { stopTokenIds, firstPromptId: first, signal: interruptSignal(), onProgress };
+  const { completions } = await evaluate(sampler, tokenizer, task, task.test.slice(first, last), options, host);
+  return groupsOf(completions, options.numSamples);
 }
 
 const groupsOf = (completions: readonly RolloutRow[], size: number): RolloutRow[][] =>

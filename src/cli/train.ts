@@ -44,8 +44,9 @@ export async function runTraining(
   if (inert !== null) note(inert);
   const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer, state, resumed } = progress;
-  const reference =
-    options.beta > 0 ? (model.base ?? (await Model.load(gpu, files, sources.modelDir, { dtype }))) : null;
+  const openReference = () => Model.load(gpu, files, sources.modelDir, { dtype });
+  const isOpened = options.beta > 0 && !model.base && config.model.offload_reference;
+  const reference = options.beta > 0 && !isOpened ? (model.base ?? (await openReference())) : null;
   note(
     `${sources.task.name} | ${parametersOf(model)}, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
       (resumed ? `goes on after iteration ${state.step}` : `${folder.dir}`),
@@ -63,16 +64,20 @@ export async function runTraining(
   }));
   const total = options.maxIterations;
   try {
-    const iterations = trainRl({ model, reference, optimizer, rewards, ...sources, task }, options, {
-      history,
-      done: state.step,
-      records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},
-      ahead: progress.ahead,
-      ...(source ? { source } : {}),
-      signal,
-      onWarning: note,
-      budgets: progress.budgets,
-    });
+    const iterations = trainRl(
+      { model, reference, ...(isOpened && { openReference }), optimizer, rewards, ...sources, task },
+      options,
+      {
+        history,
+        done: state.step,
+        records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},
+        ahead: progress.ahead,
+        ...(source ? { source } : {}),
+        signal,
+        onWarning: note,
+        budgets: progress.budgets,
+      },
+    );
     const record = ({ metrics: { iteration, ...metrics }, rollouts, ahead }: RlIteration) => ({
       step: iteration,
       metrics: { ...metrics, ...source?.takeMetrics() },

@@ -150,7 +150,7 @@ export class LLM {
    * @throws Error while a request is under way: its buffers are in use
    */
   dispose(): void {
-    if (this.#working) throw new Error("expected no request under way; abort them and await their end first");
+    if (this.#jobs.size > 0) throw new Error("expected no request under way; abort them and await their end first");
     this.#runner.dispose();
   }
 

@@ -11,7 +11,8 @@ const gradNorm = defineKernel({ name: "grad-norm", source, includes: [index] });
 const CHUNK = 8192;
 
 /** How many partial sums globalNorm needs for gradients of these sizes. */
-export const partialSums = (sizes: number[]): number => sizes.reduce((sum, size) => sum + Math.ceil(size / CHUNK), 0);
+export const partialSums = (sizes: readonly number[]): number =>
+  sizes.reduce((sum, size) => sum + Math.ceil(size / CHUNK), 0);
 
 /** Sums of squares of 8,192 elements of `grads` (f32) at a time, into `partials` f32 from its element `first` on. */
 export function squaredSums(

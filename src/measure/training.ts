@@ -135,6 +135,7 @@ export function iteration(config: ModelConfig, storage: Storage, dtype: ModelDTy
           return result;
         };
         const rollouts = await phase("rollout", () => sampleResponses(llm, lengths));
+        llm.dispose(); // as a run does
         const items = rollouts.map((rollout) => [rollout.tokenIds]);
         const { temperature } = LOSS;
         await phase("reference log-probabilities", () => itemLogprobs(microBatches, reference, items, { temperature }));

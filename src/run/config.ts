@@ -28,6 +28,12 @@ const configSchema = z.strictObject({
         .boolean()
         .default(false)
         .describe("run each layer again in the backward pass instead of keeping its activations"),
+      offload_reference: z
+        .boolean()
+        .default(false)
+        .describe(
+          "read the frozen policy of rl.beta from its files for each of its passes; otherwise it stays on the device",
+        ),
     })
     .prefault({}),
   lora: z

@@ -68,7 +68,6 @@ export async function withFirstPass(
         note(`first pass with the initial model: ${Object.keys(initial).length}/${problems.length} problems`);
       }
     } finally {
-      sampler.dispose();
       model.dispose();
     }
   }

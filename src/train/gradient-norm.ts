@@ -17,9 +17,14 @@ export class GradientNorm {
   readonly #count: number;
 
   constructor(gpu: Gpu, sizes: readonly number[]) {
-    this.#count = partialSums([...sizes]);
-    this.#partials = gpu.devices.map((device) => device.empty([this.#count], "f32"));
+    const count = partialSums(sizes);
+    this.#count = count;
+    this.#partials = gpu.devices.map((device) => device.empty([count], "f32"));
     this.clips = gpu.devices.map((device) => device.empty([2], "f32"));
+  }
+
+  get tensors(): readonly Tensor[] {
+    return [...this.#partials, ...this.clips];
   }
 
   /** The norm of the gradients as they are, in the order of the sizes; leaves the clipping factor in `clips`. */

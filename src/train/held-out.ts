@@ -84,12 +84,8 @@ export async function scoreHeldOut(
     throw new ConfigError(`train.eval_every: expected held-out problems, but the task ${task.name} has none`);
   const first = Math.max(0, task.test.length - config.train.eval_problems);
   const sampler = new Sampler(model, engineOptions(config), { onWarning });
-  try {
-    const host = { stopTokenIds, firstPromptId: first, signal };
-    const options = evaluateOptions(config);
-    const scores = await evaluate(sampler, tokenizer, task, task.test.slice(first), options, host);
-    return { accuracy: scores.accuracy, mean_length: scores.mean_length };
-  } finally {
-    sampler.dispose();
-  }
+  const host = { stopTokenIds, firstPromptId: first, signal };
+  const options = evaluateOptions(config);
+  const scores = await evaluate(sampler, tokenizer, task, task.test.slice(first), options, host);
+  return { accuracy: scores.accuracy, mean_length: scores.mean_length };
 }

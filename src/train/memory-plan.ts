@@ -1,3 +1,4 @@
+import type { EngineOptions } from "../engine/engine-size.ts";
 import { LLM } from "../engine/llm.ts";
 import { PREFILL_ROWS } from "../engine/model-runner.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -27,25 +28,26 @@ export interface MemoryPlan {
     /** f32 copies that the optimizer steps, where weights are bf16 and its state is f32. */
     masters: number;
     moments: number;
-    /** With the scratch of the gradient's norm. */
-    gradients: number;
-    /** The KL term's frozen policy; 0 where beta is 0, and where it is the weights that adapters leave as they are. */
+    /** The KL term's frozen policy; 0 where beta is 0, where it is the weights that adapters leave as they are, and between its passes. */
     reference: number;
-    kvCache: number;
     ropeTables: number;
   };
   /** The most that each phase of an iteration has in use besides; one phase runs at a time. */
   phases: {
-    /** Prefill and decoding of `maxNumSeqs` sequences. */
+    /** Prefill and decoding of `maxNumSeqs` sequences, with the KV cache. */
     rollouts: number;
-    /** The reference's log-probabilities of a micro-batch, and those of the iteration's other tokens. */
+    /** The reference's log-probabilities of a micro-batch, and those of the iteration's other tokens; its weights, where they are not held. */
     reference: number;
-    /** Forward and backward pass of a micro-batch: activations, their gradients, the head; and the step's other results. */
+    /** Forward and backward pass of a micro-batch: the gradients, activations and what they become, the head; and the step's other results. */
     updateRecomputed: number;
     updateKept: number;
-    /** An optimizer step: masters and moments of one parameter, where they are otherwise in host memory. */
+    /** An optimizer step: the gradients; masters and moments of one parameter, where they are otherwise in host memory. */
     optimizer: number;
   };
+  /** Of the rollouts. */
+  kvCache: number;
+  /** Of an update and an optimizer step, with the scratch of their norm. */
+  gradients: number;
   /** Bytes of host memory that masters and moments take; 0 where they are on the device. */
   host: number;
   /** In each of the last three phases: logits of one chunk of the vocabulary. */
@@ -72,6 +74,8 @@ export interface Planned {
   like?: KernelTraits | undefined;
   /** Trains adapters. */
   lora?: LoraConfig | null | undefined;
+  /** The reference is on the device for its passes alone. */
+  offloadReference?: boolean | undefined;
   /** Layers on each of several devices. */
   layers?: readonly number[] | undefined;
 }
@@ -87,7 +91,7 @@ export async function planMemory(
   dtype: ModelDType,
   options: RlOptions,
   adamw: AdamWOptions,
-  { like, lora = null, layers }: Planned = {},
+  { like, lora = null, offloadReference = false, layers }: Planned = {},
 ): Promise<MemoryPlan> {
   let [largestBuffer, largestBinding] = [0, 0];
   const gpu = planningDevices(
@@ -114,16 +118,17 @@ export async function planMemory(
   const weights = await bytesOf(() => (model = emptyModel(gpu, config, dtype)));
   const whole = model;
   const adapters = await bytesOf(() => lora && (model = emptyAdapter(whole, lora)));
+  const isOpened = offloadReference && options.beta > 0 && !model.base;
   let frozen: Model | null = null;
   const reference = await bytesOf(async () => {
-    if (options.beta > 0) frozen = model.base ?? (await whole.clone());
+    if (options.beta > 0 && !isOpened) frozen = model.base ?? (await whole.clone());
   });
-  let optimizer!: AdamW;
-  const forOptimizer = await bytesOf(async () => {
-    optimizer = await AdamW.create(model, adamw);
-  });
+  const optimizer = await AdamW.create(model, adamw);
+  const gradients = await bytesOf(() => optimizer.begin());
+  optimizer.dropGradients();
   let llm!: LLM;
   const kvCache = await bytesOf(() => (llm = new LLM(model, options.engine)));
+  llm.dispose();
   const longestSequence = llm.maxModelLen;
   const ropeTables = await bytesOf(async () => {
     for (const some of [model, frozen]) await some?.reserve(longestSequence);
@@ -139,12 +144,14 @@ export async function planMemory(
   /** Of a pass over `sequences` sequences: its largest micro-batch, and the results of the others, which wait for it. */
   const peakOfPass = async (
     sequences: number,
+    begin: () => unknown,
     record: (batch: PackedBatch) => Promise<Recorded<unknown>>,
   ): Promise<number[]> => {
     const batch = microBatch(sequences);
     const others = Math.ceil((sequences * longestSequence) / batch.tokenIds.length) - 1;
     let results: number[] = [];
     const peak = await peakOf(async () => {
+      await begin();
       let recorded!: Recorded<unknown>;
       results = await bytesOf(async () => (recorded = await record(batch)));
       await readRecorded(gpu, recorded);
@@ -152,26 +159,39 @@ export async function planMemory(
     return peak.map((bytes, i) => bytes + others * results[i]!);
   };
   const perStep = Math.ceil(responses / options.numSteps);
-  const update = (recompute: boolean) =>
-    peakOfPass(perStep, (batch) => {
-      const targets = () => new Float32Array(batch.tokenIds.length);
-      return policyGradient(
-        model,
-        optimizer.gradients,
-        batch,
-        { weights: targets(), advantages: targets(), oldLogprobs: targets() },
-        { ...options, recompute },
-      );
-    });
+  const update = async (recompute: boolean) => {
+    const peak = await peakOfPass(
+      perStep,
+      () => optimizer.begin(),
+      (batch) => {
+        const targets = () => new Float32Array(batch.tokenIds.length);
+        return policyGradient(
+          model,
+          optimizer.gradients,
+          batch,
+          { weights: targets(), advantages: targets(), oldLogprobs: targets() },
+          { ...options, recompute },
+        );
+      },
+    );
+    optimizer.dropGradients();
+    return peak;
+  };
+  const scoring = async () => {
+    if (options.beta === 0) return pools.map(() => 0);
+    const open = async () => {
+      frozen ??= await whole.clone();
+      await frozen.reserve(longestSequence);
+    };
+    return peakOfPass(responses, open, (batch) => recordLogprobs(frozen!, batch, options));
+  };
   const microBatchTokens = microBatch(perStep).tokenIds.length;
   const phases = {
-    rollouts: await peakOf(() => rollOut(llm, responses)),
-    reference: frozen
-      ? await peakOfPass(responses, (batch) => recordLogprobs(frozen!, batch, options))
-      : pools.map(() => 0),
+    rollouts: await peakOf(() => rollOut(model, options.engine, responses)),
     updateRecomputed: await update(true),
     updateKept: await update(false),
     optimizer: await peakOf(() => optimizer.apply(1, 0)),
+    reference: await scoring(),
   };
   const plans = pools.map((_pool, i) => {
     const { masters, moments } = optimizer.bytes[i]!;
@@ -180,16 +200,14 @@ export async function planMemory(
       adapters: adapters[i]!,
       masters,
       moments,
-      gradients: forOptimizer[i]! - masters - moments,
       reference: reference[i]!,
-      kvCache: kvCache[i]!,
       ropeTables: ropeTables[i]!,
     };
     const on = mapValues(phases, (bytes) => bytes[i]!);
     const update = options.recompute ? on.updateRecomputed : on.updateKept;
     const largestPhase = Math.max(on.rollouts, on.reference, update, on.optimizer);
     const total = Object.values(held).reduce(sum, 0) + largestPhase + MAX_IDLE_BYTES;
-    return { held, phases: on, total };
+    return { held, phases: on, kvCache: kvCache[i]!, gradients: gradients[i]!, total };
   });
   return {
     ...plans.reduce((most, plan) => (plan.total > most.total ? plan : most)),
@@ -234,7 +252,8 @@ const sum = (a: number, b: number): number => a + b;
  * One full pass of prefill, and one submit of decoding with as many sequences as run at once. Where others wait their turn, their
  * prefill follows, beside the tensors that decoding keeps for its next submit.
  */
-async function rollOut(llm: LLM, responses: number): Promise<void> {
+async function rollOut(model: Model, engine: EngineOptions, responses: number): Promise<void> {
+  const llm = new LLM(model, engine);
   const count = Math.min(llm.maxNumSeqs, responses);
   const othersWait = count < responses || count * llm.maxModelLen > llm.numPositions;
   const promptLength = Math.max(1, Math.min(Math.ceil(PREFILL_ROWS / count) + 1, llm.maxModelLen - 1));
@@ -251,4 +270,5 @@ async function rollOut(llm: LLM, responses: number): Promise<void> {
     seed: 0,
     stopTokenIds: [],
   });
+  llm.dispose();
 }

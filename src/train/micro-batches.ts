@@ -30,6 +30,8 @@ export interface PassHost {
 
 /** What belongs to a pass over micro-batches besides them. */
 interface PassEnds<E> {
+  /** Comes before the first. */
+  begin: () => Promise<void>;
   /** Recorded after the last. */
   finish: (gpu: Gpu) => Promise<Recorded<E>>;
   /** Takes back what they added to, where the pass fails. */
@@ -37,6 +39,7 @@ interface PassEnds<E> {
 }
 
 const NO_ENDS: PassEnds<null> = {
+  begin: async () => {},
   finish: async () => ({ tensors: [], result: () => null }),
   undo: () => {},
 };
@@ -84,8 +87,9 @@ export class MicroBatches {
     record: RecordMicroBatch<R>,
   ): Promise<{ results: R[]; norm: number }> {
     const [results, norm] = await this.#pass(optimizer.model, items, record, {
+      begin: () => optimizer.begin(),
       finish: (gpu) => optimizer.recordNorm(gpu),
-      undo: () => optimizer.clearGradients(),
+      undo: () => optimizer.dropGradients(),
     });
     await optimizer.apply(norm, learningRate);
     this.#budget.pass(this.#tokens);
@@ -138,10 +142,11 @@ export class MicroBatches {
     model: Model,
     items: readonly Item[],
     batches: readonly number[][],
-    { finish }: PassEnds<E>,
+    { begin, finish }: PassEnds<E>,
     record: RecordMicroBatch<R>,
   ): Promise<[results: R[], end: E]> {
     await model.reserve(Math.max(0, ...items.flatMap((sequences) => sequences.map(({ length }) => length))));
+    await begin();
     const gpu = model.gpu.scope();
     try {
       const recorded: Recorded<R>[] = [];

@@ -1,6 +1,5 @@
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu, Scope } from "../gpu/gpu.ts";
-import type { Recorder } from "../gpu/recorder.ts";
 import { byteLength, type Storage, type Tensor } from "../gpu/tensor.ts";
 import { openSafetensors, writeSafetensors, type TensorSource } from "../hf/safetensors.ts";
 import { adamwStep } from "../kernels/adamw.ts";
@@ -28,8 +27,13 @@ interface State {
   /** Which of the job's devices has them. */
   device: number;
   param: Tensor;
-  grad: Tensor;
   state: AdamState;
+}
+
+/** What an optimizer step needs on the devices besides: from its first micro-batch until its parameters are stepped. */
+interface Work {
+  gradients: ReadonlyMap<string, Tensor>;
+  norm: GradientNorm;
 }
 
 /**
@@ -39,11 +43,10 @@ interface State {
  */
 export class AdamW {
   readonly model: Model;
-  readonly gradients: Gradients;
   readonly #gpu: Scope;
   readonly #options: AdamWOptions;
   readonly #states: ReadonlyMap<string, State>;
-  readonly #norm: GradientNorm;
+  #work: Work | null = null;
   /** One a device; none where masters and moments stay there. */
   readonly #stagings: readonly Staging[];
   /** Steps done. */
@@ -61,11 +64,6 @@ export class AdamW {
     this.#options = options;
     this.#states = states;
     this.#stagings = stagings;
-    this.gradients = new Map(Array.from(states, ([name, { grad }]) => [name, grad]));
-    this.#norm = new GradientNorm(
-      gpu,
-      Array.from(states.values(), ({ grad }) => grad.size),
-    );
   }
 
   /** @throws OutOfMemoryError */
@@ -84,7 +82,7 @@ export class AdamW {
         const state = staging
           ? new HostState(here, param, dtypes, staging)
           : await DeviceState.create(here, param, dtypes);
-        states.set(name, { device, param, state, grad: here.zeros(param.shape, "f32") });
+        states.set(name, { device, param, state });
       }
       const optimizer = new AdamW(model, gpu, options, states, stagings);
       await gpu.idle();
@@ -95,7 +93,36 @@ export class AdamW {
     }
   }
 
-  /** Steps every parameter by its gradient, clears the gradients, and returns their norm before clipping. */
+  /**
+   * Takes room for the gradients of a step, zeros at first. Until it is taken, and from the step on, they take none.
+   *
+   * @throws OutOfMemoryError
+   */
+  async begin(): Promise<void> {
+    try {
+      this.#begun();
+      await this.#gpu.idle();
+    } catch (error) {
+      this.dropGradients();
+      throw error;
+    }
+  }
+
+  get gradients(): Gradients {
+    return this.#begun().gradients;
+  }
+
+  #begun(): Work {
+    if (this.#work) return this.#work;
+    const gradients = new Map<string, Tensor>();
+    const sizes = Array.from(this.#states.values(), ({ param }) => param.size);
+    this.#work = { gradients, norm: new GradientNorm(this.#gpu, sizes) };
+    for (const [name, { device, param }] of this.#states)
+      gradients.set(name, this.#gpu.devices[device]!.zeros(param.shape, "f32"));
+    return this.#work;
+  }
+
+  /** Steps every parameter by its gradient, drops the gradients, and returns their norm before clipping. */
   async update(learningRate: number): Promise<number> {
     const norm = await readRecorded(this.#gpu, await this.recordNorm(this.#gpu));
     await this.apply(norm, learningRate);
@@ -104,11 +131,13 @@ export class AdamW {
 
   /** The norm over all gradients as they are, which `apply` clips by. */
   recordNorm(gpu: Gpu): Promise<Recorded<number>> {
-    return this.#norm.record(gpu, [...this.#states.values()], this.#options.maxGradNorm);
+    const { gradients, norm } = this.#begun();
+    const placed = Array.from(gradients, ([name, grad]) => ({ grad, device: this.#states.get(name)!.device }));
+    return norm.record(gpu, placed, this.#options.maxGradNorm);
   }
 
   /**
-   * Steps every parameter by its gradient, clipped by the `norm` that was recorded, and clears the gradients. Resolves when
+   * Steps every parameter by its gradient, clipped by the `norm` that was recorded, and drops the gradients. Resolves when
    * the device has done it.
    *
    * @throws PithError, and changes nothing, where the norm is not finite; OutOfMemoryError likewise, where there is none for the
@@ -124,7 +153,7 @@ export class AdamW {
       for (const staging of this.#stagings) await staging.begin();
       this.step++;
       await this.#stepAll(learningRate);
-      this.clearGradients();
+      this.dropGradients();
       await this.#gpu.idle();
     } finally {
       for (const staging of this.#stagings) staging.end();
@@ -133,13 +162,17 @@ export class AdamW {
 
   async #stepAll(learningRate: number): Promise<void> {
     const { maxGradNorm: _m, offload: _o, stochasticRounding, ...options } = this.#options;
+    const { gradients, norm } = this.#begun();
     let stream = 0;
     let before = Promise.resolve();
-    for (const { device, param, grad, state } of this.#states.values()) {
+    for (const [name, { device, param, state }] of this.#states) {
+      const grad = gradients.get(name)!;
       const rounding = stochasticRounding && { ...stochasticRounding, stream: stream++ };
-      const shared = { ...options, clip: this.#norm.clips[device]!, learningRate, step: this.step, rounding };
+      const shared = { ...options, clip: norm.clips[device]!, learningRate, step: this.step, rounding };
       await state.ready();
-      const after = state.step((tensors) => adamwStep(this.#recorder(device), { param, grad, ...tensors, ...shared }));
+      const after = state.step((tensors) =>
+        adamwStep(this.#gpu.devices[device]!.recorder(), { param, grad, ...tensors, ...shared }),
+      );
       after.catch(() => {}); // heard below, unless the one before has failed
       await before; // the state of two parameters at most is on its way
       before = after;
@@ -147,12 +180,12 @@ export class AdamW {
     await before;
   }
 
-  clearGradients(): void {
-    for (const { device, grad } of this.#states.values()) this.#recorder(device).clear(grad);
-  }
-
-  #recorder(device: number): Recorder {
-    return this.#gpu.devices[device]!.recorder();
+  /** Gives up a step: its gradients are forgotten. */
+  dropGradients(): void {
+    if (!this.#work) return;
+    const { gradients, norm } = this.#work;
+    this.#work = null;
+    this.#gpu.release(...gradients.values(), ...norm.tensors);
   }
 
   /** Writes masters and moments as they are stored. */

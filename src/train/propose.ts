@@ -32,6 +32,7 @@ type Saving = (config: Config) => Settings;
 const SAVINGS: readonly Saving[] = [
   () => ({ "model.recompute": true }),
   () => ({ "optim.offload": true }),
+  ({ lora, rl }) => (lora.r > 0 || rl.beta === 0 ? {} : { "model.offload_reference": true }),
   quarterCache,
   ({ lora }) => (lora.r > 0 ? {} : { "lora.r": RANK }),
   quarterCache,

@@ -79,7 +79,6 @@ export async function selectedResponses(
         note(`sampled ${batch.prompts}/${problems.length} prompts, ${selected.length} with a correct response`);
       }
     } finally {
-      sampler.dispose();
       model.dispose();
     }
   }

@@ -137,10 +137,12 @@ export interface RlIteration {
   ahead: Promise<RequestOutput[]> | null;
 }
 
-/** What training needs besides its options; `reference` is null where beta is 0. */
+/** What training needs besides its options. */
 export interface RlSetup {
   model: Model;
+  /** Null where beta is 0, or where `openReference` makes it anew for each of its passes, between which it takes no memory. */
   reference: Model | null;
+  openReference?: () => Promise<Model>;
   optimizer: AdamW;
   tokenizer: Tokenizer;
   task: Task;
@@ -224,54 +226,50 @@ export async function* trainRl(
     judgeGroups(setup.tokenizer, setup.task, asked, drawn, { stopTokenIds, stop });
   const measured = [...history];
   let ahead: Drawing | null = drawnAhead && { outputs: Promise.resolve([...drawnAhead]) };
-  try {
-    for (let iteration = done; iteration < options.maxIterations; iteration++) {
-      const start = performance.now();
-      const maxLength = stageAt(options.maxCompletionLength, iteration);
-      const asked = prompts.first(iteration);
-      const drawn = await drawnBy(ahead ?? (await draw(asked, iteration)), signal);
-      const goesOn = iteration + 1 < options.maxIterations;
-      ahead = options.lag > 0 && goesOn ? await draw(prompts.first(iteration + 1), iteration + 1) : null;
-      const first = judge(asked, drawn);
-      measured.push(measure(first));
-      const alpha = steerAlpha(options.alpha, measured);
-      const context = { alpha, maxLength, records, rewards: setup.rewards ?? [CORRECT] };
-      const { groups, discarded } = await replaceFlat(
-        await scoreGroups(first, options, context),
-        options.dynamicSampling,
-        async (round, count) => {
-          const others = prompts.instead(iteration, round, count);
-          const outputs = await drawnBy(await draw(others, iteration), signal);
-          return scoreGroups(judge(others, outputs), options, context);
-        },
+  for (let iteration = done; iteration < options.maxIterations; iteration++) {
+    const start = performance.now();
+    const maxLength = stageAt(options.maxCompletionLength, iteration);
+    const asked = prompts.first(iteration);
+    const drawn = await drawnBy(ahead ?? (await draw(asked, iteration)), signal);
+    const goesOn = iteration + 1 < options.maxIterations;
+    ahead = options.lag > 0 && goesOn ? await draw(prompts.first(iteration + 1), iteration + 1) : null;
+    const first = judge(asked, drawn);
+    measured.push(measure(first));
+    const alpha = steerAlpha(options.alpha, measured);
+    const context = { alpha, maxLength, records, rewards: setup.rewards ?? [CORRECT] };
+    const { groups, discarded } = await replaceFlat(
+      await scoreGroups(first, options, context),
+      options.dynamicSampling,
+      async (round, count) => {
+        const others = prompts.instead(iteration, round, count);
+        const outputs = await drawnBy(await draw(others, iteration), signal);
+        return scoreGroups(judge(others, outputs), options, context);
+      },
+    );
+    const rolloutTime = (performance.now() - start) / 1000;
+    const { rollouts, metrics: rewardMetrics } = compareGroups(groups, options);
+    const refLogprobs = await referenceLogprobs(microBatches, setup, rollouts, options);
+    const targets = { refLogprobs, advantages: tokenAdvantages(rollouts, refLogprobs, options) };
+    const update = await updatePolicy(microBatches, setup, rollouts, targets, iteration, options);
+    if (options.lengthReward === "hapo")
+      updateRecords(
+        records,
+        groups.map((group) => group.rollouts),
       );
-      const rolloutTime = (performance.now() - start) / 1000;
-      const { rollouts, metrics: rewardMetrics } = compareGroups(groups, options);
-      const refLogprobs = await referenceLogprobs(microBatches, setup.reference, rollouts, options);
-      const targets = { refLogprobs, advantages: tokenAdvantages(rollouts, refLogprobs, options) };
-      const update = await updatePolicy(microBatches, setup, rollouts, targets, iteration, options);
-      if (options.lengthReward === "hapo")
-        updateRecords(
-          records,
-          groups.map((group) => group.rollouts),
-        );
-      yield {
-        metrics: {
-          iteration: iteration + 1,
-          alpha,
-          ...rolloutMetrics(rollouts, refLogprobs, options.numGenerations),
-          ...rewardMetrics,
-          ...(options.dynamicSampling > 0 ? discarded : {}),
-          ...update,
-          rollout_time: rolloutTime,
-          step_time: (performance.now() - start) / 1000,
-        },
-        rollouts,
-        ahead: ahead && ahead.outputs,
-      };
-    }
-  } finally {
-    sampler.dispose();
+    yield {
+      metrics: {
+        iteration: iteration + 1,
+        alpha,
+        ...rolloutMetrics(rollouts, refLogprobs, options.numGenerations),
+        ...rewardMetrics,
+        ...(options.dynamicSampling > 0 ? discarded : {}),
+        ...update,
+        rollout_time: rolloutTime,
+        step_time: (performance.now() - start) / 1000,
+      },
+      rollouts,
+      ahead: ahead && ahead.outputs,
+    };
   }
 }
 
@@ -289,14 +287,20 @@ const sequenceOf = ({ promptTokenIds, tokenIds }: Rollout): number[] => [...prom
 /** The reference's log-probabilities of the responses' tokens; the sampler's own where there is no reference. */
 async function referenceLogprobs(
   microBatches: MicroBatches,
-  reference: Model | null,
+  { model, reference: held, openReference }: RlSetup,
   rollouts: readonly Rollout[],
   { temperature }: RlOptions,
 ): Promise<(readonly number[])[]> {
+  if (openReference) await model.gpu.trim(); // what was sampled with makes room for it
+  const reference = held ?? (await openReference?.());
   if (!reference) return rollouts.map(({ logprobs }) => logprobs);
-  const sequences = rollouts.map((rollout) => [sequenceOf(rollout)]);
-  const logprobs = await itemLogprobs(microBatches, reference, sequences, { temperature });
-  return rollouts.map(({ promptTokenIds }, i) => Array.from(logprobs[i]![0]!.subarray(promptTokenIds.length)));
+  try {
+    const sequences = rollouts.map((rollout) => [sequenceOf(rollout)]);
+    const logprobs = await itemLogprobs(microBatches, reference, sequences, { temperature });
+    return rollouts.map(({ promptTokenIds }, i) => Array.from(logprobs[i]![0]!.subarray(promptTokenIds.length)));
+  } finally {
+    if (reference !== held) reference.dispose();
+  }
 }
 
 /** Per-token advantages: the response's, less the KL penalty still to come; whitened over all tokens on demand. */

@@ -1,5 +1,5 @@
 import { engineSize, shareOfEngine, type EngineOptions } from "../engine/engine-size.ts";
-import { LLM, type GenerateRequest } from "../engine/llm.ts";
+import { LLM, type GenerateRequest, type RequestOutput } from "../engine/llm.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import { Budget } from "./budget.ts";
@@ -15,7 +15,6 @@ export class Sampler implements Pick<LLM, "generate"> {
   readonly #options: EngineOptions;
   readonly #budget: Budget;
   readonly #onWarning: OnWarning;
-  #llm: LLM | null = null;
 
   constructor(
     model: Model,
@@ -42,14 +41,11 @@ export class Sampler implements Pick<LLM, "generate"> {
       const maxNumSeqs = this.#budget.size(full.maxNumSeqs);
       try {
         await this.#model.reserve(longest(requests, params.maxTokens, full.maxModelLen));
-        if (this.#llm && this.#llm.maxNumSeqs !== maxNumSeqs) this.dispose();
-        this.#llm ??= new LLM(this.#model, shareOfEngine(this.#model, full, maxNumSeqs));
-        const outputs = await this.#llm.generate(requests, params, host);
+        const outputs = await this.#sample(shareOfEngine(this.#model, full, maxNumSeqs), requests, params, host);
         this.#budget.pass(full.maxNumSeqs);
         return outputs;
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error;
-        this.dispose();
         await this.#model.gpu.trim();
         if (tries === 0) continue;
         const tried = Math.min(maxNumSeqs, requests.length * params.n);
@@ -66,9 +62,14 @@ export class Sampler implements Pick<LLM, "generate"> {
     }
   };
 
-  dispose(): void {
-    this.#llm?.dispose();
-    this.#llm = null;
+  /** The engine has its KV cache for this alone: memory is another's until the next call. */
+  async #sample(options: EngineOptions, ...asked: Parameters<LLM["generate"]>): Promise<RequestOutput[]> {
+    const llm = new LLM(this.#model, options);
+    try {
+      return await llm.generate(...asked);
+    } finally {
+      llm.dispose();
+    }
   }
 }
 

@@ -83,12 +83,11 @@ describe("the plan is what a real model takes", () => {
     expect(held.reference).toBe(lora ? 0 : held.weights);
     let optimizer!: AdamW;
     const states = await measured(gpu, async () => (optimizer = await AdamW.create(model, adamw)));
-    expect(states.kept).toBe(held.masters + held.moments + held.gradients);
+    expect(states.kept).toBe(held.masters + held.moments);
+    expect((await measured(gpu, () => optimizer.begin())).kept).toBe(plan.gradients);
+    optimizer.dropGradients();
     expect(held.masters).toBe(dtype === "bfloat16" && state === "float32" ? held.moments / 2 : 0);
     expect(held.moments === 2 * (held.adapters || held.weights)).toBe(dtype === state);
-    let llm!: LLM;
-    expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
-    expect(llm.numPositions).toBe(plan.kvPositions);
     const tables = await measured(gpu, () => [model, reference].forEach((m) => m.rope(128)));
     expect(tables.kept).toBe(held.ropeTables);
 
@@ -101,8 +100,8 @@ describe("the plan is what a real model takes", () => {
         await readRecorded(gpu, joinRecorded(recorded));
       });
     const zeros = () => new Float32Array(300);
-    const update = (recompute: boolean) =>
-      pass(6, () =>
+    const update = async (recompute: boolean) => {
+      const { kept, peak } = await pass(6, () =>
         policyGradient(
           model,
           optimizer.gradients,
@@ -111,11 +110,14 @@ describe("the plan is what a real model takes", () => {
           { ...options, recompute },
         ),
       );
+      optimizer.dropGradients();
+      return { kept: kept - plan.gradients, peak };
+    };
     expect(await update(true)).toEqual({ kept: 0, peak: phases.updateRecomputed });
     expect(await update(false)).toEqual({ kept: 0, peak: phases.updateKept });
     for (let step = 0; step < 2; step++)
       expect(await measured(gpu, () => optimizer.apply(1, 0))).toEqual({ kept: 0, peak: phases.optimizer });
-    expect(phases.optimizer > 0).toBe(adamw.offload === true);
+    expect(phases.optimizer > plan.gradients).toBe(adamw.offload === true);
     expect(plan.host > 0).toBe(adamw.offload === true);
     const scoring = await pass(11, () => recordLogprobs(reference, batch, { temperature: 1 }));
     expect(scoring).toEqual({ kept: 0, peak: phases.reference });
@@ -123,11 +125,18 @@ describe("the plan is what a real model takes", () => {
     // 24 responses at once, and prompts that fill a pass of 2048 rows: 86 tokens to prefill, one to decode from.
     const requests = Array.from({ length: 24 }, (_, promptId) => ({ promptId, promptTokenIds: Array(87).fill(1) }));
     const sampling = { n: 1, maxTokens: 1, temperature: 1, topK: 0, topP: 1, seed: 0, stopTokenIds: [] };
-    expect(await measured(gpu, () => llm.generate(requests, sampling))).toEqual({ kept: 0, peak: phases.rollouts });
+    let positions = 0;
+    const rollouts = await measured(gpu, async () => {
+      const llm = new LLM(model, options.engine);
+      positions = llm.numPositions;
+      await llm.generate(requests, sampling);
+      llm.dispose();
+    });
+    expect(rollouts).toEqual({ kept: 0, peak: phases.rollouts });
+    expect(positions).toBe(plan.kvPositions);
 
     const phase = Math.max(phases.updateKept, phases.reference, phases.rollouts);
     expect(plan.total).toBe(Object.values(held).reduce((a, b) => a + b, 0) + phase + MAX_IDLE_BYTES);
-    llm.dispose();
     optimizer.dispose();
     for (const some of new Set([reference, model, whole])) some.dispose();
   });
@@ -140,15 +149,16 @@ describe("the plan is what a real model takes", () => {
     if (maxBindingSize < gpu.maxBindingSize) narrow(gpu, maxBindingSize);
     const config = tinyConfig({ vocab_size: 30_000 });
     const options: RlOptions = { ...TOY_RL, engine: { maxModelLen: 128, maxNumSeqs } };
-    const { held, phases } = await planMemory(config, "bfloat16", options, ADAMW, { like: gpu });
+    const { kvCache, phases } = await planMemory(config, "bfloat16", options, ADAMW, { like: gpu });
     const model = Model.random(gpu, config, { dtype: "bfloat16", seed: 1 });
     let llm!: LLM;
-    expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(held.kvCache);
+    expect((await measured(gpu, () => (llm = new LLM(model, options.engine)))).kept).toBe(kvCache);
     expect(llm.maxNumSeqs).toBe(8);
     model.rope(128);
     const requests = Array.from({ length: 24 }, (_, promptId) => ({ promptId, promptTokenIds: Array(127).fill(1) }));
     const sampling = { n: 1, maxTokens: 1, temperature: 1, topK: 0, topP: 1, seed: 0, stopTokenIds: [] };
-    expect(await measured(gpu, () => llm.generate(requests, sampling))).toEqual({ kept: 0, peak: phases.rollouts });
+    const peak = phases.rollouts - kvCache;
+    expect(await measured(gpu, () => llm.generate(requests, sampling))).toEqual({ kept: 0, peak });
     gpu.dispose();
   });
 
@@ -189,7 +199,8 @@ describe("the models of the paper", () => {
   const long = { engine: { max_model_len: 32512 }, train: { tokens_per_micro_batch: 32512 } };
 
   test("bytes are those of arithmetic, but for what the pool rounds up", async () => {
-    const { held, phases } = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW);
+    const plan = await planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW);
+    const { held, phases, gradients } = plan;
     const parameters = 1_777_088_000;
     const near = (got: number, exact: number) => {
       expect(got).toBeGreaterThanOrEqual(exact);
@@ -198,10 +209,10 @@ describe("the models of the paper", () => {
     near(held.weights, 2 * parameters);
     near(held.masters, 4 * parameters);
     near(held.moments, 8 * parameters);
-    near(held.gradients, 4 * parameters);
+    near(gradients, 4 * parameters);
     // Kept for the backward pass, per token and layer: 6 x 1536 + 8960 f32, and in bf16 2 x 8960 and keys and values of 2 x 128.
-    near(phases.updateKept, 32512 * 28 * (4 * (6 * 1536 + 8960) + 2 * 2 * (8960 + 256)));
-    expect(phases.updateRecomputed).toBeLessThan(phases.updateKept / 8);
+    near(phases.updateKept - gradients, 32512 * 28 * (4 * (6 * 1536 + 8960) + 2 * 2 * (8960 + 256)));
+    expect(phases.updateRecomputed - gradients).toBeLessThan((phases.updateKept - gradients) / 8);
   });
 
   test("the KV cache keeps to the limits of the adapter that is planned for; what else is larger is planned all the same", async () => {
@@ -228,19 +239,44 @@ describe("the models of the paper", () => {
     const plan = (lora: LoraConfig | null) =>
       planMemory(shape("DeepSeek-R1-Distill-Qwen-1.5B"), "bfloat16", options(long), ADAMW, { lora });
     const [all, adapters] = [await plan(null), await plan({ ...LORA, r: 32 })];
-    const { weights, kvCache, ropeTables } = all.held;
-    expect(adapters.held).toMatchObject({ weights, kvCache, ropeTables: ropeTables / 2, reference: 0 });
+    const { weights, ropeTables } = all.held;
+    expect(adapters.held).toMatchObject({ weights, ropeTables: ropeTables / 2, reference: 0 });
+    expect(adapters.kvCache).toBe(all.kvCache);
+    expect(adapters.gradients).toBeLessThan(all.gradients / 10);
     // Of each layer A [32, K] and B [N, 32]: K + N of q and o, k and v, gate, up and down.
     const parameters = 28 * 32 * (2 * (1536 + 1536) + 2 * (1536 + 256) + 3 * (1536 + 8960));
     expect(adapters.held.adapters).toBeGreaterThanOrEqual(2 * parameters);
     expect(adapters.held.adapters).toBeLessThan(2.5 * parameters);
-    for (const kind of ["masters", "moments", "gradients"] as const)
-      expect(adapters.held[kind]).toBeLessThan(all.held[kind] / 10);
+    for (const kind of ["masters", "moments"] as const) expect(adapters.held[kind]).toBeLessThan(all.held[kind] / 10);
   });
 
   test("no reference where beta is 0, no masters in f32", async () => {
     const { held, phases } = await planMemory(tinyConfig(), "float32", options({ rl: { beta: 0 } }), ADAMW);
     expect([held.reference, held.masters, phases.reference]).toEqual([0, 0, 0]);
+  });
+
+  test("a reference that is read for its passes takes memory in them alone", async () => {
+    const plan = (offloadReference: boolean) =>
+      planMemory(tinyConfig(), "bfloat16", options({}), ADAMW, { offloadReference });
+    const [held, opened] = [await plan(false), await plan(true)];
+    const { reference, ropeTables } = held.held;
+    expect(opened.held).toMatchObject({ reference: 0, ropeTables: ropeTables / 2 });
+    expect(opened.phases).toEqual({
+      ...held.phases,
+      reference: held.phases.reference + reference + ropeTables / 2,
+    });
+  });
+
+  test("of layers over devices it is the fullest one's, and each of four takes little more than a quarter", async () => {
+    const seven = shape("DeepSeek-R1-Distill-Qwen-7B");
+    const recompute = options({ ...long, model: { recompute: true } });
+    const plan = (layers?: number[]) => planMemory(seven, "bfloat16", recompute, ADAMW, { ...(layers && { layers }) });
+    const [one, four] = [await plan(), await plan([7, 7, 7, 7])];
+    expect(one.totals).toEqual([one.total]);
+    expect(four.totals).toHaveLength(4);
+    expect(four.total).toBe(Math.max(...four.totals));
+    expect(four.held.weights).toBeGreaterThan(one.held.weights / 4);
+    expect(four.total).toBeLessThan(one.total / 2.5);
   });
 
   test("a micro-batch is as large as the longest sequence, whatever its budget, and no larger than what there is", async () => {

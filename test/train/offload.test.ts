@@ -2,10 +2,11 @@ import { expect, test } from "vitest";
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { Model } from "../../src/model/model.ts";
 import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
+import { trainRl } from "../../src/train/rl.ts";
 import { randn } from "../helpers/gpu.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
 import { makePlenty, scarceGpu } from "../helpers/scarce-gpu.ts";
-import { ADAMW, ADAMW_BF16, toyModel, weightBytes } from "../helpers/toy.ts";
+import { ADAMW, ADAMW_BF16, TOY_RL, toyModel, toySetup, weightBytes } from "../helpers/toy.ts";
 
 const folder = temporaryFolder();
 
@@ -69,4 +70,27 @@ test("without memory for a parameter's state a step changes nothing, and is done
   expect(optimizer.step).toBe(1);
   makePlenty(scarce);
   scarce.gpu.dispose();
+});
+
+test("a reference that is made for each of its passes gives the bits of one that stays, and between them takes nothing", async () => {
+  const run = async (isOpened: boolean) => {
+    const setup = await toySetup("bfloat16");
+    const { gpu } = setup.model;
+    let opened = 0;
+    const openReference = () => {
+      opened++;
+      return toyModel("bfloat16");
+    };
+    const reference = isOpened ? { reference: null, openReference } : {};
+    const metrics: object[] = [];
+    const { usedBytes } = gpu.pool;
+    for await (const iteration of trainRl({ ...setup, ...reference }, { ...TOY_RL, maxIterations: 2 })) {
+      metrics.push({ ...iteration.metrics, rollout_time: 0, step_time: 0 });
+      expect(iteration.metrics.kl === 0).toBe(metrics.length === 1);
+    }
+    return { metrics, opened, kept: gpu.pool.usedBytes - usedBytes, weights: await weightBytes(setup.model) };
+  };
+  const held = await run(false);
+  const tables = 2; // the policy's and the reference's
+  expect(await run(true)).toEqual({ ...held, opened: 2, kept: held.kept / tables });
 });

@@ -30,7 +30,6 @@ async function rollOut(gpu: Gpu, onStart: () => void) {
   const sampler = new Sampler(model, ENGINE);
   onStart();
   const outputs = await sampler.generate(REQUESTS, SAMPLING);
-  sampler.dispose();
   model.dispose();
   return outputs;
 }

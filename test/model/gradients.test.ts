@@ -40,7 +40,10 @@ test.each(MODELS)(
     const weights = Float32Array.from(packed.tokenIds, (_, t) => (packed.cuSeqlens.includes(t) ? 0 : 0.1));
     const grads = new Map(Array.from(model.trainable, ([name, { shape }]) => [name, gpu.zeros(shape, "f32")]));
     const lossAt = async () => {
-      const { loss } = await readRecorded(gpu, await supervisedGradient(model, grads, packed, weights, { recompute: false }));
+      const { loss } = await readRecorded(
+        gpu,
+        await supervisedGradient(model, grads, packed, weights, { recompute: false }),
+      );
       return loss.reduce((sum, v) => sum + v, 0);
     };
     await lossAt();

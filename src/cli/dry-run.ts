@@ -14,7 +14,7 @@ import { shipped } from "./shipped.ts";
 import { planTime } from "../measure/time-plan.ts";
 import { printTime, roofNamed } from "./time-plan.ts";
 import { proposeSettings, type Settings } from "../train/propose.ts";
-import { adamwOptions, loraConfig, rlOptions } from "../train/options.ts";
+import { adamwOptions, plannedOptions, rlOptions } from "../train/options.ts";
 
 /** What the plan is compared with: WebGPU does not tell an adapter's memory. */
 const DEFAULT_MEMORY = "80GB";
@@ -47,7 +47,7 @@ export async function dryRunCommand(
   const planOf = (some: Config) =>
     planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), {
       like: gpu ?? undefined,
-      ...planned(some),
+      ...plannedOptions(some),
     });
   const plan = await planOf(config);
   const responses = rl.num_prompts * rl.num_generations;
@@ -84,7 +84,10 @@ export async function dryRunCommand(
     const mean = tokens ?? Math.round(largestStage(rl.max_completion_length) / 4);
     const options = rlOptions(config);
     printTime(
-      await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, { mean, ...planned(config) }),
+      await planTime(shape, model.dtype, options, adamwOptions(config), adapterRoof, {
+        mean,
+        ...plannedOptions(config),
+      }),
       {
         roof: adapterRoof,
         mean,
@@ -116,13 +119,6 @@ export async function dryRunCommand(
   print(`first prompt (${promptTokenIds.length} tokens): ${prompt}`);
   print(`gold answer: ${first.answer}`);
 }
-
-/** What a configuration is planned by besides its options. */
-const planned = (config: Config) => ({
-  lora: loraConfig(config),
-  offloadReference: config.model.offload_reference,
-  layers: config.device.layers,
-});
 
 function proposalLine({ settings, total }: { settings: Settings; total: number }): string {
   const flags = Object.entries(settings).map(([key, value]) => `--${key}=${JSON.stringify(value)}`);

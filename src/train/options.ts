@@ -4,6 +4,7 @@ import type { LoraConfig } from "../hf/peft.ts";
 import type { Config } from "../run/config.ts";
 import type { DpoOptions } from "./dpo.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
+import type { Planned } from "./memory-plan.ts";
 import type { AdamWOptions } from "./optimizer.ts";
 import type { RlOptions } from "./rl.ts";
 import type { SftOptions } from "./sft.ts";
@@ -28,6 +29,13 @@ export const loraConfig = ({ lora, model }: Config): LoraConfig | null =>
         targetModules: lora.target_modules,
         baseModel: model.path,
       };
+
+/** What a run is planned by besides its options. */
+export const plannedOptions = (config: Config): Omit<Planned, "like"> => ({
+  lora: loraConfig(config),
+  offloadReference: config.model.offload_reference,
+  layers: config.device.layers,
+});
 
 export const adamwOptions = ({ optim, train }: Config): AdamWOptions => ({
   beta1: optim.adam_beta1,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseConfig, type Config } from "../../src/run/config.ts";
 import { planMemory } from "../../src/train/memory-plan.ts";
-import { adamwOptions, loraConfig, rlOptions } from "../../src/train/options.ts";
+import { adamwOptions, plannedOptions, rlOptions } from "../../src/train/options.ts";
 import { proposeSettings } from "../../src/train/propose.ts";
 import { tinyConfig } from "../helpers/models.ts";
 
@@ -18,7 +18,7 @@ const config = parseConfig({
 });
 
 const plan = async (some: Config): Promise<number> =>
-  (await planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), { lora: loraConfig(some) })).total;
+  (await planMemory(shape, some.model.dtype, rlOptions(some), adamwOptions(some), plannedOptions(some))).total;
 
 const propose = (available: number) => proposeSettings(config, available, plan);
 

@@ -5,7 +5,14 @@ import { configKeys, parseConfig, type Config } from "../../src/run/config.ts";
 import { trainDpo } from "../../src/train/dpo.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { planMemory } from "../../src/train/memory-plan.ts";
-import { adamwOptions, dpoOptions, evaluateOptions, rlOptions, sftOptions } from "../../src/train/options.ts";
+import {
+  adamwOptions,
+  dpoOptions,
+  evaluateOptions,
+  plannedOptions,
+  rlOptions,
+  sftOptions,
+} from "../../src/train/options.ts";
 import { trainRl } from "../../src/train/rl.ts";
 import { demonstrations, trainSft } from "../../src/train/sft.ts";
 import { tinyConfig } from "../helpers/models.ts";
@@ -79,7 +86,8 @@ const RUNS: Record<string, (config: Config) => Promise<string>> = {
   /** The plan of memory: for what changes a run's cost and nothing that it computes. */
   async memory(config) {
     const shape = tinyConfig({ vocab_size: 1000, num_hidden_layers: 4, max_position_embeddings: 4096 });
-    return JSON.stringify(await planMemory(shape, config.model.dtype, rlOptions(config), adamwOptions(config)));
+    const options = [rlOptions(config), adamwOptions(config), plannedOptions(config)] as const;
+    return JSON.stringify(await planMemory(shape, config.model.dtype, ...options));
   },
 };
 
@@ -145,6 +153,8 @@ const EFFECTS: Record<string, Record<string, [value: unknown, beside?: Settings]
   memory: {
     "model.dtype": ["float32"],
     "model.recompute": [true],
+    "model.offload_reference": [true],
+    "device.layers": [[3, 1]],
     "optim.state_dtype": ["bfloat16"],
     "engine.block_size": [24, { "engine.kv_cache_bytes": 5_000_000 }],
     "engine.kv_cache_bytes": [5_000_000],

@@ -1,5 +1,5 @@
 import { FormatError, PithError } from "../errors.ts";
-import { packBf16 } from "../gpu/bf16.ts";
+import { packBf16 } from "../core/bf16.ts";
 import { openWeights } from "../hf/checkpoint.ts";
 import { ADAPTER_CONFIG } from "../hf/peft.ts";
 import { parameterShapes } from "../model/config.ts";

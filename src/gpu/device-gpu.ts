@@ -1,5 +1,5 @@
 import { ShapeError } from "../errors.ts";
-import { packBf16, unpackBf16 } from "./bf16.ts";
+import { packBf16, unpackBf16 } from "../core/bf16.ts";
 import { Device, type OpenOptions } from "./device.ts";
 import { Failures, judged } from "./failures.ts";
 import type { Gpu, Scope } from "./gpu.ts";
@@ -99,7 +99,7 @@ class DeviceScope implements Scope, RecorderHost {
     return tensor;
   }
 
-  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
+  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array | Uint16Array): void {
     if (data.length !== tensor.size) {
       throw new ShapeError(`write: expected ${tensor.size} elements for [${tensor.shape}], got ${data.length}`);
     }
@@ -107,12 +107,7 @@ class DeviceScope implements Scope, RecorderHost {
     if (stream.isCapturing) throw new Error("expected dispatches in a recording, got a write");
     // A queue write runs before commands that are recorded but not yet sent, which may still use this buffer.
     stream.submit();
-    let bytes: Uint32Array | Int32Array | Float32Array | Uint16Array = data;
-    if (tensor.dtype === "bf16") {
-      const packed = packBf16(data as Float32Array);
-      bytes = new Uint16Array(Math.ceil(packed.length / 2) * 2);
-      bytes.set(packed);
-    }
+    const bytes = tensor.dtype === "bf16" ? wholeWords(data) : data instanceof Uint16Array ? unpackBf16(data) : data;
     if (bytes.byteLength === 0) return;
     const { buffer, offset } = tensor;
     const [, verdict] = judged(device, () =>
@@ -211,6 +206,15 @@ class DeviceScope implements Scope, RecorderHost {
   #wait<T>(work: Promise<T>): Promise<T> {
     return this.shared.wait(this.failures, work);
   }
+}
+
+/** The bits of bf16, with a zero more where they do not fill whole 32-bit words. */
+function wholeWords(data: Float32Array | Uint32Array | Int32Array | Uint16Array): Uint16Array {
+  const bits = data instanceof Uint16Array ? data : packBf16(data as Float32Array);
+  if (bits.length % 2 === 0) return bits;
+  const padded = new Uint16Array(bits.length + 1);
+  padded.set(bits);
+  return padded;
 }
 
 /** A device of one's own, and what its adapter is. Its own job is whatever belongs to no scope. */

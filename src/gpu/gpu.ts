@@ -23,8 +23,8 @@ export interface Gpu extends Workspace {
 
   recorder(): Recorder;
 
-  /** Overwrites a tensor with data from the host, after everything recorded so far. */
-  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void;
+  /** Overwrites a tensor with data from the host, after everything recorded so far. Of bf16 a Uint16Array holds the bits. */
+  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array | Uint16Array): void;
 
   readF32(tensor: Tensor): Promise<Float32Array>;
   /** The contents of f32 and bf16 tensors, with one copy and one wait for all of them. */

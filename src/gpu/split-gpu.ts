@@ -105,7 +105,7 @@ class SplitScope implements Scope {
     return this.#last.upload(data, shape, dtype);
   }
 
-  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
+  write(tensor: Tensor, data: Float32Array | Uint32Array | Int32Array | Uint16Array): void {
     this.#of(tensor).write(tensor, data);
   }
   release(...tensors: (Tensor | null | undefined)[]): void {

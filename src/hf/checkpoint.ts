@@ -1,7 +1,7 @@
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 import { brief, readJsonObject } from "./json.ts";
-import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+import { openSafetensors, type Part, type SafetensorsFile } from "./safetensors.ts";
 
 /** A model folder's weights, in one file or in shards. */
 export interface Weights {
@@ -10,6 +10,8 @@ export interface Weights {
   /** As in the file: BF16, F16 or F32. */
   dtype(name: string): string;
   readWeights(name: string): Promise<Float32Array>;
+  /** The same in parts, which take little memory. */
+  weightParts(name: string): AsyncGenerator<Part>;
 }
 
 const SINGLE = "model.safetensors";
@@ -44,6 +46,7 @@ export async function openWeights(files: Files, dir: string): Promise<Weights> {
     shape: (name) => find(name).tensors.get(stored(name))!.shape,
     dtype: (name) => find(name).tensors.get(stored(name))!.dtype,
     readWeights: (name) => find(name).readWeights(stored(name)),
+    weightParts: (name) => find(name).weightParts(stored(name)),
   };
 }
 

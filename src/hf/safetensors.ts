@@ -1,3 +1,4 @@
+import { unpackBf16 } from "../core/bf16.ts";
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 import { brief } from "./json.ts";
@@ -32,6 +33,15 @@ export interface TensorEntry {
   end: number;
 }
 
+/** Elements of a tensor from `first` on: BF16 as its bits, what else is read as weights as F32. */
+export interface Part {
+  first: number;
+  values: Float32Array | Uint16Array;
+}
+
+/** Of a part: even, and small beside what a tensor may have. */
+const PART_ELEMENTS = 2 ** 23;
+
 /** An open safetensors file: the header has been read and checked, tensors are read by their byte ranges. */
 export interface SafetensorsFile {
   path: string;
@@ -44,6 +54,8 @@ export interface SafetensorsFile {
   readU32(name: string): Promise<Uint32Array>;
   /** readF32, and a FormatError where a value is NaN or infinite. */
   readWeights(name: string): Promise<Float32Array>;
+  /** The same in parts of at most 8,388,608 elements, so that a tensor of any size passes through little memory. */
+  weightParts(name: string): AsyncGenerator<Part>;
 }
 
 /** Reads and checks the header. Every way in which a file can lie about itself is a FormatError. */
@@ -94,11 +106,22 @@ export async function openSafetensors(files: Files, path: string): Promise<Safet
     },
     async readWeights(name) {
       const values = await readF32(name);
-      for (let i = 0; i < values.length; i++) {
-        if (!Number.isFinite(values[i]))
-          throw new FormatError(`${path}: expected finite weights, got ${values[i]} in ${name} at ${i}`);
-      }
+      requireFinite(values, 0, path, name);
       return values;
+    },
+    async *weightParts(name) {
+      const { dtype, begin, end } = entry(name);
+      const width = DTYPE_BYTES[dtype]!;
+      for (let first = 0; begin + first * width < end; first += PART_ELEMENTS) {
+        const bytes = await files.readRange(
+          path,
+          begin + first * width,
+          Math.min(begin + (first + PART_ELEMENTS) * width, end),
+        );
+        const values = dtype === "BF16" ? bitsOf(bytes) : widen(bytes, dtype, `${path}: ${name}`);
+        requireFinite(values, first, path, name);
+        yield { first, values };
+      }
     },
   };
 }
@@ -168,6 +191,23 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
   return { metadata, tensors };
 }
 
+function requireFinite(values: Float32Array | Uint16Array, first: number, path: string, name: string): void {
+  const isFinite =
+    values instanceof Uint16Array
+      ? (i: number) => (values[i]! & 0x7f80) !== 0x7f80
+      : (i: number) => Number.isFinite(values[i]);
+  for (let i = 0; i < values.length; i++) {
+    if (isFinite(i)) continue;
+    const value = values instanceof Uint16Array ? unpackBf16(values.subarray(i, i + 1))[0] : values[i];
+    throw new FormatError(`${path}: expected finite weights, got ${value} in ${name} at ${first + i}`);
+  }
+}
+
+function bitsOf(bytes: Uint8Array): Uint16Array {
+  const { buffer, byteOffset, length } = aligned(bytes, 2);
+  return new Uint16Array(buffer, byteOffset, length / 2);
+}
+
 /** `bytes`, copied where a typed array of elements of `size` bytes cannot be laid over them. */
 function aligned(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
   return bytes.byteOffset % size === 0 && bytes.buffer instanceof ArrayBuffer
@@ -178,17 +218,14 @@ function aligned(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
 function widen(bytes: Uint8Array, dtype: string, what: string): Float32Array {
   if (dtype !== "F32" && dtype !== "F16" && dtype !== "BF16")
     throw new FormatError(`${what}: expected F32, F16 or BF16, got ${dtype}`);
-  const { buffer, byteOffset, length } = aligned(bytes, DTYPE_BYTES[dtype]!);
-  if (dtype === "F32") return new Float32Array(buffer, byteOffset, length / 4);
-  // Plain loops: models have hundreds of millions of these.
-  const halves = new Uint16Array(buffer, byteOffset, length / 2);
-  const values = new Float32Array(halves.length);
-  if (dtype === "F16") {
-    for (let i = 0; i < halves.length; i++) values[i] = halfToFloat(halves[i]!);
-  } else {
-    const bits = new Uint32Array(values.buffer);
-    for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16;
+  if (dtype === "F32") {
+    const { buffer, byteOffset, length } = aligned(bytes, 4);
+    return new Float32Array(buffer, byteOffset, length / 4);
   }
+  const halves = bitsOf(bytes);
+  if (dtype === "BF16") return unpackBf16(halves);
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = halfToFloat(halves[i]!);
   return values;
 }
 

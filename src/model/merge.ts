@@ -1,4 +1,4 @@
-import { packBf16, unpackBf16 } from "../gpu/bf16.ts";
+import { packBf16, unpackBf16 } from "../core/bf16.ts";
 import type { Weights } from "../hf/checkpoint.ts";
 import { adapterTensors, loraScale, readAdapterConfig } from "../hf/peft.ts";
 import type { Files } from "../runtime/types.ts";
@@ -21,14 +21,18 @@ export async function mergedWeights(
   const { file } = await openAdapter(files, dir, config, lora);
   const modules = new Map(targetModules(config, lora).map((module) => [`${module}.weight`, module]));
   const round = (values: Float32Array) => (dtype === "bfloat16" ? unpackBf16(packBf16(values)) : values);
+  const readWeights = async (name: string) => {
+    const weights = await base.readWeights(name);
+    const module = modules.get(name);
+    if (module === undefined) return round(weights);
+    const { a, b } = adapterTensors(module);
+    return round(withProduct(weights, await file.readWeights(a), await file.readWeights(b), lora.r, loraScale(lora)));
+  };
   return {
     ...base,
-    async readWeights(name) {
-      const weights = await base.readWeights(name);
-      const module = modules.get(name);
-      if (module === undefined) return round(weights);
-      const { a, b } = adapterTensors(module);
-      return round(withProduct(weights, await file.readWeights(a), await file.readWeights(b), lora.r, loraScale(lora)));
+    readWeights,
+    async *weightParts(name) {
+      yield { first: 0, values: await readWeights(name) };
     },
   };
 }

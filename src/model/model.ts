@@ -41,6 +41,9 @@ export function deviceOf(gpu: Gpu, { numLayers, tieWordEmbeddings }: ModelConfig
   return gpu.at(layer ? Number(layer) : isFirst ? 0 : numLayers - 1);
 }
 
+/** Bytes of weights that wait in host memory for the device to take them. */
+const MOST_UNDER_WAY = 2 ** 28;
+
 /** A language model's weights on the device, under their Hugging Face names. */
 export class Model {
   readonly gpu: Gpu;
@@ -78,6 +81,7 @@ export class Model {
   ): Promise<Model> {
     const parameters = new Map<string, Tensor>();
     const own = gpu.scope();
+    let written = 0;
     try {
       for (const [name, shape] of parameterShapes(config)) {
         const stored = storedName(name, config, weights.names);
@@ -86,7 +90,16 @@ export class Model {
           throw new FormatError(`${source}: expected ${name} of shape [${shape}] as config.json says, got [${found}]`);
         }
         const device = deviceOf(own, config, name);
-        parameters.set(name, device.upload(await weights.readWeights(stored), shape, STORAGE[dtype]));
+        const tensor = device.empty(shape, STORAGE[dtype]);
+        parameters.set(name, tensor);
+        const flat = tensor.view([tensor.size]);
+        for await (const { first, values } of weights.weightParts(stored)) {
+          device.write(flat.rows(first, values.length), values);
+          written += values.byteLength;
+          if (written < MOST_UNDER_WAY) continue;
+          await own.idle();
+          written = 0;
+        }
       }
       await own.idle();
     } catch (error) {

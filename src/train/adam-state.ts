@@ -1,4 +1,4 @@
-import { packBf16 } from "../gpu/bf16.ts";
+import { packBf16 } from "../core/bf16.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { byteLength, elementCount, Tensor, type Storage } from "../gpu/tensor.ts";
 import { OutOfMemoryError } from "../errors.ts";

@@ -1,6 +1,6 @@
 import { afterAll } from "vitest";
 import { expect } from "vitest";
-import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
+import { packBf16, unpackBf16 } from "../../src/core/bf16.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";

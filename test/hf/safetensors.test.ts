@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
@@ -132,6 +132,46 @@ describe("values", () => {
     const opened = await openSafetensors(nodeFiles, path);
     await expect(opened.readWeights("model.norm.weight")).rejects.toThrow(
       `expected finite weights, got ${value} in model.norm.weight at 2`,
+    );
+  });
+});
+
+describe("weights in parts", () => {
+  const MOST = 2 ** 23;
+  const COUNT = MOST + 3;
+
+  /** A file whose one tensor is a hole, zeros, but for these BF16 bits at these places. */
+  function sparse(bits: Record<number, number>): string {
+    const header = { "model.norm.weight": tensor(0, 2 * COUNT, "BF16", [COUNT]) };
+    const json = JSON.stringify(header);
+    const path = `${dir}/${count++}.safetensors`;
+    writeFileSync(path, Buffer.concat([Buffer.from(BigUint64Array.of(BigInt(json.length)).buffer), Buffer.from(json)]));
+    const start = 8 + json.length;
+    truncateSync(path, start + 2 * COUNT);
+    const handle = openSync(path, "r+");
+    for (const [place, value] of Object.entries(bits))
+      writeSync(handle, Uint16Array.of(value), 0, 2, start + 2 * Number(place));
+    closeSync(handle);
+    return path;
+  }
+
+  test("are all of it, each at its place, BF16 as its bits", async () => {
+    const bits = { 0: 0x3f80, [MOST - 1]: 0x4000, [MOST]: 0xc000, [COUNT - 1]: 0x4040 };
+    const opened = await openSafetensors(nodeFiles, sparse(bits));
+    const parts = await Array.fromAsync(opened.weightParts("model.norm.weight"));
+    expect(parts.map(({ first, values }) => [first, values.length])).toEqual([
+      [0, MOST],
+      [MOST, 3],
+    ]);
+    expect(parts[0]!.values).toBeInstanceOf(Uint16Array);
+    expect([0, 1, MOST - 1].map((i) => parts[0]!.values[i])).toEqual([0x3f80, 0, 0x4000]);
+    expect([...parts[1]!.values]).toEqual([0xc000, 0, 0x4040]);
+  });
+
+  test("name the place of one that is not finite", async () => {
+    const opened = await openSafetensors(nodeFiles, sparse({ [MOST + 1]: 0xff80 }));
+    await expect(Array.fromAsync(opened.weightParts("model.norm.weight"))).rejects.toThrow(
+      `expected finite weights, got -Infinity in model.norm.weight at ${MOST + 1}`,
     );
   });
 });

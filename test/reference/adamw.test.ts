@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { packBf16, unpackBf16 } from "../../src/gpu/bf16.ts";
+import { packBf16, unpackBf16 } from "../../src/core/bf16.ts";
 import { adamwStep, roundingNoise, roundStochastically } from "../../src/reference/adamw.ts";
 import { adamwFixture } from "../helpers/adamw-fixture.ts";
 import { relativeL2 } from "../../src/verify/check.ts";

@@ -1,4 +1,4 @@
-import { packBf16, unpackBf16 } from "../../gpu/bf16.ts";
+import { packBf16, unpackBf16 } from "../../core/bf16.ts";
 import type { Scope } from "../../gpu/gpu.ts";
 import type { Recorder } from "../../gpu/recorder.ts";
 import { elementCount, type Storage, type Tensor } from "../../gpu/tensor.ts";

@@ -149,6 +149,7 @@ export class AdamW {
         `expected a finite gradient, got norm ${norm} at optimizer step ${this.step + 1}; lower the learning rate and resume from the last checkpoint`,
       );
     }
+    if (!this.#work) await this.begin();
     try {
       for (const staging of this.#stagings) await staging.begin();
       this.step++;

@@ -1,13 +1,16 @@
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Scope } from "../../src/gpu/gpu.ts";
+import type { Owner } from "../../src/gpu/pool.ts";
+import type { AdamW } from "../../src/train/optimizer.ts";
 import { openGpu } from "./host.ts";
 
 /** A device on which memory runs out where the test says. */
 export interface ScarceGpu {
   gpu: DeviceGpu;
-  /** Bytes that a buffer may have. */
+  /** Bytes that a buffer may have, but for the gradients of the optimizer whose they are. */
   largest: number;
+  spared: Owner | null;
   /** Buffers that the pool may still hand out before it refuses `refusals` of them, one after the other. */
   grants: number;
   refusals: number;
@@ -16,10 +19,17 @@ export interface ScarceGpu {
   failures: number;
 }
 
-const PLENTY = { largest: Infinity, grants: Infinity, refusals: 1, creations: Infinity, failures: 1 };
+const PLENTY = { largest: Infinity, spared: null, grants: Infinity, refusals: 1, creations: Infinity, failures: 1 };
 
 /** Gives the device all the memory there is. */
 export const makePlenty = (scarce: ScarceGpu): void => void Object.assign(scarce, PLENTY);
+
+/** From now on no micro-batch's buffer may be larger; gradients, which a step takes too, may. */
+export function limitBuffers(scarce: ScarceGpu, largest: number, optimizer: AdamW): void {
+  const [gradient] = optimizer.gradients.values();
+  Object.assign(scarce, { largest, spared: gradient!.allocation.owner });
+  optimizer.dropGradients();
+}
 
 /** A device of its own, with plenty of memory at first. */
 export async function scarceGpu(): Promise<ScarceGpu> {
@@ -30,7 +40,8 @@ export async function scarceGpu(): Promise<ScarceGpu> {
   pool.acquire = (owner, bytes, options) => {
     const refused = scarce.grants <= 0 && scarce.refusals-- > 0;
     scarce.grants--;
-    if (!refused && bytes <= scarce.largest) return acquire(owner, bytes, options);
+    const fits = bytes <= scarce.largest || owner === scarce.spared;
+    if (!refused && fits) return acquire(owner, bytes, options);
     throw new OutOfMemoryError(`expected a buffer of at most ${refused ? 0 : scarce.largest} bytes, got ${bytes}`);
   };
   const createBuffer = device.createBuffer.bind(device);

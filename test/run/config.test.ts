@@ -57,7 +57,7 @@ describe("configuration", () => {
         weight_decay: 0,
         max_grad_norm: 1,
         state_dtype: "float32",
-        offload: false,
+        offload: name === "paper-7b",
         lr_scheduler_type: "constant_with_warmup",
         warmup_steps: 6,
       });
@@ -65,6 +65,7 @@ describe("configuration", () => {
         path: `deepseek-ai/DeepSeek-R1-Distill-Qwen-${name === "paper-7b" ? "7" : "1.5"}B`,
         dtype: "bfloat16",
         recompute: true,
+        offload_reference: name === "paper-7b",
       });
       expect([train.seed, train.save_every, engine.max_model_len]).toEqual([42, 10, 32512]);
       expect(evaluation).toMatchObject({ num_samples: 3, temperature: 0.6, top_p: 1, max_completion_length: 32768 });

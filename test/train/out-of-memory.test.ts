@@ -3,6 +3,7 @@ import { engineSize, shareOfEngine } from "../../src/engine/engine-size.ts";
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { Budgets } from "../../src/train/budget.ts";
+import type { AdamW } from "../../src/train/optimizer.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { sampleRollouts } from "../../src/train/rollouts.ts";
 import { trainDpo, type DpoOptions, type PreferencePair } from "../../src/train/dpo.ts";
@@ -11,7 +12,7 @@ import { Sampler } from "../../src/train/sampler.ts";
 import { trainSft, type Example, type SftMetrics, type SftOptions } from "../../src/train/sft.ts";
 import { paceOf } from "../helpers/gpu.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
-import { lacksMemory, makePlenty, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
+import { lacksMemory, limitBuffers, makePlenty, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
 import { ADAMW, TOY_RL, toyModel, toySetup, weightDigest } from "../helpers/toy.ts";
 
 /** Keeps a warning. A device that fails from some buffer on has memory again when a trainer goes on with less. */
@@ -61,7 +62,12 @@ const SFT: SftOptions = {
  */
 async function sft(
   gpu: Gpu,
-  { spoil = () => {}, lengths = PACKED, second = SFT.tokensPerMicroBatch, recompute = false } = {},
+  {
+    spoil = () => {},
+    lengths = PACKED,
+    second = SFT.tokensPerMicroBatch,
+    recompute = false,
+  }: { spoil?: (optimizer: AdamW) => void; lengths?: number[]; second?: number; recompute?: boolean } = {},
 ) {
   const { model, optimizer, reference } = await toySetup("float32", gpu);
   const warnings: string[] = [];
@@ -69,7 +75,7 @@ async function sft(
   const first = trainSft(model, optimizer, examples(lengths), { ...SFT, recompute, maxSteps: 1 }, { onWarning });
   const metrics: SftMetrics[] = await Array.fromAsync(first);
   const { usedBytes } = gpu.pool;
-  spoil();
+  spoil(optimizer);
   const options = { ...SFT, recompute, tokensPerMicroBatch: second };
   metrics.push(...(await Array.fromAsync(trainSft(model, optimizer, examples(lengths), options, { onWarning }))));
   if (scarce.failures === Infinity) makePlenty(scarce); // what is read below is not the step's
@@ -143,7 +149,10 @@ describe("a step that runs out of memory twice goes on with half the tokens, as 
   test("in the second micro-batch alone, with the first one's gradients already added", async () => {
     const lengths = LONG_FIRST;
     const half = await sft(scarce.gpu, { lengths, second: 16 });
-    const got = await sft(scarce.gpu, { lengths, spoil: () => (scarce.largest = 25 * TOKEN_BYTES) });
+    const got = await sft(scarce.gpu, {
+      lengths,
+      spoil: (optimizer) => limitBuffers(scarce, 25 * TOKEN_BYTES, optimizer),
+    });
     expect(got.warnings).toHaveLength(1);
     expect({ ...got, warnings: [] }).toEqual(half);
   });
@@ -152,7 +161,7 @@ describe("a step that runs out of memory twice goes on with half the tokens, as 
     const { model, optimizer } = await toySetup("float32", scarce.gpu);
     model.rope(32);
     const warnings: string[] = [];
-    scarce.largest = 25 * TOKEN_BYTES;
+    limitBuffers(scarce, 25 * TOKEN_BYTES, optimizer);
     const options = { ...SFT, maxSteps: 3, tokensPerMicroBatch: 64 };
     const onWarning = (message: string) => void warnings.push(message);
     await Array.fromAsync(trainSft(model, optimizer, examples(LONG_FIRST), options, { onWarning }));
@@ -367,7 +376,7 @@ test("a sequence that does not fit alone is an error that says so, and leaves mo
   const weights = await weightDigest(model);
   const { usedBytes } = gpu.pool;
   const warnings: string[] = [];
-  scarce.largest = 19 * TOKEN_BYTES;
+  limitBuffers(scarce, 19 * TOKEN_BYTES, optimizer);
   const step = trainSft(model, optimizer, examples(LONG_FIRST), SFT, {
     onWarning: (message) => void warnings.push(message),
   }).next();

@@ -12,7 +12,7 @@ const shape = tinyConfig({
   max_position_embeddings: 4096,
 });
 const config = parseConfig({
-  engine: { max_model_len: 4096 },
+  engine: { max_model_len: 4096, kv_cache_bytes: 2 ** 27 },
   rl: { max_completion_length: 4000, num_prompts: 2, num_generations: 4 },
   train: { tokens_per_micro_batch: 8192 },
 });

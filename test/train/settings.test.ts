@@ -152,7 +152,7 @@ const EFFECTS: Record<string, Record<string, [value: unknown, beside?: Settings]
   },
   memory: {
     "model.dtype": ["float32"],
-    "model.recompute": [true],
+    "model.recompute": [true, { "engine.kv_cache_bytes": 5_000_000 }],
     "model.offload_reference": [true],
     "device.layers": [[3, 1]],
     "optim.state_dtype": ["bfloat16"],

@@ -1,4 +1,6 @@
 import process from "node:process";
+import { MODELS } from "../measure/models.ts";
+import { productChoices, ROWS } from "../measure/products.ts";
 import { selfTest } from "../verify/self-test/self-test.ts";
 import { openGpu, print } from "./host.ts";
 
@@ -11,6 +13,9 @@ const LIMITS = [
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupsPerDimension",
 ] as const;
+
+/** The model whose products' kernels are listed. */
+const EXAMPLE = "r1-1.5b";
 
 /** `pith doctor`: host, adapter, limits, and every kernel against its twin; 1 if one fails. */
 export async function doctorCommand({ adapter }: { adapter?: string }): Promise<number> {
@@ -27,6 +32,17 @@ export async function doctorCommand({ adapter }: { adapter?: string }): Promise<
   if (gpu.matrices)
     print(`tiles     ${gpu.tuning ? "as pith tune measured" : "by rule; pith tune measures which are fastest"}`);
   print(`memory    the adapter does not say how much is free`);
+  for (const storage of gpu.matrices ? (["bf16", "f32"] as const) : (["bf16"] as const)) {
+    print(`products  of ${EXAMPLE} in ${storage}: kernel and workgroups`);
+    const row = (name: string, cells: readonly string[]) =>
+      print(`          ${name.padEnd(38)} ${cells.map((cell) => cell.padEnd(24)).join(" ")}`.trimEnd());
+    row(
+      "[M, K, N]",
+      ROWS.map((rows) => `M = ${rows}`),
+    );
+    for (const { product, inputs, outputs, choices } of productChoices(gpu, MODELS[EXAMPLE]!, storage))
+      row(`${product} [M, ${inputs}, ${outputs}]`, choices);
+  }
   let failed = 0;
   let total = 0;
   for await (const { name, error, limit, pass } of selfTest(gpu)) {

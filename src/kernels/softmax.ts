@@ -15,7 +15,10 @@ const subgroup = defineKernel({ name: "softmax-subgroup", source: subgroupSource
 /** Invocations that share a row in a subgroup. */
 const ROW_LANES = 8;
 
-/** y f32 [T, C] = softmax of the rows of x f32 [T, C], C a multiple of 4. Overwrites y. For benchmarks: the engine has no use for it. */
+/**
+ * y f32 [T, C] = softmax of the rows of x f32 [T, C], C a multiple of 4. Overwrites y. The engine
+ * has no use for it: it stays for `npm run bench:peers` and the page, as one of the few kernels that every peer has too.
+ */
 export function softmaxForward(rec: Recorder, { x, y }: { x: Tensor; y: Tensor }): void {
   const [rows = 0, columns = 0] = x.shape;
   const ok = hasShape(x, rows, columns) && hasShape(y, rows, columns) && columns % 4 === 0;

@@ -1,5 +1,5 @@
 import { planningGpu } from "../gpu/planning-gpu.ts";
-import type { DType, Tensor } from "../gpu/tensor.ts";
+import type { DType } from "../gpu/tensor.ts";
 import type { KernelTraits } from "../gpu/workspace.ts";
 import {
   linearBackwardInput,

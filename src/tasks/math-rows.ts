@@ -74,6 +74,7 @@ const SYSTEM = ["system", "developer"];
 /** The problem's text: as it stands, or what the user says where it is a conversation (TRL's and verl's shape). */
 function problemOf(row: Row, column: string, where: string): string {
   const value = row[column];
+  const expected = `${where}: expected column ${column} to hold a text or one message of the user`;
   if (!Array.isArray(value)) return textOf(row, column);
   const messages = value as readonly unknown[];
   const isMessage = (message: unknown): message is Row =>
@@ -81,13 +82,15 @@ function problemOf(row: Row, column: string, where: string): string {
   const spoken = messages.filter((message) => !isMessage(message) || !SYSTEM.includes(String(message["role"])));
   const [message] = spoken;
   if (spoken.length !== 1 || !isMessage(message) || message["role"] !== "user") {
-    throw new FormatError(
-      `${where}: expected column ${column} to hold a text or one message of the user, got ${brief(value)}`,
-    );
+    throw new FormatError(`${expected}, got ${brief(value)}`);
   }
   const { content } = message;
   const parts = Array.isArray(content)
-    ? (content as Row[]).map((part) => textOf(part, "text"))
+    ? (content as readonly unknown[]).map((part) => {
+        const isText = typeof part === "object" && part !== null && typeof (part as Row)["text"] === "string";
+        if (!isText) throw new FormatError(`${expected}, got a part of it that is no text: ${brief(part)}`);
+        return textOf(part as Row, "text");
+      })
     : [textOf(message, "content")];
   return parts.join("\n").trim();
 }

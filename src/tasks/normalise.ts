@@ -1,3 +1,5 @@
+import { latexOf } from "../grader/unicode.ts";
+
 /** Commands that change how LaTeX looks and not what it says. */
 const COSMETIC = /\\(?:left|right|displaystyle|limits|qquad|quad|[,;:! ()[\]\\])/g;
 const FONT = /\\(?:text|textbf|textit|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}/g;
@@ -7,19 +9,18 @@ const DRAWING = /\[asy\][\s\S]*?(?:\[\/asy\]|$)/g;
 export const withoutDrawing = (text: string): string => text.replaceAll(DRAWING, " ");
 
 /**
- * What two copies of a problem have in common: the text in lower case without LaTeX that only changes the looks, dollar signs,
- * quotation marks, ends of sentences, and spaces but between numbers. Every sign that may carry a meaning stays: brackets, primes,
- * decimal points and commas, percent signs, factorials. "" for a text without letters and digits.
+ * What two copies of a problem have in common: the text without capitals that begin words, LaTeX that only changes the looks, dollar
+ * signs, quotation marks, ends of sentences, and spaces but between numbers. Every sign that may carry a meaning stays: brackets,
+ * primes, decimal points and commas, percent signs, factorials, raised digits, N beside n. "" for a text without letters and digits.
  */
 export function normaliseText(text: string): string {
-  const normal = text
+  const normal = latexOf(text.replaceAll(/[\u2018\u2019\u2032]/g, "'"))
     .normalize("NFKC")
-    .replaceAll(/[\u2018\u2019\u2032]/g, "'")
     .replaceAll(/[\u2010-\u2015\u2212]/g, "-")
     .replaceAll(/\\[dt]frac/g, "\\frac")
     .replaceAll(COSMETIC, "")
     .replaceAll(FONT, "$1")
-    .toLowerCase()
+    .replaceAll(/(?<![\p{L}\\])\p{Lu}(?=\p{Ll})/gu, (letter) => letter.toLowerCase())
     .replaceAll(/["\u201c\u201d$]/g, "")
     .replaceAll("\\%", "%")
     .replaceAll(/[.:](?!\s*\d)|\.(?=\s)|[?;]|(?<=\p{L}{2}),(?=\s)/gu, " ")

@@ -27,15 +27,28 @@ export async function readRows(
   { files, readParquet = parquetRows }: Pick<DataHost, "files" | "readParquet">,
   path: string,
 ): Promise<Row[]> {
-  if (path.endsWith(".jsonl")) return parseLines(await files.readText(path), path);
+  if (path.endsWith(".jsonl")) return parseLines(utf8(await files.read(path), path), path);
   if (path.endsWith(".json")) {
-    const json = parseJson(await files.readText(path), path);
+    const json = parseJson(utf8(await files.read(path), path), path);
     if (!Array.isArray(json))
       throw new FormatError(`${path}: expected a JSON array of objects; for one object a line, name it .jsonl`);
     return json.map((row, i) => asRow(row, `${path}: row ${i}`));
   }
   if (path.endsWith(".parquet")) return readParquet(await files.read(path), path);
   throw new FormatError(`${path}: expected a .jsonl, .json or .parquet file`);
+}
+
+/** A text without its byte order mark; one in another encoding would lose letters without a word. */
+function utf8(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    const isWide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+    throw new FormatError(
+      `${path}: expected UTF-8, got ${isWide ? "UTF-16" : "bytes that are none"}; save it as UTF-8`,
+      { cause: error },
+    );
+  }
 }
 
 function parseLines(text: string, path: string): Row[] {

@@ -30,6 +30,11 @@ describe("normalised text", () => {
     ["A # B", "A B"],
     ["x \u2212 1", "x 1"],
     ["\\lfloor x \\rfloor", "x"],
+    ["2\u00b2", "22"],
+    ["x\u2082", "x2"],
+    ["N", "n"],
+    ["\\Delta x", "\\delta x"],
+    ["AB", "ab"],
   ])("%j and %j are not", (a, b) => {
     expect(normaliseText(`Evaluate ${a}.`)).not.toBe(normaliseText(`Evaluate ${b}.`));
   });
@@ -40,6 +45,7 @@ describe("normalised text", () => {
     ["$\\left(a+b\\right)^2$", "$(a+b)^2$"],
     ["\\textbf{Find} $x\\,y$", "Find $xy$"],
     ["ﬁnd ２", "find 2"],
+    ["Find x\u00b2 \u2264 \u00bd", "find $x^2 \\le \\frac12$"],
     ["The ratio is 4: 3; how many, then?", "the ratio is $4:3$; how many then"],
     ["Compute $\\arctan 65^{\\circ}$.", "compute \\(\\arctan 65^\\circ\\)"],
   ])("%j and %j are the same problem", (a, b) => {

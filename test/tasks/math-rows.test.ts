@@ -31,6 +31,7 @@ describe("a problem that is a conversation", () => {
     ["that is none", ["What is 3+4?"]],
     ["of nobody", []],
     ["that ends with the assistant", [{ role: "assistant", content: "b" }]],
+    ["with a picture", [user([{ type: "image" }, { type: "text", text: "What is it?" }])]],
   ])("%s is refused by its column", (_, prompt) => {
     expect(() => one({ prompt, answer: "4" })).toThrow(FormatError);
     expect(() => one({ prompt, answer: "4" })).toThrow(/^data: row 0: expected column prompt to hold a text or one/);
@@ -62,6 +63,14 @@ describe("answers", () => {
   test("a problem that is an object is none", () => {
     expect(unusable(one({ problem: { toString: 1 }, answer: "4" }))).toBe("no problem");
   });
+});
+
+test.each([
+  ["UTF-16", [0xff, 0xfe, 0x7b, 0, 0x7d, 0], /expected UTF-8, got UTF-16; save it as UTF-8$/],
+  ["Latin-1", Array.from('{"problem": "caf\xe9", "answer": "4"}', (c) => c.charCodeAt(0)), /got bytes that are none/],
+])("a data set in %s is refused", async (_, bytes, message) => {
+  const files = { ...nodeFiles, read: () => Promise.resolve(Uint8Array.from(bytes)) };
+  for (const name of ["set.jsonl", "set.json"]) await expect(readRows({ files }, name)).rejects.toThrow(message);
 });
 
 test.each(["snappy", "gzip", "brotli", "zstd", "lz4"])("parquet compressed by %s", async (codec) => {

@@ -1,13 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { LLM, type RequestOutput } from "../../src/engine/llm.ts";
 import type { SamplingParams } from "../../src/engine/sampling-params.ts";
-import { packSequences } from "../../src/model/batch.ts";
 import { LoraModel } from "../../src/model/lora.ts";
 import { Model } from "../../src/model/model.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
-import { tokenLogprobs } from "../../src/train/policy.ts";
 import { randn, testGpu, tiersHere } from "../helpers/gpu.ts";
+import { largestDifference, sampled } from "./sampled.ts";
 
 const REASONER = fileURLToPath(new URL("../../models/reasoner", import.meta.url));
 
@@ -27,8 +25,8 @@ async function adapted(base: Model): Promise<Model> {
   return model;
 }
 
-const RESPONSES = 1000;
-const MICRO_BATCH = 100;
+/** `npm run test:exact` samples 1,000 of longer contexts. */
+const RESPONSES = 160;
 const params: SamplingParams = { n: 4, temperature: 1, topK: 0, topP: 1, maxTokens: 24, seed: 5, stopTokenIds: [4] };
 
 /** Prompts of 2 to 40 tokens that mean nothing. */
@@ -41,38 +39,16 @@ const requests = Array.from({ length: RESPONSES / params.n }, (_, promptId) => (
 }));
 
 describe.each(CASES)("$name in $dtype, $tier", { timeout: 240_000 }, ({ tier, dtype, name }) => {
-  test("1,000 responses from mixed batches have the trainer's log-probabilities, and those that they have alone", async () => {
+  test("responses from mixed batches have the trainer's log-probabilities, and those that they have alone", async () => {
     const base = await Model.load(await testGpu(tier), nodeFiles, REASONER, { dtype });
     const model = name.startsWith("an adapter") ? await adapted(base) : base;
-    const generate = async (some: typeof requests, maxNumSeqs: number): Promise<RequestOutput[]> => {
-      const llm = new LLM(model, { maxNumSeqs, maxModelLen: 64 });
-      const outputs = await llm.generate(some, params);
-      llm.dispose();
-      return outputs;
-    };
     // As one response ends another takes its place: the 64 that run together start and stand at different positions.
-    const outputs = await generate(requests, 64);
-    const responses = outputs.flatMap(({ promptTokenIds, outputs: samples }) =>
-      samples.map((sample) => ({ promptTokenIds, ...sample })),
-    );
-    expect(responses.length).toBe(RESPONSES);
-
-    let largest = 0;
-    for (let first = 0; first < RESPONSES; first += MICRO_BATCH) {
-      const some = responses.slice(first, first + MICRO_BATCH);
-      const packed = packSequences(some.map((r) => [...r.promptTokenIds, ...r.tokenIds]));
-      const { logprobs } = await tokenLogprobs(model, packed, { temperature: params.temperature });
-      some.forEach((response, s) => {
-        const start = packed.cuSeqlens[s]! + response.promptTokenIds.length;
-        response.logprobs.forEach((sampled, t) => {
-          largest = Math.max(largest, Math.abs(sampled - logprobs[start + t]!));
-        });
-      });
-    }
-    expect(largest).toBe(0);
-
-    const alone = outputs[123]!;
-    expect(await generate([requests[123]!], 1)).toEqual([alone]);
+    const outputs = await sampled(model, requests, params, { maxNumSeqs: 64, maxModelLen: 64 });
+    expect(await largestDifference(model, outputs, params.temperature, 4096)).toEqual({
+      responses: RESPONSES,
+      largest: 0,
+    });
+    expect(await sampled(model, [requests[12]!], params, { maxNumSeqs: 1, maxModelLen: 64 })).toEqual([outputs[12]!]);
     model.dispose();
     if (model !== base) base.dispose();
   });

@@ -228,11 +228,6 @@ fn policy_gradient_dlogits(
   let target_column = targets[row] - params.column0; // beyond the columns, or wrapped around, in all chunks but one
   for (var column = lane; column < params.columns; column += 64u) {
     let at = row * params.columns + column;
-    if (scale == 0.0) {
-      logits[at] = 0.0;
-    } else {
-      let p = exp_f32(logits[at] * params.inverse_temperature - normalizer);
-      logits[at] = scale * (select(0.0, 1.0, column == target_column) - p);
-    }
+    logits[at] = dlogit(logits[at], params.inverse_temperature, normalizer, scale, column == target_column);
   }
 }

@@ -1,3 +1,4 @@
+import dlogit from "../../shaders/lib/dlogit.wgsl" with { type: "text" };
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import source from "../../shaders/policy-gradient.wgsl" with { type: "text" };
@@ -7,8 +8,9 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { check, hasShape } from "./check.ts";
 import { linearBackwardInput, linearBackwardWeight, linearLogits, SharedRows } from "./linear.ts";
 import { vocabularyChunks } from "./logprob.ts";
+import { packedDlogits } from "./policy-gradient-pack.ts";
 
-const kernel = defineKernel({ name: "policy-gradient", source, includes: [exp, index] });
+const kernel = defineKernel({ name: "policy-gradient", source, includes: [exp, index, dlogit] });
 
 /** Estimators of KL(policy, reference) per token, d = logprob - ref: k1 = d, k2 = d^2 / 2, k3 = exp(-d) - 1 + d. */
 export type KlEstimator = "none" | "k1" | "k2" | "k3";
@@ -224,16 +226,19 @@ function headBackward(
   for (const { row0, rows } of vocabularyChunks(vocabulary)) {
     const logits = gpu.empty([tokens, rows], "f32");
     linearLogits(rec, { x, weight, row0, rows, logits });
-    rec.dispatch(kernel, "policy_gradient_dlogits", {
-      params: { rows: tokens, columns: rows, column0: row0, inverse_temperature: 1 / temperature },
-      buffers: { logits, targets, lse, coefficient },
-      workgroups: [tokens],
-    });
-    const dy = new SharedRows(logits);
+    const params = { rows: tokens, columns: rows, column0: row0, inverse_temperature: 1 / temperature };
+    const buffers = { logits, targets, lse, coefficient };
+    let dy: SharedRows;
+    if (gpu.matrices && weight.dtype === "bf16") {
+      dy = packedDlogits(rec, gpu.matrices, buffers, params);
+      gpu.release(logits);
+    } else {
+      rec.dispatch(kernel, "policy_gradient_dlogits", { params, buffers, workgroups: [tokens] });
+      dy = new SharedRows(logits);
+    }
     linearBackwardInput(rec, { dy, weight, dx: dhidden, accumulate: row0 > 0, row0 });
     if (dweight) linearBackwardWeight(rec, { x, dy, dweight, row0, storage: weight.dtype });
-    dy.release(rec);
-    gpu.release(logits);
+    dy.releaseAll(rec);
   }
   x.release(rec);
 }

@@ -12,6 +12,7 @@ struct Params {
   column0: u32, // of the first logit in it
   scale: f32,   // of linear_forward's product and linear_backward_input's
   is_kept: u32, // whether linear_swiglu stores gate and up
+  is_wanted: u32, // and whether y
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -56,7 +57,7 @@ fn store_swiglu(row: u32, column_pair: u32, gate_value: vec2<f32>, up_value: vec
     gate[at] = pack(gate_value);
     up[at] = pack(up_value);
   }
-  y[at] = gate_value * sigmoid(gate_value) * up_value;
+  if (params.is_wanted != 0u) { y[at] = gate_value * sigmoid(gate_value) * up_value; }
 }
 
 // The number of tokens in a vocabulary may be odd: single stores.

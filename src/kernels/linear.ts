@@ -8,7 +8,7 @@ import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import { productCost } from "./linear-cost.ts";
-import type { DType, Tensor } from "../gpu/tensor.ts";
+import type { DType, Storage, Tensor } from "../gpu/tensor.ts";
 import { check, hasShape, type Shaped } from "./check.ts";
 import { multiplyRows, multiplyTerms } from "./linear-matrix.ts";
 import { SharedRows } from "./linear-pack.ts";
@@ -99,7 +99,7 @@ export function linearForward(
 
 /**
  * The first half of a gated MLP in one pass: y f32 [T, I] = silu(gate) up (Shazeer 2020) with gate = x Wgate^T and up = x Wup^T,
- * from x f32 [T, K] and elem [I, K] weights. Overwrites y, and gate and up elem [T, I] where they are given, for the backward pass:
+ * from x f32 [T, K] and elem [I, K] weights. Overwrites those that are given of y, and gate and up elem [T, I], for the backward pass:
  * linearForward's, rounded to elem, which y is not made from. K and I are even.
  */
 export function linearSwiglu(
@@ -111,7 +111,14 @@ export function linearSwiglu(
     gate,
     up,
     y,
-  }: { x: Tensor | SharedRows; gateWeight: Tensor; upWeight: Tensor; gate?: Tensor; up?: Tensor; y: Tensor },
+  }: {
+    x: Tensor | SharedRows;
+    gateWeight: Tensor;
+    upWeight: Tensor;
+    gate?: Tensor;
+    up?: Tensor;
+    y?: Tensor | undefined;
+  },
 ): void {
   const { gpu } = rec;
   const [rows = 0, inputs = 0] = x.shape;
@@ -125,11 +132,16 @@ export function linearSwiglu(
     outputs % 2 === 0;
   const expected = "x [T, K], gateWeight, upWeight [I, K], gate, up, y [T, I] with even K and I";
   check(ok, "linear_swiglu", expected, { x, gateWeight, upWeight, gate, up, y });
-  const params = { rows, inputs, outputs, row0: 0, is_kept: gate ? 1 : 0 };
+  const params = { rows, inputs, outputs, row0: 0, is_kept: gate ? 1 : 0, is_wanted: y ? 1 : 0 };
   const columns = 2 * outputs;
   // A binding must hold some tensor even where it is not written.
-  const unkept = gate ? [] : [gpu.empty([2], gateWeight.dtype), gpu.empty([2], gateWeight.dtype)];
-  const buffers = { gate: gate ?? unkept[0]!, up: up ?? unkept[1]!, y };
+  const unkept: Tensor[] = [];
+  const kept = (tensor: Tensor | undefined, dtype: Storage): Tensor => {
+    if (!tensor) unkept.push(gpu.empty([2], dtype));
+    return tensor ?? unkept.at(-1)!;
+  };
+  const storage = gateWeight.dtype as Storage;
+  const buffers = { gate: kept(gate, storage), up: kept(up, storage), y: kept(y, "f32") };
   const matrices = matricesFor(rec, gateWeight.dtype);
   if (matrices) {
     multiplyRows(rec, matrices, "linear_swiglu", { left: x, weight: gateWeight, upWeight, columns, params, buffers });

@@ -14,7 +14,7 @@ import { rmsnormBackward, rmsnormForward } from "../kernels/rmsnorm.ts";
 import { rmsnormRows } from "../kernels/rmsnorm-pack.ts";
 import { ropeBackward, ropeForward } from "../kernels/rope.ts";
 import { swigluForward } from "../kernels/swiglu.ts";
-import { swigluBackwardRows } from "../kernels/swiglu-pack.ts";
+import { makesActivation, swigluBackwardRows } from "../kernels/swiglu-pack.ts";
 import { adapterBackward, adapterForward } from "./adapter.ts";
 import type { DeviceBatch } from "./batch.ts";
 import type { Model } from "./model.ts";
@@ -53,7 +53,8 @@ export interface LayerActivations {
   /** elem, and null where no backward pass wants them. */
   gate: Tensor | null;
   up: Tensor | null;
-  activated: Tensor;
+  /** Null where the backward pass makes it of gate and up, and nothing else wants it. */
+  activated: Tensor | null;
 }
 
 /** Gives all of it back; without the layer's input where that is to be kept. */
@@ -76,12 +77,18 @@ export function layerForward(
   layer: number,
   inputs: LayerInputs,
 ): { output: Tensor; activations: LayerActivations } {
-  const activations = layerActivations(rec, model, layer, inputs);
-  const { activated: x, middle: residual } = activations;
+  const activations = layerActivations(rec, model, layer, { ...inputs, isWhole: true });
+  const { activated, middle: residual, gate } = activations;
   const output = rec.gpu.empty(residual.shape, "f32");
-  projectForward(rec, model, layerName(layer, "mlp.down_proj"), { x, y: output, residual });
-  return { output, activations };
+  projectForward(rec, model, layerName(layer, "mlp.down_proj"), { x: activated!, y: output, residual });
+  if (!isActivationMade(rec, model, layer, gate)) return { output, activations };
+  rec.gpu.release(activated);
+  return { output, activations: { ...activations, activated: null } };
 }
+
+/** Whether the backward pass makes the activation of `gate` and `up`, as they are kept. An adapter beside the last product wants it in f32. */
+const isActivationMade = (rec: Recorder, model: Model, layer: number, gate: Tensor | null): boolean =>
+  gate !== null && makesActivation(rec.gpu, gate.dtype) && !model.adapterOf(layerName(layer, "mlp.down_proj"));
 
 /** y = x W^T + b, and what is beside it, plus the residual. */
 function projectForward(
@@ -110,12 +117,12 @@ interface LayerInputs {
   isTraced: boolean;
 }
 
-/** All of a layer but its last product, which no gradient depends on. */
+/** All of a layer but its last product, which no gradient depends on and follows if `isWhole`. */
 export function layerActivations(
   rec: Recorder,
   model: Model,
   layer: number,
-  { input, positions, rope, attend, isTraced }: LayerInputs,
+  { input, positions, rope, attend, isTraced, isWhole = false }: LayerInputs & { isWhole?: boolean },
 ): LayerActivations {
   const { gpu } = rec;
   const { numHeads, numKvHeads, headDim, hiddenSize, intermediateSize, rmsNormEps: eps, qkNorm } = model.config;
@@ -157,9 +164,9 @@ export function layerActivations(
 
   const mlpRstd = f32();
   const mlpNorm = rmsnormRows(rec, { x: middle, weight: weight("post_attention_layernorm"), rstd: mlpRstd, eps });
-  const activated = f32(intermediateSize);
   let gate = null;
   let up = null;
+  let activated: Tensor | null = null;
   const isPlain = (name: string) => !bias(name) && !model.adapterOf(layerName(layer, name));
   if (!isPlain("mlp.gate_proj") || !isPlain("mlp.up_proj")) {
     gate = f32(intermediateSize);
@@ -167,6 +174,7 @@ export function layerActivations(
     project(mlpNorm, "mlp.gate_proj", gate);
     project(mlpNorm, "mlp.up_proj", up);
     mlpNorm.release(rec);
+    activated = f32(intermediateSize);
     swigluForward(rec, { gate, up, y: activated });
   } else {
     const [gateWeight, upWeight] = [weight("mlp.gate_proj"), weight("mlp.up_proj")];
@@ -174,8 +182,9 @@ export function layerActivations(
       gate: gpu.empty([rows, intermediateSize], model.storage),
       up: gpu.empty([rows, intermediateSize], model.storage),
     };
-    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, ...kept, y: activated });
     if (kept) ({ gate, up } = kept);
+    if (isWhole || !isActivationMade(rec, model, layer, gate)) activated = f32(intermediateSize);
+    linearSwiglu(rec, { x: mlpNorm, gateWeight, upWeight, ...kept, y: activated ?? undefined });
   }
 
   return {
@@ -220,7 +229,28 @@ export function layerBackward(
   const f32 = (...shape: number[]) => gpu.empty([rows, ...shape], "f32");
   const weight = (name: string) => model.parameter(layerName(layer, `${name}.weight`));
   const gradient = (name: string) => grads.get(layerName(layer, name));
-  /** Gradients of y = x W^T + b, and of what is beside it: W and b are added to, dx is written or added to. */
+  /** Gradients of W and b in y = x W^T + b are added to. */
+  const weightGradients = (name: string, x: Tensor | SharedRows, dy: SharedRows) => {
+    const [dweight, dbias] = [gradient(`${name}.weight`), gradient(`${name}.bias`)];
+    if (dweight) linearBackwardWeight(rec, { x, dy, dweight, storage: weight(name).dtype });
+    if (dbias) linearBackwardBias(rec, { dy: dy.source, dbias });
+  };
+  /** The gradient of x is written or added to, and of an adapter of W, which alone needs x, all. */
+  const inputGradient = (
+    name: string,
+    x: Tensor | SharedRows | null,
+    dy: SharedRows,
+    dx: Tensor,
+    accumulate: boolean,
+  ) => {
+    linearBackwardInput(rec, { dy, weight: weight(name), dx, accumulate });
+    const module = layerName(layer, name);
+    const adapter = model.adapterOf(module);
+    const names = adapterTensors(module);
+    if (adapter)
+      adapterBackward(rec, adapter, { x: x!, dy, dx, grads: { a: grads.get(names.a)!, b: grads.get(names.b)! } });
+  };
+  /** Both. */
   const projectBackward = (
     name: string,
     x: Tensor | SharedRows,
@@ -229,21 +259,18 @@ export function layerBackward(
     accumulate: boolean,
   ) => {
     const dy = SharedRows.of(dOutput);
-    const [dweight, dbias] = [gradient(`${name}.weight`), gradient(`${name}.bias`)];
-    if (dweight) linearBackwardWeight(rec, { x, dy, dweight, storage: weight(name).dtype });
-    if (dbias) linearBackwardBias(rec, { dy: dy.source, dbias });
-    linearBackwardInput(rec, { dy, weight: weight(name), dx: dInput, accumulate });
-    const module = layerName(layer, name);
-    const adapter = model.adapterOf(module);
-    const names = adapterTensors(module);
-    if (adapter)
-      adapterBackward(rec, adapter, { x, dy, dx: dInput, grads: { a: grads.get(names.a)!, b: grads.get(names.b)! } });
+    weightGradients(name, x, dy);
+    inputGradient(name, x, dy, dInput, accumulate);
     if (dy !== dOutput) dy.release(rec);
   };
 
   const dActivated = f32(intermediateSize);
-  projectBackward("mlp.down_proj", saved.activated, dx, dActivated, false);
-  const { dgate, dup } = swigluBackwardRows(rec, { gate: saved.gate!, up: saved.up!, dy: dActivated });
+  const dLayer = new SharedRows(dx);
+  inputGradient("mlp.down_proj", saved.activated, dLayer, dActivated, false);
+  const { dgate, dup, y } = swigluBackwardRows(rec, { gate: saved.gate!, up: saved.up!, dy: dActivated });
+  weightGradients("mlp.down_proj", saved.activated ?? y!, dLayer);
+  y?.releaseAll(rec);
+  dLayer.release(rec);
   gpu.release(dActivated);
   const dNorm = f32(hiddenSize);
   projectBackward("mlp.gate_proj", saved.mlpNorm, dgate, dNorm, false);

@@ -8,7 +8,7 @@ import * as kernel from "../../src/kernels/linear.ts";
 import { rmsnormRows } from "../../src/kernels/rmsnorm-pack.ts";
 import { rmsnormForward } from "../../src/kernels/rmsnorm.ts";
 import { swigluBackwardRows } from "../../src/kernels/swiglu-pack.ts";
-import { swigluBackward } from "../../src/kernels/swiglu.ts";
+import { swigluBackward, swigluForward } from "../../src/kernels/swiglu.ts";
 import * as twin from "../../src/reference/linear.ts";
 import { expectClose, f64, guarded, randn, stored, testGpu, tiersHere } from "../helpers/gpu.ts";
 import { plannedMatrices } from "../helpers/planned-gpu.ts";
@@ -252,7 +252,7 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
     gpu.release(x, dy, weight, upWeight);
   });
 
-  test("the gated activation's gradients as octets are those in f32, to products", async () => {
+  test("the gated activation and its gradients as octets are those in f32, to products", async () => {
     const gpu = await testGpu("matrices");
     const rec = gpu.recorder();
     const [rows, inputs, outputs] = [19, 40, 90];
@@ -264,6 +264,8 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
     const x = gpu.upload(randn(5, rows * inputs), [rows, inputs], "f32");
     const [dgate, dup] = [gpu.empty([rows, outputs], "f32"), gpu.empty([rows, outputs], "f32")];
     swigluBackward(rec, { gate: gate!, up: up!, dy, dgate, dup });
+    const y = gpu.empty([rows, outputs], "f32");
+    swigluForward(rec, { gate: gate!, up: up!, y });
     const packed = swigluBackwardRows(rec, { gate: gate!, up: up!, dy });
     const products = (dy: Tensor | kernel.SharedRows) => {
       const [dx, dweight] = [gpu.empty([rows, inputs], "f32"), gpu.zeros([outputs, inputs], "f32")];
@@ -271,9 +273,9 @@ describe.skipIf(!hasMatrices)("linear on subgroup matrices [skipped where the ad
       kernel.linearBackwardWeight(rec, { x, dy, dweight, storage: "bf16" });
       return [dx, dweight];
     };
-    const want = await gpu.readAllF32([...products(dgate), ...products(dup)]);
+    const want = await gpu.readAllF32([dgate, dup, y].flatMap(products));
     expect(want.every((values) => values.some((v) => v !== 0))).toBe(true);
-    expect(await gpu.readAllF32([...products(packed.dgate), ...products(packed.dup)])).toEqual(want);
+    expect(await gpu.readAllF32([packed.dgate, packed.dup, packed.y!].flatMap(products))).toEqual(want);
   });
 
   test("a norm's rows as octets are those in f32, to products of any tile", async () => {

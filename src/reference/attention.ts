@@ -52,6 +52,34 @@ export function attentionForward(attention: Attention): { out: Float64Array; lse
   return { out, lse };
 }
 
+/** What attention over some keys alone leaves: the largest score, the sum of e^(score - m), and values weighted by that. */
+export interface Partial {
+  m: number;
+  l: number;
+  /** [D] */
+  o: Float64Array;
+}
+
+/** Of one query over the keys given, q [D], k and v [n, D]. */
+export function attentionPartial(q: Float64Array, k: Float64Array, v: Float64Array, scale: number): Partial {
+  const headDim = q.length;
+  const scores = Array.from({ length: k.length / headDim }, (_, j) => scale * dot(q, 0, k, j * headDim, headDim));
+  const m = Math.max(...scores);
+  const weights = scores.map((score) => Math.exp(score - m));
+  const o = new Float64Array(headDim);
+  weights.forEach((weight, j) => o.forEach((_, d) => (o[d]! += weight * v[j * headDim + d]!)));
+  return { m, l: weights.reduce((a, b) => a + b, 0), o };
+}
+
+/** Attention over the keys of all partials: out [D] and lse. */
+export function attentionMerge(partials: readonly Partial[]): { out: Float64Array; lse: number } {
+  const largest = Math.max(...partials.map(({ m }) => m));
+  const factors = partials.map(({ m }) => Math.exp(m - largest));
+  const total = partials.reduce((sum, { l }, b) => sum + factors[b]! * l, 0);
+  const out = partials[0]!.o.map((_, d) => partials.reduce((sum, { o }, b) => sum + factors[b]! * o[d]!, 0) / total);
+  return { out, lse: largest + Math.log(total) };
+}
+
 /** Gradients of attentionForward's out with respect to q, k and v. */
 export function attentionBackward({ dout, ...attention }: Attention & { dout: Float64Array }): {
   dq: Float64Array;

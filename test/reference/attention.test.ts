@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { attentionBackward, attentionForward } from "../../src/reference/attention.ts";
+import {
+  attentionBackward,
+  attentionForward,
+  attentionMerge,
+  attentionPartial,
+} from "../../src/reference/attention.ts";
 import { dot, expectGradient } from "../helpers/finite-difference.ts";
 import { expectClose, f64, randn } from "../helpers/gpu.ts";
 
@@ -38,4 +43,27 @@ test("the gradients are those of the forward pass", () => {
   expectGradient(dq, loss, x.q);
   expectGradient(dk, loss, x.k);
   expectGradient(dv, loss, x.v);
+});
+
+test("blocks of keys, each on its own, merge into attention over all of them", () => {
+  const [rows, headDim] = [7, 4];
+  const [q, k, v] = [1, 2, 3].map((seed) => f64(randn(seed, rows * headDim))) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const whole = { q, k, v, cuSeqlens: [0, rows], heads: 1, kvHeads: 1, headDim, scale: 3 };
+  const { out, lse } = attentionForward(whole);
+  const last = (values: Float64Array) => values.subarray(-headDim);
+  const partials = [0, 3, 6].map((first) => {
+    const part = (values: Float64Array) => values.subarray(first * headDim, (first + 3) * headDim);
+    return attentionPartial(last(q), part(k), part(v), whole.scale);
+  });
+  const merged = attentionMerge(partials);
+  expectClose(merged.out, last(out), { rtol: 1e-14, atol: 1e-15 });
+  expectClose([merged.lse], [lse.at(-1)!], { rtol: 1e-14, atol: 0 });
+  // Of a block, m is its largest score and o what l would divide.
+  const { m, l, o } = partials[2]!;
+  expect([m, l]).toEqual([3 * dot(last(q), last(k)), 1]);
+  expect(o).toEqual(last(v));
 });

@@ -10,8 +10,8 @@
 // ones with most keys first; attention_dkv one for a tile of keys of one key head, which goes through all heads of its
 // group. Every sum runs in a fixed order.
 //
-// Numbers. Scores take q in two parts, for an error in s is a relative one in p, and lse belongs to the exact s. Everything else
-// is rounded to one f16: dout, p, ds, and q for dk. All are scaled by powers of two (attention-pack.wgsl), so that nothing
+// Numbers. q, dout, p and ds are rounded to f16. For scores that is what the forward pass does with q, so that they are those that lse
+// belongs to: an error in s would be a relative one in p. All are scaled by powers of two (attention-pack.wgsl), so that nothing
 // overflows, however large, and small gradients keep their bits, however small:
 //
 //   p    is at most 1; it is scaled to 2^WEIGHT_TOP.
@@ -28,7 +28,7 @@
 @group(0) @binding(8) var<storage, read_write> dk: array<vec2<f32>>;
 @group(0) @binding(9) var<storage, read_write> dv: array<vec2<f32>>;
 
-const DOUT = FORWARD_PARTS; // its section
+const DOUT = 1u; // its section, after q
 
 struct QueryRecord {
   lse: f32,
@@ -201,27 +201,23 @@ fn put_scores_and_slopes(own: ptr<function, OwnKeys>, subgroup: u32) {
   for (var r = 0u; r < params.query_rows / SHARES; r += M) {
     let query = subgroup % SHARES * (QUERIES / SHARES) + r;
     var scores: array<Result, COLUMN_MATRICES>;
-    var slopes: array<Result, COLUMN_MATRICES>;
-    for (var c = 0u; c < COLUMN_MATRICES; c++) {
-      scores[c] = Result(0.0);
-      slopes[c] = Result(0.0);
-    }
+    for (var c = 0u; c < COLUMN_MATRICES; c++) { scores[c] = Result(0.0); }
     for (var step = 0u; step < steps(); step++) {
-      for (var part = 0u; part < FORWARD_PARTS; part++) {
-        let left = queries_along(part, query, step);
-        for (var c = 0u; c < COLUMN_MATRICES; c++) {
-          scores[c] = subgroupMatrixMultiplyAccumulate(left, own_key(own, c, step), scores[c]);
-        }
+      let left = queries_along(0u, query, step);
+      for (var c = 0u; c < COLUMN_MATRICES; c++) {
+        scores[c] = subgroupMatrixMultiplyAccumulate(left, own_key(own, c, step), scores[c]);
       }
+    }
+    for (var c = 0u; c < COLUMN_MATRICES; c++) { put_result(0u, query, block_row(subgroup) + c * N, scores[c]); }
+    var slopes: array<Result, COLUMN_MATRICES>;
+    for (var c = 0u; c < COLUMN_MATRICES; c++) { slopes[c] = Result(0.0); }
+    for (var step = 0u; step < steps(); step++) {
       let left = queries_along(DOUT, query, step);
       for (var c = 0u; c < COLUMN_MATRICES; c++) {
         slopes[c] = subgroupMatrixMultiplyAccumulate(left, own_key(own, c, STEPS + step), slopes[c]);
       }
     }
-    for (var c = 0u; c < COLUMN_MATRICES; c++) {
-      put_result(0u, query, block_row(subgroup) + c * N, scores[c]);
-      put_result(1u, query, block_row(subgroup) + c * N, slopes[c]);
-    }
+    for (var c = 0u; c < COLUMN_MATRICES; c++) { put_result(1u, query, block_row(subgroup) + c * N, slopes[c]); }
   }
 }
 

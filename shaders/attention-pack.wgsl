@@ -1,11 +1,11 @@
-// Operands of attention-matrix.wgsl and attention-matrix-backward.wgsl, as the matrices' components in rows of octets (eight
+// Operands of attention-matrix-backward.wgsl, as the matrices' components in rows of octets (eight
 // numbers, one or two 16-byte words; lib/matrix-*.wgsl), scaled by powers of two and with zeros from the head size to `section`:
 //
 //   attention_largest         partial     overwritten: of a share of q, k and v each, the largest magnitude
 //   attention_exponents       exponents   overwritten: by which q, k and v are scaled down, one for each tensor
-//   attention_pack_queries    queries     sections 0 to FORWARD_PARTS - 1 of every row overwritten: q's first bits, then the rest
+//   attention_pack_queries    queries     section 0 of every row overwritten: q
 //   attention_pack_keys       keys        overwritten: k, then v
-//   attention_pack_gradients  queries     section FORWARD_PARTS of every row overwritten: dout 2^-e, e the row's own exponent
+//   attention_pack_gradients  queries     section 1 of every row overwritten: dout 2^-e, e the row's own exponent
 //                             records     overwritten: lse, delta 2^-(e + v's exponent), e and the sequence's first row, where
 //                                         delta = sum dout out
 //
@@ -24,7 +24,6 @@ struct Params {
   kv_heads: u32,
   pairs: u32,         // half the head size
   section_pairs: u32, // half of it with its zeros
-  sections: u32,      // of a row of `queries`
   partials: u32,
 }
 
@@ -122,10 +121,7 @@ fn attention_pack_queries(
   for (var p = lane % HELPERS; p < params.section_pairs; p += HELPERS) {
     var value = vec2(0.0);
     if (p < params.pairs) { value = scaled_down(all_q[item * params.pairs + p], saved_exponents[0]); }
-    // The nearest number of as many bits: twice the rest is past the next one if the rest is past the middle.
-    let head = head_of((value + rest_of(value.xyxy).xy).xyxy).xy;
-    store_query(item * params.sections, p, head);
-    if (FORWARD_PARTS == 2u) { store_query(item * params.sections + 1u, p, select(value - head, vec2(0.0), value == head)); }
+    store_query(2u * item, p, value);
   }
 }
 
@@ -185,7 +181,7 @@ fn attention_pack_gradients(
   for (var p = helper; p < params.section_pairs; p += HELPERS) {
     var value = vec2(0.0);
     if (p < params.pairs) { value = scaled_down(dout[item * params.pairs + p], exponent); }
-    store_query(item * params.sections + FORWARD_PARTS, p, value);
+    store_query(2u * item + 1u, p, value);
   }
   if (helper == 0u) {
     let scaled_delta = scaled_down(vec2(delta), exponent + saved_exponents[2]).x;

@@ -1,7 +1,7 @@
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 
-// What attention on subgroup matrices shares, forward and backward: operands, their way through workgroup memory, results.
+// What the two gradients of attention on subgroup matrices share: operands, their way through workgroup memory, results.
 //
 // A workgroup has a tile of queries of one head and goes through the keys, or a tile of keys and goes through the queries. Its own
 // rows stay in registers as matrices, BLOCK rows to SHARES subgroups; the rows of the other side come through workgroup memory, a
@@ -38,7 +38,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-// As attention-pack.wgsl leaves them: q's parts and, backward, dout; k and v; the exponents of q, k and v.
+// As attention-pack.wgsl leaves them: q and dout; k and v; the exponents of q, k and v.
 @group(0) @binding(1) var<storage, read> queries: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> keys: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> exponents: array<i32>;
@@ -176,9 +176,7 @@ fn put_scores(own: ptr<function, OwnQueries>, subgroup: u32) {
     for (var step = 0u; step < steps(); step++) {
       let right = keys_along(0u, key, step);
       for (var r = 0u; r < ROW_MATRICES; r++) {
-        for (var part = 0u; part < FORWARD_PARTS; part++) {
-          scores[r] = subgroupMatrixMultiplyAccumulate(own_query(own, r, part * STEPS + step), right, scores[r]);
-        }
+        scores[r] = subgroupMatrixMultiplyAccumulate(own_query(own, r, step), right, scores[r]);
       }
     }
     for (var r = 0u; r < ROW_MATRICES; r++) { put_result(0u, block_row(subgroup) + r * M, key, scores[r]); }
@@ -215,19 +213,6 @@ fn stage_column(sums: ptr<function, Sums>, c: u32, area: u32, subgroup: u32) {
       for (var r = 0u; r < ROW_MATRICES; r++) {
         let at = area * AREA + (block_row(subgroup) + r * M) * OUT_STRIDE + subgroup % SHARES * (N / 4u);
         subgroupMatrixStore<row_major>(&areas, at, (*sums)[r][own], OUT_STRIDE);
-      }
-    }
-  }
-}
-
-// Column c back from there.
-fn unstage_column(sums: ptr<function, Sums>, c: u32, area: u32, subgroup: u32) {
-  if (subgroup >= SUBGROUPS) { return; }
-  for (var own = 0u; own < HEAD_MATRICES; own++) {
-    if (own == c) {
-      for (var r = 0u; r < ROW_MATRICES; r++) {
-        let at = area * AREA + (block_row(subgroup) + r * M) * OUT_STRIDE + subgroup % SHARES * (N / 4u);
-        (*sums)[r][own] = subgroupMatrixLoad<Result, row_major>(&areas, at, OUT_STRIDE);
       }
     }
   }

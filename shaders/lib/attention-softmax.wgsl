@@ -1,31 +1,7 @@
 // The parts of attention's definition (attention.wgsl) that do not depend on how the work is shared out. What includes this has
 // QUERIES at a time and says what Values of one are, with `scaled` and `add_scaled` for them.
 
-const BLOCK = 128u; // keys
-const STEP = 8u;    // keys of a block that get their weights together
-const LOWEST = -3.4e38;
-
-// Of the eight keys of a step.
-alias Eight = array<vec4<f32>, 2>;
-
-fn sum_of(weights: Eight) -> f32 {
-  let low = weights[0];
-  let high = weights[1];
-  return ((low.x + low.y) + (low.z + low.w)) + ((high.x + high.y) + (high.z + high.w));
-}
-
-// How a block joins those before it: what they have and what it has is multiplied by `before` and `block`, and added by
-// fma(what they have, before, what it has * block).
-struct Merge {
-  largest: f32,
-  before: f32,
-  block: f32,
-}
-
-fn merge_of(largest_before: f32, largest_of_block: f32) -> Merge {
-  let largest = max(largest_before, largest_of_block);
-  return Merge(largest, exp_f32(largest_before - largest), exp_f32(largest_of_block - largest));
-}
+const STEP = 8u; // keys of a block that get their weights together
 
 // Of each query: the softmax over the keys of the block at hand so far, and over the blocks before it.
 var<private> largest: array<f32, QUERIES>;

@@ -14,19 +14,6 @@ const TOP = 14;
 const WEIGHT_EXPONENT = 4;
 const LARGEST = 65504.0;
 
-// A query of attention is the sum of two f16, its first 11 bits and the rest: 22 bits together. The first are cut off and not rounded
-// to, because a compiler may take a conversion to f16 and back for nothing.
-const FORWARD_PARTS = 2u;
-
-fn head_of(v: vec4<f32>) -> vec4<f32> {
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(v) & vec4(0xffffe000u));
-}
-
-fn rest_of(v: vec4<f32>) -> vec4<f32> {
-  let head = head_of(v);
-  return select(v - head, vec4(0.0), v == head); // infinity leaves nothing
-}
-
 fn pair_words(v: vec2<f32>) -> PairWords {
   return PairWords(bitcast<u32>(vec2<f16>(v)));
 }

@@ -8,17 +8,6 @@ alias PairWords = array<u32, WORDS>;
 
 const WEIGHT_EXPONENT = 0;
 
-// A number is one part.
-const FORWARD_PARTS = 1u;
-
-fn head_of(v: vec4<f32>) -> vec4<f32> {
-  return v;
-}
-
-fn rest_of(v: vec4<f32>) -> vec4<f32> {
-  return vec4(0.0);
-}
-
 fn pair_words(v: vec2<f32>) -> PairWords {
   return PairWords(bitcast<u32>(v.x), bitcast<u32>(v.y));
 }

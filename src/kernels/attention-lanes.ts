@@ -2,6 +2,7 @@ import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import log from "../../shaders/lib/log.wgsl" with { type: "text" };
 import lanes from "../../shaders/lib/attention-lanes.wgsl" with { type: "text" };
+import blocks from "../../shaders/lib/attention-blocks.wgsl" with { type: "text" };
 import softmax from "../../shaders/lib/attention-softmax.wgsl" with { type: "text" };
 import inSubgroup from "../../shaders/lib/attention-exchange-subgroup.wgsl" with { type: "text" };
 import inWorkgroup from "../../shaders/lib/attention-exchange-workgroup.wgsl" with { type: "text" };
@@ -14,8 +15,8 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { Tensor } from "../gpu/tensor.ts";
 
-/** Keys of a block and of a step, as shaders/lib/attention-softmax.wgsl has them. */
-const BLOCK = 128;
+/** Keys of a block and of a step, as shaders/lib/attention-blocks.wgsl and -softmax.wgsl have them. */
+export const BLOCK = 128;
 const STEP = 8;
 /** Bounds of loops that are not to be unrolled: steps of a block, and halves of a step. */
 export const LOOPS = { steps: BLOCK / STEP, halves: 2 };
@@ -78,7 +79,7 @@ export function lanesKernel(
   const key = name + constants + exchange + octets;
   let kernel = kernels.get(key);
   if (!kernel) {
-    const includes = [constants, exp, log, index, softmax, lanes, octets, ...more, exchange];
+    const includes = [constants, exp, log, index, blocks, softmax, lanes, octets, ...more, exchange];
     kernel = defineKernel({ name, source: text, includes });
     kernels.set(key, kernel);
   }
@@ -92,19 +93,19 @@ const kernelFor = (gpu: Workspace, k: Tensor, shape: Shape, page?: number): Kern
 export const tileGroups = ({ lanes: count, queries, threads }: Shape, rows: number, heads: number, kvHeads: number) =>
   [Math.ceil((rows * (heads / kvHeads)) / ((threads / count) * queries)), kvHeads] as const;
 
+/** What attentionForward works on. */
+export interface PackedAttention {
+  q: Tensor;
+  k: Tensor;
+  v: Tensor;
+  starts: Tensor;
+  out: Tensor;
+  lse: Tensor;
+  scale: number;
+}
+
 /** attentionForward (kernels/attention.ts, which checks the shapes) with a row spread over the lanes of a GPU. */
-export function forwardOnLanes(
-  rec: Recorder,
-  {
-    q,
-    k,
-    v,
-    starts,
-    out,
-    lse,
-    scale,
-  }: { q: Tensor; k: Tensor; v: Tensor; starts: Tensor; out: Tensor; lse: Tensor; scale: number },
-): void {
+export function forwardOnLanes(rec: Recorder, { q, k, v, starts, out, lse, scale }: PackedAttention): void {
   const [rows = 0, heads = 0, headDim = 0] = q.shape;
   const kvHeads = k.shape[1]!;
   const shape = shapeOf(rec.gpu, headDim, Infinity);
@@ -150,21 +151,32 @@ export function walkOnLanes(rec: Recorder, { q, kCache, vCache, ...paging }: Pag
   });
 }
 
-/** The same with all blocks of a row side by side and their partials joined afterwards: for decoding, a row to a sequence. */
-export function splitOnLanes(rec: Recorder, { q, kCache, vCache, ...paging }: PagedAttention): void {
-  const { tables, slots, positions, out, blockSize, firstBlock = 0, scale } = paging;
+/** Rows whose blocks are computed side by side, and where their partials go: (m, l) and o of each block, f32. */
+export interface Part {
+  params: Record<
+    "rows" | "heads" | "kv_heads" | "scale" | "max_blocks" | "first_block" | "blocks" | "first_row",
+    number
+  >;
+  count: number;
+  /** [at least count, H, blocks, 2] */
+  softmaxes: Tensor;
+  /** [at least count, H, blocks, the head size and zeros] */
+  values: Tensor;
+}
+
+/** attentionPaged with all blocks of a row side by side, by `partial`, and then joined: for decoding, a row to a sequence. */
+export function splitBlocks(rec: Recorder, attention: PagedAttention, partial: typeof partialOnLanes): void {
+  const { q, kCache, tables, positions, out, blockSize, firstBlock = 0, scale } = attention;
   const { gpu } = rec;
   const [rows = 0, heads = 0, headDim = 0] = q.shape;
   const kvHeads = kCache.shape[1]!;
   const maxBlocks = tables.shape[1]!;
   const shape = shapeOf(gpu, headDim, heads / kvHeads);
-  const kernel = kernelFor(gpu, kCache, shape, blockSize);
   const blocks = Math.ceil((maxBlocks * blockSize) / BLOCK);
   const quads = 2 * Math.ceil(Math.ceil(headDim / 8) / shape.lanes) * shape.lanes;
   const partRows = Math.min(rows, Math.max(1, Math.floor(PARTIAL_BYTES / (heads * blocks * quads * BYTES_PER_QUAD))));
   const values = gpu.empty([partRows, heads, blocks, 4 * quads], "f32");
   const softmaxes = gpu.empty([partRows, heads, blocks, 2], "f32");
-  const tiles = Math.ceil(heads / kvHeads / shape.queries);
   for (let first = 0; first < rows; first += partRows) {
     const count = Math.min(partRows, rows - first);
     const params = {
@@ -172,32 +184,48 @@ export function splitOnLanes(rec: Recorder, { q, kCache, vCache, ...paging }: Pa
       heads,
       kv_heads: kvHeads,
       scale,
-      ...LOOPS,
       max_blocks: maxBlocks,
       first_block: firstBlock,
       blocks,
       first_row: first,
-      part_rows: count,
     };
-    rec.dispatch(kernel, "attention_partial", {
-      params,
-      buffers: {
-        all_q: q,
-        all_k: asRead(kCache),
-        all_v: asRead(vCache),
-        tables,
-        slots,
-        positions,
-        partial_softmax: softmaxes,
-        partial_values: values,
-      },
-      workgroups: [Math.ceil((count * kvHeads * blocks * tiles) / (shape.threads / shape.lanes))],
-    });
-    rec.dispatch(kernel, "attention_merge", {
-      params,
+    partial(rec, attention, { params, count, softmaxes, values });
+    rec.dispatch(kernelFor(gpu, kCache, shape, blockSize), "attention_merge", {
+      params: { ...params, part_rows: count },
       buffers: { positions, saved_softmax: softmaxes, saved_values: values, out },
       workgroups: [Math.ceil((count * heads * Math.ceil(headDim / 4)) / shape.threads)],
     });
   }
   gpu.release(values, softmaxes);
 }
+
+/** A part's blocks, each on its own. */
+function partialOnLanes(
+  rec: Recorder,
+  { q, kCache, vCache, ...paging }: PagedAttention,
+  { params, count, softmaxes, values }: Part,
+): void {
+  const { tables, slots, positions, blockSize } = paging;
+  const [, heads = 0, headDim = 0] = q.shape;
+  const kvHeads = kCache.shape[1]!;
+  const shape = shapeOf(rec.gpu, headDim, heads / kvHeads);
+  const tiles = Math.ceil(heads / kvHeads / shape.queries);
+  rec.dispatch(kernelFor(rec.gpu, kCache, shape, blockSize), "attention_partial", {
+    params: { ...params, ...LOOPS, part_rows: count },
+    buffers: {
+      all_q: q,
+      all_k: asRead(kCache),
+      all_v: asRead(vCache),
+      tables,
+      slots,
+      positions,
+      partial_softmax: softmaxes,
+      partial_values: values,
+    },
+    workgroups: [Math.ceil((count * kvHeads * params.blocks * tiles) / (shape.threads / shape.lanes))],
+  });
+}
+
+/** Blocks side by side: for decoding, a row to a sequence. */
+export const splitOnLanes = (rec: Recorder, attention: PagedAttention): void =>
+  splitBlocks(rec, attention, partialOnLanes);

@@ -1,339 +1,231 @@
+import blocks from "../../shaders/lib/attention-blocks.wgsl" with { type: "text" };
+import block from "../../shaders/lib/attention-matrix-block.wgsl" with { type: "text" };
+import walk from "../../shaders/lib/attention-matrix-walk.wgsl" with { type: "text" };
+import words from "../../shaders/lib/attention-words.wgsl" with { type: "text" };
+import pairs from "../../shaders/lib/attention-words-pairs.wgsl" with { type: "text" };
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
-import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import log from "../../shaders/lib/log.wgsl" with { type: "text" };
-import shared from "../../shaders/lib/attention-matrix.wgsl" with { type: "text" };
-import held from "../../shaders/lib/attention-matrix-held.wgsl" with { type: "text" };
-import loaded from "../../shaders/lib/attention-matrix-loaded.wgsl" with { type: "text" };
 import f16 from "../../shaders/lib/matrix-f16.wgsl" with { type: "text" };
 import f32 from "../../shaders/lib/matrix-f32.wgsl" with { type: "text" };
 import scaling from "../../shaders/lib/matrix-scale.wgsl" with { type: "text" };
-import backwardSource from "../../shaders/attention-matrix-backward.wgsl" with { type: "text" };
-import forwardSource from "../../shaders/attention-matrix.wgsl" with { type: "text" };
-import packSource from "../../shaders/attention-pack.wgsl" with { type: "text" };
+import packedSource from "../../shaders/attention-matrix.wgsl" with { type: "text" };
+import pagedSource from "../../shaders/attention-matrix-paged.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
+import {
+  asRead,
+  BLOCK,
+  isOdd,
+  splitBlocks,
+  type PackedAttention,
+  type PagedAttention,
+  type Part,
+} from "./attention-lanes.ts";
 
-/** What a workgroup keeps in registers: queries (forward and for dq) or keys (for dk and dv). */
-export type Own = "queries" | "keys";
-export type Pass = "forward" | "backward";
-
-/** How a workgroup of shaders/lib/attention-matrix.wgsl divides its work. */
+/** How a workgroup of shaders/lib/attention-matrix-block.wgsl divides its work. */
 export interface Tile {
-  own: Own;
   /** Head size with its zeros. */
   head: number;
-  /** Own rows of a block. */
-  block: number;
-  blocks: number;
-  /** Subgroups of a block. */
+  /** Queries of a strip. */
+  strip: number;
+  strips: number;
+  /** Subgroups of a strip. */
   shares: number;
-  /** Rows of the other side at a time. */
-  other: number;
+  /** Keys at a time. */
+  keys: number;
   /** Invocations. */
   threads: number;
-  /** Whether registers hold the own rows; otherwise they are loaded for every tile of the other side. */
-  isHeld: boolean;
 }
 
 /** What decides on tiles, besides the matrices and the head size. */
 export interface TileLimits {
-  subgroupMinSize: number;
   subgroupMaxSize: number;
   maxComputeInvocationsPerWorkgroup: number;
   maxComputeWorkgroupStorageSize: number;
-  /** Invocations over which an operand is spread, if not all of a subgroup's. */
-  operandLanes?: number;
 }
 
 const LARGEST_HEAD = 128;
-/** Above it an invocation would keep too many results, unless two subgroups share them. */
-const LARGEST_UNSHARED_HEAD = 64;
-/** Registers that an invocation has for own rows and sums: more would leave too few for everything else. */
-const MOST_REGISTERS = 128;
 /** Workgroups that keep a large GPU busy; fewer take smaller tiles. */
 const ENOUGH_GROUPS = 64;
-/** Subgroups that share the loads of a tile, whether or not all of them multiply: what one loads lies in its registers meanwhile. */
-const LOADING_SUBGROUPS = 8;
-/** AMD's matrices have every number of an operand twice in a subgroup of 32, four times in one of 64. */
-const AMD_OPERAND_LANES = 16;
+/** Subgroups of a workgroup, whether or not all of them multiply. */
+const SUBGROUPS = 8;
 const BYTES_PER_WORD = 16;
-/** Invocations of attention_largest's workgroups, of which there are at most so many, and rows of a head to one that packs. */
-const LARGEST_LANES = 256;
-const MOST_PARTIALS = 512;
-const PACKED_ROWS = 8;
+/** Invocations of a row, and how many rows of queries and of keys one has in registers at a time. */
+const LANES = 8;
+const MOST_QUERIES = 2;
+const MOST_KEYS = 4;
 
-/** Words of an octet, parts of a number of q, and the exponent that largest scaled numbers get: 0 where nothing is scaled. */
-const COMPONENTS = { f16: { text: f16, words: 1, parts: 2, top: 14 }, f32: { text: f32, words: 2, parts: 1, top: 0 } };
+/** Words of an octet, and the exponent that weights of 1 get: 0 where nothing is scaled. */
+const COMPONENTS = { f16: { text: f16, words: 1, top: 14 }, f32: { text: f32, words: 2, top: 0 } };
 
-/** The largest of a matrix' three sizes: they are 8 or 16, so that it is a multiple of all. */
-const sizeOf = ({ m, n, k }: Matrices): number => Math.max(m, n, k);
+const queriesOf = ({ strip, strips }: Tile): number => strip * strips;
 
-const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
-
-const ownRows = ({ block, blocks }: Tile): number => block * blocks;
-const queriesOf = (tile: Tile): number => (tile.own === "queries" ? ownRows(tile) : tile.other);
-const keysOf = (tile: Tile): number => (tile.own === "keys" ? ownRows(tile) : tile.other);
-
-/** Parameters that bound the shaders' loops. */
-const loopBounds = ({ n, k }: Matrices, tile: Tile) => ({
-  query_rows: queriesOf(tile),
-  key_rows: keysOf(tile),
-  columns: tile.head / tile.shares / n,
-  steps: tile.head / k,
-});
-
-const sectionsOf = ({ component }: Matrices, pass: Pass): number =>
-  COMPONENTS[component].parts + (pass === "backward" ? 1 : 0);
-
-/** Registers that own rows and sums take in an invocation. */
-function registers(
-  matrices: Matrices,
-  tile: Omit<Tile, "isHeld">,
-  pass: Pass,
-  { subgroupMinSize, operandLanes = subgroupMinSize }: TileLimits,
-): number {
-  const perRegister = matrices.component === "f16" ? 2 : 1;
-  const own = (tile.own === "keys" ? 2 : sectionsOf(matrices, pass)) * (tile.head / perRegister);
-  const sums = ((tile.own === "keys" ? 2 : 1) * tile.head) / tile.shares;
-  return tile.block * (own / operandLanes + sums / subgroupMinSize);
+/** Workgroup memory of a tile, as the shader declares it. */
+function tileBytes({ component }: Matrices, tile: Tile): number {
+  const { words: perOctet } = COMPONENTS[component];
+  const row = (tile.head / 8) * perOctet + 1;
+  const area = queriesOf(tile) * Math.max(BLOCK / 4 + 1, (BLOCK / 8) * perOctet + 1, row, tile.head / 4 + 1);
+  return BYTES_PER_WORD * (area + tile.keys * row) + 8 * BLOCK;
 }
 
-/** Workgroup memory of a tile, as the shaders declare it. */
-function tileBytes(matrices: Matrices, tile: Tile, pass: Pass): number {
-  const section = (tile.head / 8) * COMPONENTS[matrices.component].words;
-  const [queries, keys] = [queriesOf(tile), keysOf(tile)];
-  const staged = tile.other * ((tile.own === "queries" ? 2 : sectionsOf(matrices, pass)) * section + 1);
-  const areas = Math.max(2 * queries * (keys / 4 + 1), Math.max(queries, keys) * ((tile.shares * matrices.n) / 4 + 1));
-  const softmax = pass === "forward" ? 4 * (3 * queries + (2 * queries * keys) / 8 + 1) : 4 * keys;
-  return BYTES_PER_WORD * (staged + areas) + softmax;
-}
-
-/** The tiles for these matrices within these limits, largest first; none where not even the smallest fits. */
-export function tilesFor(matrices: Matrices, headDim: number, own: Own, pass: Pass, limits: TileLimits): Tile[] {
-  const block = sizeOf(matrices);
-  const isShared = headDim > LARGEST_UNSHARED_HEAD;
-  // The same for all tiles, because kernels of different ones read the same packed rows.
-  const head = roundUp(headDim, isShared ? 2 * block : block);
-  const most = Math.floor(limits.maxComputeInvocationsPerWorkgroup / limits.subgroupMaxSize);
+/** The tiles for these matrices within these limits, most queries first and of as many most keys; none where not even the smallest fits. */
+export function tilesFor(matrices: Matrices, headDim: number, limits: TileLimits): Tile[] {
+  const { m, n, k } = matrices;
+  const strip = Math.max(m, n, k); // 8 or 16, as all are: a multiple of each
+  const head = strip * Math.ceil(headDim / strip);
+  const subgroups = Math.min(SUBGROUPS, Math.floor(limits.maxComputeInvocationsPerWorkgroup / limits.subgroupMaxSize));
+  const threads = subgroups * limits.subgroupMaxSize;
+  const rowsAtOnce = threads / LANES;
   const tiles: Tile[] = [];
-  for (const blocks of [4, 2, 1]) {
-    for (const shares of isShared ? [2, 1] : [1]) {
-      const threads = Math.min(most, Math.max(blocks * shares, LOADING_SUBGROUPS)) * limits.subgroupMaxSize;
-      for (const other of [32, 16, 8].filter((rows) => rows % (block * shares) === 0)) {
-        const tile = { own, head, block, blocks, shares, other, threads };
-        const isHeld = registers(matrices, tile, pass, limits) <= MOST_REGISTERS;
-        tiles.push({ ...tile, isHeld });
-      }
+  for (const strips of [4, 2, 1]) {
+    // Only decoding, with one strip, waits for memory alone: it loads what it can at once.
+    for (const keys of strips > 1 ? [32, 16] : [128, 64, 32, 16]) {
+      const fit = (shares: number) =>
+        shares * strips <= subgroups && head % (shares * n) === 0 && keys % (shares * n) === 0;
+      const shares = [8, 4, 2, 1].find(fit);
+      if (!shares) continue;
+      const tile = { head, strip, strips, shares, keys, threads };
+      const isHeld = queriesOf(tile) <= MOST_QUERIES * rowsAtOnce && keys <= Math.max(16, MOST_KEYS * rowsAtOnce);
+      const fits = tileBytes(matrices, tile) <= limits.maxComputeWorkgroupStorageSize;
+      if (fits && isHeld) tiles.push(tile);
     }
   }
-  const fits = (tile: Tile) =>
-    tile.blocks * tile.shares <= most && tileBytes(matrices, tile, pass) <= limits.maxComputeWorkgroupStorageSize;
-  return tiles.filter(fits);
+  return tiles;
 }
 
-/** The largest tile that makes enough workgroups of `rows` rows of `heads` heads. */
-function tileOf(gpu: Workspace, { shape }: Tensor, own: Own, pass: Pass): Tile | null {
-  const [rows = 0, heads = 0, headDim = 0] = shape;
-  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
-  const tiles = tilesFor(gpu.matrices!, headDim, own, pass, {
-    subgroupMinSize: gpu.info.subgroupMinSize,
-    subgroupMaxSize: gpu.info.subgroupMaxSize,
-    maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupStorageSize,
-    ...(gpu.info.vendor === "amd" && { operandLanes: AMD_OPERAND_LANES }),
+const tilesOf = ({ matrices, info, limits }: Workspace, headDim: number): Tile[] =>
+  tilesFor(matrices!, headDim, {
+    subgroupMaxSize: info.subgroupMaxSize,
+    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
   });
-  // Of as many own rows, the first reads the others in the largest steps.
-  const enough = (tile: Tile) => Math.ceil(rows / ownRows(tile)) * heads >= ENOUGH_GROUPS;
-  const [smallest] = tiles.filter(({ blocks }) => blocks === tiles.at(-1)!.blocks);
-  return tiles.find(enough) ?? smallest ?? null;
-}
+
+/** Whether these kernels serve, for forward passes and for decoding alike: keys in bf16, on the tier's matrices. */
+export const hasMatrices = (gpu: Workspace, { dtype, shape }: Tensor): boolean =>
+  gpu.matrices !== null && dtype === "bf16" && shape[2]! <= LARGEST_HEAD && tilesOf(gpu, shape[2]!).length > 0;
 
 const kernels = new Map<string, Kernel>();
 
-/** The kernel for a tile of these matrices. */
-export function matrixKernel(matrices: Matrices, tile: Tile, pass: Pass): Kernel {
+/** The kernel for a tile of these matrices: of packed sequences, or of a cache whose blocks have `page` rows. */
+export function matrixKernel(matrices: Matrices, tile: Tile, headDim: number, page: number | null): Kernel {
   const { text, top } = COMPONENTS[matrices.component];
   const integers = {
     M: matrices.m,
     N: matrices.n,
     K: matrices.k,
     HEAD: tile.head,
-    SECTIONS: sectionsOf(matrices, pass),
-    QUERIES: queriesOf(tile),
-    KEYS: keysOf(tile),
-    BLOCK: tile.block,
-    BLOCKS: tile.blocks,
+    HEAD_PAIRS: headDim / 2,
+    STRIP: tile.strip,
+    STRIPS: tile.strips,
     SHARES: tile.shares,
+    KEYS: tile.keys,
     THREADS: tile.threads,
+    ...(page && { PAGE: page }),
   };
-  // The difference of two numbers below 2^30 HEAD, brought below 2^15; see shaders/attention-matrix-backward.wgsl.
-  const gradientExponent = top && 16 + Math.ceil(Math.log2(tile.head));
   const constants =
     Object.entries(integers)
       .map(([name, value]) => `const ${name} = ${value}u;`)
-      .join(" ") + ` const WEIGHT_TOP = ${top}; const GRADIENT_EXPONENT = ${gradientExponent};`;
-  const ownRowsFrom = tile.isHeld ? held : loaded;
-  const key = [pass, matrices.component, tile.isHeld, constants].join(" ");
+      .join(" ") + ` const WEIGHT_TOP = ${top};`;
+  const key = matrices.component + constants;
   let kernel = kernels.get(key);
   if (!kernel) {
-    const [name, source] =
-      pass === "forward" ? ["attention-matrix", forwardSource] : ["attention-matrix-backward", backwardSource];
-    kernel = defineKernel({ name, source, includes: [constants, text, scaling, exp, log, shared, ownRowsFrom] });
+    kernel = defineKernel({
+      name: "attention-matrix",
+      source: page ? pagedSource : packedSource,
+      includes: [constants, text, scaling, exp, log, blocks, isOdd(headDim) ? pairs : words, block, walk],
+    });
     kernels.set(key, kernel);
   }
   return kernel;
 }
 
-const packs = {
-  f16: defineKernel({ name: "attention-pack", source: packSource, includes: [f16, scaling, index] }),
-  f32: defineKernel({ name: "attention-pack", source: packSource, includes: [f32, scaling, index] }),
-};
-
-/** The kernel that makes operands ready. */
-export const packKernel = ({ component }: Matrices): Kernel => packs[component];
-
-/** Tiles for both backward kernels, or null where the tier's matrices do not serve these shapes. */
-function backwardTiles(gpu: Workspace, q: Tensor, k: Tensor): { dq: Tile; dkv: Tile } | null {
-  if (!gpu.matrices || k.dtype !== "bf16" || q.shape[2]! > LARGEST_HEAD) return null;
-  const dq = tileOf(gpu, q, "queries", "backward");
-  const dkv = tileOf(gpu, k, "keys", "backward");
-  return dq && dkv && { dq, dkv };
+/** The largest tile that makes enough workgroups. */
+function walkTile(gpu: Workspace, { shape }: Tensor, kvHeads: number): Tile {
+  const [rows = 0, heads = 0, headDim = 0] = shape;
+  const tiles = tilesOf(gpu, headDim);
+  const enough = (tile: Tile) => Math.ceil((rows * heads) / kvHeads / queriesOf(tile)) * kvHeads >= ENOUGH_GROUPS;
+  return tiles.find(enough) ?? tiles.find(({ strips }) => strips === tiles.at(-1)!.strips)!;
 }
 
-interface Inputs {
-  q: Tensor;
-  k: Tensor;
-  v: Tensor;
+/** The smallest tile that a key head's queries of one row fit in. */
+function decodeTile(gpu: Workspace, headDim: number, group: number): Tile {
+  const tiles = tilesOf(gpu, headDim);
+  const { strips } = tiles.findLast((tile) => queriesOf(tile) >= group) ?? tiles[0]!;
+  return tiles.find((tile) => tile.strips === strips)!;
 }
 
-/** Packs q, k and v: room for dout in the rows of `queries`, and for `queryRows` and `keyRows` in all, whose last are undefined. */
-function pack(
-  rec: Recorder,
-  { q, k, v }: Inputs,
-  { head, pass, queryRows, keyRows }: { head: number; pass: Pass; queryRows: number; keyRows: number },
-) {
+/** Parameters that bound the shader's loops. */
+const loopBounds = ({ keys, shares }: Tile) => ({ share_keys: keys / shares, tile_keys: keys });
+
+const walkGroups = (tile: Tile, rows: number, heads: number, kvHeads: number) =>
+  [Math.ceil((rows * heads) / kvHeads / queriesOf(tile)), kvHeads] as const;
+
+/** attentionForward (kernels/attention.ts, which checks the shapes) on subgroup matrices, where hasMatrices. */
+export function forwardOnMatrices(rec: Recorder, { q, k, v, starts, out, lse, scale }: PackedAttention): void {
   const { gpu } = rec;
-  const matrices = gpu.matrices!;
-  const kernel = packKernel(matrices);
   const [rows = 0, heads = 0, headDim = 0] = q.shape;
   const kvHeads = k.shape[1]!;
-  const sections = sectionsOf(matrices, pass);
-  const sectionWords = (head / 8) * 4 * COMPONENTS[matrices.component].words;
-  const partials = Math.min(MOST_PARTIALS, Math.ceil(q.size / LARGEST_LANES));
-  const params = { rows, heads, kv_heads: kvHeads, pairs: headDim / 2, section_pairs: head / 2, sections, partials };
-  const partial = gpu.empty([partials, 4], "u32");
-  const exponents = gpu.empty([3], "i32");
-  const queries = gpu.empty([queryRows, heads, sections * sectionWords], "u32");
-  const keys = gpu.empty([keyRows, kvHeads, 2 * sectionWords], "u32");
-  rec.dispatch(kernel, "attention_largest", {
-    params,
-    buffers: { all_q: q, all_k: k, all_v: v, partial },
-    workgroups: [partials],
+  const tile = walkTile(gpu, q, kvHeads);
+  rec.dispatch(matrixKernel(gpu.matrices!, tile, headDim, null), "attention_forward", {
+    params: { rows, heads, kv_heads: kvHeads, scale, ...loopBounds(tile) },
+    buffers: { all_q: q, all_k: asRead(k), all_v: asRead(v), starts, out, lse },
+    workgroups: walkGroups(tile, rows, heads, kvHeads),
   });
-  rec.dispatch(kernel, "attention_exponents", {
-    params,
-    buffers: { saved_partial: partial, exponents },
-    workgroups: [1],
-  });
-  rec.dispatch(kernel, "attention_pack_queries", {
-    params,
-    buffers: { all_q: q, saved_exponents: exponents, queries },
-    workgroups: [Math.ceil((rows * heads) / PACKED_ROWS)],
-  });
-  rec.dispatch(kernel, "attention_pack_keys", {
-    params,
-    buffers: { all_k: k, all_v: v, saved_exponents: exponents, keys },
-    workgroups: [Math.ceil((rows * kvHeads) / PACKED_ROWS)],
-  });
-  gpu.release(partial);
-  return { params, exponents, queries, keys };
 }
 
-/** Records attentionForward on subgroup matrices; false, and nothing recorded, where they do not serve these shapes. */
-export function forwardOnMatrices(
-  rec: Recorder,
-  { q, k, v, starts, out, lse, scale }: Inputs & { starts: Tensor; out: Tensor; lse: Tensor; scale: number },
-): boolean {
+/** attentionPaged in the same way, walking through a tile's blocks: for rows that share sequences. */
+export function walkOnMatrices(rec: Recorder, { q, kCache, vCache, ...paging }: PagedAttention): void {
   const { gpu } = rec;
+  const { tables, slots, positions, out, blockSize, firstBlock = 0, scale } = paging;
   const [rows = 0, heads = 0, headDim = 0] = q.shape;
-  if (!gpu.matrices || k.dtype !== "bf16" || headDim > LARGEST_HEAD) return false;
-  const tile = tileOf(gpu, q, "queries", "forward");
-  if (!tile) return false;
-  if (rows === 0) return true;
-  const packed = pack(
-    rec,
-    { q, k, v },
-    { head: tile.head, pass: "forward", queryRows: roundUp(rows, ownRows(tile)), keyRows: rows },
-  );
-  const { params, queries, keys, exponents } = packed;
-  rec.dispatch(matrixKernel(gpu.matrices, tile, "forward"), "attention_forward", {
-    params: { ...params, ...loopBounds(gpu.matrices, tile), scale },
-    buffers: { queries, keys, exponents, starts, out, lse },
-    workgroups: [Math.ceil(rows / ownRows(tile)), heads],
+  const kvHeads = kCache.shape[1]!;
+  const tile = walkTile(gpu, q, kvHeads);
+  rec.dispatch(matrixKernel(gpu.matrices!, tile, headDim, blockSize), "attention_paged", {
+    params: {
+      rows,
+      heads,
+      kv_heads: kvHeads,
+      scale,
+      ...loopBounds(tile),
+      max_blocks: tables.shape[1]!,
+      first_block: firstBlock,
+    },
+    buffers: { all_q: q, all_k: asRead(kCache), all_v: asRead(vCache), tables, slots, positions, out },
+    workgroups: walkGroups(tile, rows, heads, kvHeads),
   });
-  gpu.release(queries, keys, exponents);
-  return true;
 }
 
-/** Records attentionBackward on subgroup matrices; false, and nothing recorded, where they do not serve these shapes. */
-export function backwardOnMatrices(
+/** A part's blocks, each on its own. */
+function partialOnMatrices(
   rec: Recorder,
-  {
-    out,
-    dout,
-    lse,
-    starts,
-    ends,
-    dq,
-    dk,
-    dv,
-    scale,
-    ...inputs
-  }: Inputs & {
-    out: Tensor;
-    dout: Tensor;
-    lse: Tensor;
-    starts: Tensor;
-    ends: Tensor;
-    dq: Tensor;
-    dk: Tensor;
-    dv: Tensor;
-    scale: number;
-  },
-): boolean {
+  { q, kCache, vCache, ...paging }: PagedAttention,
+  { params, count, softmaxes, values }: Part,
+): void {
   const { gpu } = rec;
-  const tiles = backwardTiles(gpu, inputs.q, inputs.k);
-  if (!tiles) return false;
-  const matrices = gpu.matrices!;
-  const [rows = 0, heads = 0] = inputs.q.shape;
-  if (rows === 0) return true;
-  const { dq: queryTile, dkv: keyTile } = tiles;
-  const { params, queries, keys, exponents } = pack(rec, inputs, {
-    head: queryTile.head,
-    pass: "backward",
-    queryRows: roundUp(rows, ownRows(queryTile)),
-    keyRows: roundUp(rows, ownRows(keyTile)),
+  const { tables, slots, positions, blockSize } = paging;
+  const [, heads = 0, headDim = 0] = q.shape;
+  const kvHeads = kCache.shape[1]!;
+  const tile = decodeTile(gpu, headDim, heads / kvHeads);
+  const { blocks: most } = params;
+  rec.dispatch(matrixKernel(gpu.matrices!, tile, headDim, blockSize), "attention_partial", {
+    params: { ...params, ...loopBounds(tile), value_quads: values.shape[3]! / 4 },
+    buffers: {
+      all_q: q,
+      all_k: asRead(kCache),
+      all_v: asRead(vCache),
+      tables,
+      slots,
+      positions,
+      partial_softmax: softmaxes,
+      partial_values: values,
+    },
+    workgroups: [most, kvHeads * Math.ceil(heads / kvHeads / queriesOf(tile)), count],
   });
-  const records = gpu.empty([rows, heads, 4], "u32");
-  rec.dispatch(packKernel(matrices), "attention_pack_gradients", {
-    params,
-    buffers: { dout, saved_out: out, saved_lse: lse, starts, saved_exponents: exponents, queries, records },
-    workgroups: [Math.ceil((rows * heads) / PACKED_ROWS)],
-  });
-  const operands = { queries, keys, exponents, records };
-  rec.dispatch(matrixKernel(matrices, queryTile, "backward"), "attention_dq", {
-    params: { ...params, ...loopBounds(matrices, queryTile), scale },
-    buffers: { ...operands, starts, dq },
-    workgroups: [Math.ceil(rows / ownRows(queryTile)), heads],
-  });
-  rec.dispatch(matrixKernel(matrices, keyTile, "backward"), "attention_dkv", {
-    params: { ...params, ...loopBounds(matrices, keyTile), scale },
-    buffers: { ...operands, starts, ends, dk, dv },
-    workgroups: [Math.ceil(rows / ownRows(keyTile)), inputs.k.shape[1]!],
-  });
-  gpu.release(queries, keys, exponents, records);
-  return true;
 }
+
+/** Blocks side by side: for decoding, a row to a sequence. */
+export const splitOnMatrices = (rec: Recorder, attention: PagedAttention): void =>
+  splitBlocks(rec, attention, partialOnMatrices);

@@ -4,6 +4,7 @@ import index from "../../shaders/lib/index.wgsl" with { type: "text" };
 import paged from "../../shaders/lib/attention-paged.wgsl" with { type: "text" };
 import own from "../../shaders/lib/attention-own.wgsl" with { type: "text" };
 import shared from "../../shaders/lib/attention-shared.wgsl" with { type: "text" };
+import blocks from "../../shaders/lib/attention-blocks.wgsl" with { type: "text" };
 import softmax from "../../shaders/lib/attention-softmax.wgsl" with { type: "text" };
 import queries from "../../shaders/lib/attention-tile.wgsl" with { type: "text" };
 import source from "../../shaders/attention.wgsl" with { type: "text" };
@@ -17,10 +18,12 @@ import {
   sharesOf,
   splitOnLanes,
   walkOnLanes,
+  type PackedAttention,
   type PagedAttention,
 } from "./attention-lanes.ts";
 import { backwardOnLanes, type AttentionGradients } from "./attention-lanes-backward.ts";
-import { backwardOnMatrices, forwardOnMatrices } from "./attention-matrix.ts";
+import { forwardOnMatrices, hasMatrices, splitOnMatrices, walkOnMatrices } from "./attention-matrix.ts";
+import { backwardOnMatrices } from "./attention-matrix-backward.ts";
 import { check, hasShape } from "./check.ts";
 
 const GROUP = 32;
@@ -84,7 +87,7 @@ function kernelFor(gpu: Workspace, tile: Tile): Kernel {
     kernel = defineKernel({
       name: "attention",
       source,
-      includes: [exp, log, index, softmax, constants, queries, paged, rowsFrom],
+      includes: [exp, log, index, blocks, softmax, constants, queries, paged, rowsFrom],
     });
     kernels.set(key, kernel);
   }
@@ -112,33 +115,11 @@ const queryGroups = (tile: Tile, rows: number, heads: number, kvHeads: number): 
 
 /**
  * Packed variable-length causal attention: out f32 [T, H, D] and lse f32 [T, H] from q f32 [T, H, D] and k, v elem
- * [T, G, D], H a multiple of G. `starts` u32 [T] is the first row of a row's own sequence. Overwrites out and lse.
- *
- * With `exact` false, in the tier "matrices" and with keys in bf16, subgroup matrices do it, for speed: its bits are then no
- * longer those of attentionPaged, so that a token's log-probability differs between sampling and training, by about 1e-4.
+ * [T, G, D], H a multiple of G. `starts` u32 [T] is the first row of a row's own sequence. Overwrites out and lse. In the tier
+ * "matrices" and with keys in bf16, subgroup matrices do it, here and in attentionPaged.
  */
-export function attentionForward(
-  rec: Recorder,
-  {
-    q,
-    k,
-    v,
-    starts,
-    out,
-    lse,
-    scale,
-    exact = true,
-  }: {
-    q: Tensor;
-    k: Tensor;
-    v: Tensor;
-    starts: Tensor;
-    out: Tensor;
-    lse: Tensor;
-    scale: number;
-    exact?: boolean;
-  },
-): void {
+export function attentionForward(rec: Recorder, attention: PackedAttention): void {
+  const { q, k, v, starts, out, lse } = attention;
   const { rows, heads, headDim } = queryShape("attention_forward", q, { q, k, v, out });
   const kvHeads = k.shape[1] ?? 0;
   const ok =
@@ -156,23 +137,17 @@ export function attentionForward(
     out,
     lse,
   });
-  if (!exact && forwardOnMatrices(rec, { q, k, v, starts, out, lse, scale })) return;
-  (hasLanes(rec.gpu, headDim) ? forwardOnLanes : forwardInRows)(rec, { q, k, v, starts, out, lse, scale });
+  if (rows === 0) return;
+  const forward = hasMatrices(rec.gpu, k)
+    ? forwardOnMatrices
+    : hasLanes(rec.gpu, headDim)
+      ? forwardOnLanes
+      : forwardInRows;
+  forward(rec, attention);
 }
 
 /** attentionForward with an invocation to a row: on software adapters, and for larger heads than lanes take. */
-export function forwardInRows(
-  rec: Recorder,
-  {
-    q,
-    k,
-    v,
-    starts,
-    out,
-    lse,
-    scale,
-  }: { q: Tensor; k: Tensor; v: Tensor; starts: Tensor; out: Tensor; lse: Tensor; scale: number },
-): void {
+export function forwardInRows(rec: Recorder, { q, k, v, starts, out, lse, scale }: PackedAttention): void {
   const [rows = 0, heads = 0, headDim = 0] = q.shape;
   const kvHeads = k.shape[1]!;
   const tile = tileFor(headDim, heads / kvHeads, queryTile(headDim), Infinity);
@@ -210,12 +185,15 @@ export function attentionPaged(rec: Recorder, attention: PagedAttention): void {
     slots,
     positions,
   });
-  if (hasLanes(rec.gpu, headDim)) {
-    // As many block tables as rows: every row has a sequence to itself.
-    (rows <= tables.shape[0]! ? splitOnLanes : walkOnLanes)(rec, attention);
-    return;
-  }
-  pagedInRows(rec, attention);
+  const ways = hasMatrices(rec.gpu, kCache)
+    ? { walk: walkOnMatrices, split: splitOnMatrices }
+    : hasLanes(rec.gpu, headDim)
+      ? { walk: walkOnLanes, split: splitOnLanes }
+      : null;
+  if (!ways) return pagedInRows(rec, attention);
+  // As many block tables as rows: every row has a sequence to itself.
+  if (rows <= tables.shape[0]!) ways.split(rec, attention);
+  else ways.walk(rec, attention);
 }
 
 /** attentionPaged in the same way. */

@@ -1,5 +1,6 @@
 import exp from "../../shaders/lib/exp.wgsl" with { type: "text" };
 import paged from "../../shaders/lib/attention-paged.wgsl" with { type: "text" };
+import blocks from "../../shaders/lib/attention-blocks.wgsl" with { type: "text" };
 import softmax from "../../shaders/lib/attention-softmax.wgsl" with { type: "text" };
 import queries from "../../shaders/lib/attention-tile.wgsl" with { type: "text" };
 import tile from "../../shaders/lib/linear-tile.wgsl" with { type: "text" };
@@ -35,7 +36,7 @@ const kernels = new Map<string, Kernel>();
 function kernelFor(constants: string): Kernel {
   let kernel = kernels.get(constants);
   if (!kernel) {
-    const includes = [constants, exp, sigmoid, square, rotation, row, tile, softmax, queries, paged];
+    const includes = [constants, exp, sigmoid, square, rotation, row, tile, blocks, softmax, queries, paged];
     kernel = defineKernel({ name: "decode-step", source, includes });
     kernels.set(constants, kernel);
   }

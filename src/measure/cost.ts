@@ -56,39 +56,26 @@ export const addCosts = (...costs: readonly Cost[]): Cost => ({
   bytes: total(costs.map(({ bytes }) => bytes)),
 });
 
-/** Of which some are in f32 whatever the weights are: forward attention, which samples and trains with the same bits. */
-export interface AttentionCost extends Cost {
-  f32Flops: number;
-}
-
 /** Products of an attention: two forward, seven backward, and two more where the forward pass is run again. */
-const FORWARD_PRODUCTS = { forward: 2, gradient: 2, recomputed: 4 };
-const BACKWARD_PRODUCTS = { forward: 0, gradient: 7, recomputed: 7 };
+const PRODUCTS = { forward: 2, gradient: 9, recomputed: 11 };
 
 /** Attention of packed sequences, in all layers; every 128 queries of a head read the keys and values that they see. */
 export const attentionCost = (
   config: ModelConfig,
   storage: Storage,
   lengths: readonly number[],
-  pass: keyof typeof FORWARD_PRODUCTS,
-): AttentionCost => {
-  const share = (FORWARD_PRODUCTS[pass] + BACKWARD_PRODUCTS[pass]) / 2;
+  pass: keyof typeof PRODUCTS,
+): Cost => {
+  const share = PRODUCTS[pass] / 2;
   const pairs = causalPairs(lengths);
   return {
     flops: share * attentionFlops(config, pairs),
-    f32Flops: (FORWARD_PRODUCTS[pass] / 2) * attentionFlops(config, pairs),
     bytes: share * (total(lengths) * 4 * (4 / width(storage)) + pairs / 128) * positionBytes(config, storage),
   };
 };
 
 /** Attention of `tokens` decoded tokens, each over `context` positions. */
-export const decodeAttentionCost = (
-  config: ModelConfig,
-  storage: Storage,
-  tokens: number,
-  context: number,
-): AttentionCost => ({
+export const decodeAttentionCost = (config: ModelConfig, storage: Storage, tokens: number, context: number): Cost => ({
   flops: attentionFlops(config, tokens * context),
-  f32Flops: attentionFlops(config, tokens * context),
   bytes: tokens * context * positionBytes(config, storage),
 });

@@ -11,7 +11,7 @@ import { emptyAdapter, emptyModel, planningDevices, type Planned } from "../trai
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../train/policy.ts";
 import type { RlOptions } from "../train/rl.ts";
-import { attentionCost, decodeAttentionCost, type AttentionCost } from "./cost.ts";
+import { attentionCost, decodeAttentionCost } from "./cost.ts";
 import type { AdapterRoof } from "./roofs.ts";
 
 /** Of the makers' figures, what kernels of this kind reach: published products through Vulkan, and kernels bound by memory. */
@@ -48,7 +48,6 @@ export interface TimePlan {
 /** Dispatches of an entry point, added up; of transfers, the reads that the host waits for. */
 interface Counted extends Cost {
   dispatches: number;
-  f32Flops?: number;
 }
 
 const TRANSFERS = "transfers";
@@ -104,11 +103,11 @@ export async function planTime(
     { like: roof.traits, layers },
   );
   const storage = STORAGE[dtype];
-  const partPlan = (part: string, { flops, bytes, dispatches, f32Flops = 0 }: Counted): PartPlan => {
+  const partPlan = (part: string, { flops, bytes, dispatches }: Counted): PartPlan => {
     if (part === TRANSFERS)
       return { flops, bytes, dispatches, seconds: bytes / HOST_BYTES + dispatches * WAIT_SECONDS, bound: "host" };
     const limits = {
-      compute: ((flops - f32Flops) / roof.flops[storage] + f32Flops / roof.flops.f32) / reached.flops,
+      compute: flops / (roof.flops[storage] * reached.flops),
       memory: bytes / (roof.bytes * reached.bytes),
       dispatch: dispatches * ENCODE_SECONDS,
     };
@@ -125,7 +124,7 @@ export async function planTime(
   const phase = async (
     work: () => unknown,
     times: number,
-    attention: AttentionCost | null,
+    attention: Cost | null,
     { bySteps = false, without = () => {} }: { bySteps?: boolean; without?: () => unknown } = {},
   ) => {
     const rest = (await countedIn(without)).counted;

@@ -2,8 +2,10 @@ import { describe, expect, test } from "vitest";
 import { compileErrors, compileModule, createPipeline } from "../../src/gpu/kernel.ts";
 import { MATRIX_FEATURE, type Matrices } from "../../src/gpu/tier.ts";
 import * as attention from "../../src/kernels/attention-matrix.ts";
+import * as gradients from "../../src/kernels/attention-matrix-backward.ts";
 import { matrixKernel, tilesFor, VARIANTS } from "../../src/kernels/linear-matrix.ts";
 import { packKernel } from "../../src/kernels/linear-pack.ts";
+import { policyGradientPacks } from "../../src/kernels/policy-gradient-pack.ts";
 import { rmsnormPacks } from "../../src/kernels/rmsnorm-pack.ts";
 import { swigluPacks } from "../../src/kernels/swiglu-pack.ts";
 
@@ -83,58 +85,74 @@ describe.skipIf(!nothing)(
 
       test("what makes operands ready", async () => {
         const { component } = matrices;
-        const packs = [packKernel(component), swigluPacks[component], rmsnormPacks[component]];
-        for (const kernel of [...packs, attention.packKernel(matrices)]) {
+        const packs = [
+          packKernel(component),
+          swigluPacks[component],
+          rmsnormPacks[component],
+          policyGradientPacks[component],
+        ];
+        for (const kernel of [...packs, gradients.packKernel(matrices)]) {
           const module = compileModule(nothing!.device, kernel, "bf16");
           expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
         }
       });
 
-      const ATTENTION = [
-        ["queries", "forward", "attention_forward"],
-        ["queries", "backward", "attention_dq"],
-        ["keys", "backward", "attention_dkv"],
-      ] as const;
+      interface Limits extends gradients.TileLimits, attention.TileLimits {}
+
+      /** Each kernel of attention in each of its tiles, largest first, and its entry points. */
+      const attentionKernels = (headDim: number, limits: Limits) => [
+        ...attention.tilesFor(matrices, headDim, limits).flatMap((tile) => [
+          { kernel: attention.matrixKernel(matrices, tile, headDim, null), entryPoints: ["attention_forward"] },
+          {
+            kernel: attention.matrixKernel(matrices, tile, headDim, 16),
+            entryPoints: ["attention_paged", "attention_partial"],
+          },
+        ]),
+        ...(["queries", "keys"] as const).flatMap((own) =>
+          gradients.tilesFor(matrices, headDim, own, limits).map((tile) => ({
+            kernel: gradients.matrixKernel(matrices, tile),
+            entryPoints: [own === "queries" ? "attention_dq" : "attention_dkv"],
+          })),
+        ),
+      ];
 
       test.each([
         [8, 16],
-        [16, 24],
+        [16, 20],
         [32, 64],
         [32, 128],
       ])("attention for subgroups of %i invocations, heads of %i", async (subgroupMinSize, headDim) => {
         const { device, limits } = nothing!;
         const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = limits;
         const small = { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize, subgroupMaxSize: 128 };
-        for (const [own, pass, entryPoint] of ATTENTION) {
-          const tiles = attention.tilesFor(matrices, headDim, own, pass, { ...small, subgroupMinSize });
-          expect(tiles.length).toBeGreaterThan(0);
-          for (const tile of tiles) {
-            const kernel = attention.matrixKernel(matrices, tile, pass);
-            const module = compileModule(device, kernel, "bf16");
-            expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
-            device.pushErrorScope("validation");
-            createPipeline(device, kernel, module, entryPoint, {});
-            expect((await device.popErrorScope())?.message).toBeUndefined();
-          }
+        const kernels = attentionKernels(headDim, { ...small, subgroupMinSize });
+        expect(new Set(kernels.flatMap(({ entryPoints }) => entryPoints)).size).toBe(5);
+        for (const { kernel, entryPoints } of kernels) {
+          const module = compileModule(device, kernel, "bf16");
+          expect(await compileErrors(kernel, "bf16", module.module)).toEqual([]);
+          device.pushErrorScope("validation");
+          for (const entryPoint of entryPoints) createPipeline(device, kernel, module, entryPoint, {});
+          expect((await device.popErrorScope())?.message).toBeUndefined();
         }
       });
 
       test.each([64, 128])("attention for the memory and the subgroups of a GPU, heads of %i", async (headDim) => {
-        for (const [own, pass] of ATTENTION) {
-          const tiles = attention.tilesFor(matrices, headDim, own, pass, {
-            subgroupMinSize: 32,
-            subgroupMaxSize: 32,
-            maxComputeInvocationsPerWorkgroup: 1024,
-            maxComputeWorkgroupStorageSize: 49152,
-          });
-          const { block, blocks, shares, isHeld } = tiles[0]!;
-          expect([blocks, block, shares]).toEqual([4, Math.max(matrices.m, matrices.n, matrices.k), headDim / 64]);
-          expect(isHeld).toBe(true);
-          for (const tile of tiles) {
-            const kernel = attention.matrixKernel(matrices, tile, pass);
-            const { module } = compileModule(nothing!.device, kernel, "bf16");
-            expect(await compileErrors(kernel, "bf16", module)).toEqual([]);
-          }
+        const limits = {
+          subgroupMinSize: 32,
+          subgroupMaxSize: 32,
+          maxComputeInvocationsPerWorkgroup: 1024,
+          maxComputeWorkgroupStorageSize: 49152,
+        };
+        const largest = Math.max(matrices.m, matrices.n, matrices.k);
+        const [forward] = attention.tilesFor(matrices, headDim, limits);
+        expect(forward).toMatchObject({ strip: largest, strips: 4, shares: 2, threads: 256 });
+        for (const own of ["queries", "keys"] as const) {
+          const [backward] = gradients.tilesFor(matrices, headDim, own, limits);
+          expect(backward).toMatchObject({ blocks: 4, block: largest, shares: headDim / 64, isHeld: true });
+        }
+        for (const { kernel } of attentionKernels(headDim, limits)) {
+          const { module } = compileModule(nothing!.device, kernel, "bf16");
+          expect(await compileErrors(kernel, "bf16", module)).toEqual([]);
         }
       });
     });

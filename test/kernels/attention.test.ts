@@ -4,6 +4,7 @@ import type { Storage, Tensor } from "../../src/gpu/tensor.ts";
 import type { Tier } from "../../src/gpu/tier.ts";
 import { backwardOnLanes } from "../../src/kernels/attention-lanes-backward.ts";
 import { forwardOnLanes, splitOnLanes, walkOnLanes } from "../../src/kernels/attention-lanes.ts";
+import { hasMatrices, splitOnMatrices, walkOnMatrices } from "../../src/kernels/attention-matrix.ts";
 import {
   attentionBackward,
   attentionForward,
@@ -113,6 +114,8 @@ describe.each(STORAGES)("attention in %s", (storage) => {
   test.each(storage === "f32" ? [...CASES, { lengths: [19, 2], heads: 2, kvHeads: 1, headDim: 128 }] : CASES)(
     "$lengths, $heads / $kvHeads heads of $headDim",
     async (c) => {
+      // Of keys in bf16 subgroup matrices compute, with operands of 11 bits: see attention-matrix.test.ts.
+      if (storage === "bf16" && (await testGpu()).tier === "matrices") return;
       const values = inputs(c, storage);
       const got = await run(c, values, storage);
 
@@ -131,8 +134,6 @@ describe.each(STORAGES)("attention in %s", (storage) => {
       const wantGrad = twin.attentionBackward({ ...packed, dout: f64(values.dout) });
       expectClose(got.out, want.out, { rtol: 1e-5, atol: 1e-5 });
       expectClose(got.lse, want.lse, { rtol: 1e-6, atol: 1e-5 });
-      // Of keys in bf16 subgroup matrices compute the gradients, with operands of 11 bits: see attention-matrix.test.ts.
-      if (storage === "bf16" && (await testGpu()).tier === "matrices") return;
       // Sums over up to 70 rows and 7 heads.
       if (total(c) > 1) expectClose(got.dq, wantGrad.dq, { rtol: 1e-5, atol: 2e-5 });
       if (total(c) > 1) expectClose(got.dk, wantGrad.dk, { rtol: 1e-5, atol: 1e-4 });
@@ -283,10 +284,13 @@ describe.each(STORAGES)("attention through the cache in %s", (storage) => {
       const rows32 = (data: Float32Array) => gpu.upload(data, [rows, kvHeads, headDim], "f32");
       kvCacheWrite(rec, { k: rows32(values.k), v: rows32(values.v), kCache, vCache, ...paging });
       const want = await gpu.readBytes(packed);
-      for (const attend of headDim > 128 ? [pagedInRows] : [pagedInRows, walkOnLanes, splitOnLanes]) {
+      const ways = hasMatrices(gpu, k)
+        ? { walkOnMatrices, splitOnMatrices }
+        : { pagedInRows, ...(headDim <= 128 && { walkOnLanes, splitOnLanes }) };
+      for (const [name, attend] of Object.entries(ways)) {
         const paged = guarded(gpu, q.shape, "f32");
         attend(rec, { q, kCache, vCache, out: paged.tensor, ...paging, scale });
-        expect(await gpu.readBytes(paged.tensor), attend.name).toEqual(want);
+        expect(await gpu.readBytes(paged.tensor), name).toEqual(want);
         await paged.expectUntouched();
       }
 

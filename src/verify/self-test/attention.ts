@@ -68,6 +68,7 @@ const paged = (
   attend: typeof attentionPaged | typeof splitOnLanes,
 ): Trial => ({
   name: `${kind}, D ${shape.headDim}`,
+  hasProducts: attend === attentionPaged,
   run(b) {
     const { headDim, heads, kvHeads } = shape;
     const { q, k, v, scale, want } = inputs(b, shape);

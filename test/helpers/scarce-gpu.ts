@@ -1,7 +1,7 @@
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
 import type { Scope } from "../../src/gpu/gpu.ts";
-import type { Owner } from "../../src/gpu/pool.ts";
+import { sizeClass, type Owner } from "../../src/gpu/pool.ts";
 import type { AdamW } from "../../src/train/optimizer.ts";
 import { openGpu } from "./host.ts";
 
@@ -11,6 +11,8 @@ export interface ScarceGpu {
   /** Bytes that a buffer may have, but for the gradients of the optimizer whose they are. */
   largest: number;
   spared: Owner | null;
+  /** Bytes that may be in use at once. */
+  capacity: number;
   /** Buffers that the pool may still hand out before it refuses `refusals` of them, one after the other. */
   grants: number;
   refusals: number;
@@ -19,7 +21,15 @@ export interface ScarceGpu {
   failures: number;
 }
 
-const PLENTY = { largest: Infinity, spared: null, grants: Infinity, refusals: 1, creations: Infinity, failures: 1 };
+const PLENTY = {
+  largest: Infinity,
+  spared: null,
+  capacity: Infinity,
+  grants: Infinity,
+  refusals: 1,
+  creations: Infinity,
+  failures: 1,
+};
 
 /** Gives the device all the memory there is. */
 export const makePlenty = (scarce: ScarceGpu): void => void Object.assign(scarce, PLENTY);
@@ -40,9 +50,11 @@ export async function scarceGpu(): Promise<ScarceGpu> {
   pool.acquire = (owner, bytes, options) => {
     const refused = scarce.grants <= 0 && scarce.refusals-- > 0;
     scarce.grants--;
-    const fits = bytes <= scarce.largest || owner === scarce.spared;
+    const fits =
+      (bytes <= scarce.largest || owner === scarce.spared) && pool.usedBytes + sizeClass(bytes) <= scarce.capacity;
     if (!refused && fits) return acquire(owner, bytes, options);
-    throw new OutOfMemoryError(`expected a buffer of at most ${refused ? 0 : scarce.largest} bytes, got ${bytes}`);
+    const most = refused ? 0 : Math.min(scarce.largest, scarce.capacity - pool.usedBytes);
+    throw new OutOfMemoryError(`expected a buffer of at most ${most} bytes, got ${bytes}`);
   };
   const createBuffer = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { OutOfMemoryError } from "../../src/errors.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
+import { splitGpu } from "../../src/gpu/split-gpu.ts";
+import { LoraModel } from "../../src/model/lora.ts";
+import { Model } from "../../src/model/model.ts";
+import { planMemory, type Planned } from "../../src/train/memory-plan.ts";
+import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
+import { trainRl, type RlOptions } from "../../src/train/rl.ts";
+import { tinyConfig } from "../helpers/models.ts";
+import { makePlenty, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
+import { ADAMW, ADAMW_BF16, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
+
+let devices: ScarceGpu[];
+beforeAll(async () => {
+  devices = await Promise.all([scarceGpu(), scarceGpu()]);
+});
+beforeEach(() => devices.forEach(makePlenty));
+afterAll(() => {
+  for (const { gpu } of devices) gpu.dispose();
+});
+
+const CONFIG = tinyConfig({ vocab_size: 14, max_position_embeddings: 32, tie_word_embeddings: false });
+/** Nothing ends a response, so that every sequence is as long as the plan takes it to be. */
+const OPTIONS: RlOptions = {
+  ...TOY_RL,
+  numPrompts: 2,
+  numGenerations: 2,
+  numSteps: 1,
+  maxIterations: 1,
+  maxCompletionLength: 29,
+  tokensPerMicroBatch: 128,
+  recompute: true,
+  engine: { maxModelLen: 32, maxNumSeqs: 4, kvCacheBytes: 2 ** 14 },
+};
+const LORA = { r: 8, alpha: 16, useRslora: false, targetModules: "all-linear", baseModel: null } as const;
+
+/** An iteration: what it says of memory that ran out. */
+async function run(gpu: Gpu, adamw: AdamWOptions, { lora, offloadReference }: Planned): Promise<string[]> {
+  const said: string[] = [];
+  const job = gpu.scope(); // what it leaves behind where it fails goes with it
+  try {
+    const random = () => Model.random(job, CONFIG, { dtype: "bfloat16", seed: 5 });
+    const base = random();
+    const model = lora ? await LoraModel.create(base, lora, { seed: 1 }) : base;
+    const reference = lora ? base : offloadReference ? null : await base.clone();
+    const openReference = { openReference: async () => Model.random(job, CONFIG, { dtype: "bfloat16", seed: 5 }) };
+    const optimizer = await AdamW.create(model, adamw);
+    const setup = { model, reference, optimizer, tokenizer: toyTokenizer(), task: toyTask(), stopTokenIds: [] };
+    const iterations = trainRl({ ...setup, ...(offloadReference && openReference) }, OPTIONS, {
+      onWarning: (line) => void said.push(line),
+    });
+    for await (const { metrics } of iterations) expect(metrics["completions/mean_length"]).toBe(29);
+    optimizer.dispose();
+    for (const some of new Set([model, reference, base])) some?.dispose();
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    said.push(error.message);
+  } finally {
+    job.close();
+  }
+  return said;
+}
+
+test.each<{ what: string; adamw: AdamWOptions; planned: Planned }>([
+  { what: "all weights", adamw: ADAMW, planned: {} },
+  { what: "state in bfloat16", adamw: ADAMW_BF16, planned: {} },
+  {
+    what: "optim.offload and model.offload_reference",
+    adamw: { ...ADAMW, offload: true },
+    planned: { offloadReference: true },
+  },
+  { what: "adapters", adamw: ADAMW, planned: { lora: LORA } },
+  { what: "layers over two devices", adamw: ADAMW, planned: { layers: [1, 1] } },
+])(
+  "$what: a run completes in what is planned for it, and with 2% less says that memory ran out",
+  async ({ adamw, planned }) => {
+    const { layers } = planned;
+    const like = devices[0]!.gpu;
+    const { totals, idle } = await planMemory(CONFIG, "bfloat16", OPTIONS, adamw, { like, ...planned });
+    const gpu = layers
+      ? splitGpu(
+          devices.map((device) => device.gpu),
+          layers,
+        )
+      : like;
+    const within = (share: number) => {
+      totals.forEach((total, i) => (devices[i]!.capacity = share * (total - idle)));
+      return run(gpu, adamw, planned);
+    };
+    expect(await within(1)).toEqual([]);
+    const [first] = await within(0.98);
+    expect(first).toMatch(/out of memory|expected memory|expected a buffer of at most/);
+  },
+);

@@ -215,7 +215,7 @@ export abstract class FormulaReader extends Cursor {
     if (kind === "word") return this.#words();
     if (CURRENCIES.has(text)) {
       this.money.push(this.next());
-      return this.#deeper(() => this.#atom());
+      return this.#deeper(() => (this.take("-") ? negate(this.#atom()) : this.#atom()));
     }
     if (CLOSING[text] !== undefined) return this.bracketed();
     if (text === "|" || text === "\\|") {

@@ -51,7 +51,7 @@ export function tidy(answer: string): string {
   s = s.replace(/^(?:\s|\*\*|__|`)+/, "").replace(/(?:\s|\*\*|__|`|(?<!\\)[,;]|(?<!\\|\.\.)\.)+$/, "");
   s = s.replace(/\\+$/, "").trimEnd();
   s = s.replace(/^\\(?:mathbf|boldsymbol|bm)\s*\{([^{}]*)\}$/, "$1");
-  s = s.replaceAll(/\\?\(\s*(?:approx(?:imately|\.)?)\s*\)/gi, " ").trim();
+  s = s.replaceAll(/\\?\(\s*(?:approx(?:imately|\.)?|exact(?:ly)?|rounded)\s*\)/gi, " ").trim();
   for (let i = 0; i < 2; i++) s = s.replace(LABEL, "").replace(ROUGHLY, "");
   s = numerals(spelled(s)).trim();
   s = s.replace(EXCEPT, "\\mathbb{R}\\setminus\\{$1\\}");

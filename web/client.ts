@@ -29,7 +29,8 @@ export class Client {
     frames: [],
     runs: [],
     base: null,
-    task: { name: "arithmetic", numTrain: 0, numTest: 0, dropped: {} },
+    task: { name: "arithmetic", numTrain: 0, numTest: 0, dropped: {}, pieces: [] },
+    model: { name: "", own: false },
   };
   readonly #listeners: ((change: Change) => void)[] = [];
   readonly #onNotice: (kind: PageNotice, detail: string) => void;

@@ -6,6 +6,7 @@ import { text } from "./text.ts";
 import { benchmarkView } from "./views/benchmark.ts";
 import { notices } from "./views/notices.ts";
 import { ownView } from "./views/own.ts";
+import { problemsView } from "./views/problems.ts";
 import { runsView } from "./views/runs.ts";
 import { stageView } from "./views/stage.ts";
 import { tradeoffView } from "./views/tradeoff.ts";
@@ -83,7 +84,7 @@ async function begin(client: Client): Promise<void> {
   const views: Record<string, Node[]> = {
     tradeoff: [tradeoffView(client, selection, recorded, stage.open), runsView(client, stage.open)],
     try: [tryView(client)],
-    own: [ownView(client)],
+    own: [h("div", { class: "own" }, ownView(client), problemsView(client))],
     benchmark: [benchmarkView(client)],
   };
   stage.element.prepend(opening);

@@ -2,6 +2,7 @@ import type { PageState } from "./client.ts";
 import { tokensOf, type RecordedResponse, type Recordings } from "./recordings.ts";
 import {
   NUM_GENERATIONS,
+  REASONER_NAME,
   type Frame,
   type RlMetrics,
   type RolloutRow,
@@ -12,6 +13,8 @@ import {
 /** A run as the stage shows it: a recording, the one that trains here, or one that was kept. */
 export interface Story {
   kind: "recording" | "live" | "kept";
+  /** Whether it is of the model that the recordings are of. */
+  bundled: boolean;
   /** What was or is trained with; of a recording the one nearest to what was asked for. */
   alpha: number;
   problem: string;
@@ -45,6 +48,7 @@ export function recordingStory(recordings: Recordings, alpha: number, problem: n
   const run = nearestRun(recordings, alpha);
   return {
     kind: "recording",
+    bundled: true,
     alpha: run.alpha,
     problem: recordings.problems[problem]!.prompt,
     iterations: recordings.facts.iterations,
@@ -65,6 +69,7 @@ export const keptStory = (run: Run, view: RunView): Story => runStory("kept", ru
 function runStory(kind: "live" | "kept", run: Run, { metrics, completions, frames }: RunView): Story {
   return {
     kind,
+    bundled: run.model === REASONER_NAME,
     alpha: run.alpha,
     problem: run.pinned,
     iterations: run.maxIterations,

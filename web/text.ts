@@ -134,6 +134,8 @@ export const text = {
     follow: "Follow training",
     recording: (alpha: number, iterations: number, prompts: number, adapter: string) =>
       `Recorded at alpha ${alpha}: ${iterations} iterations of ${prompts} × 8 responses, on ${adapter.replace(/:? .*/, "")}. Start trains another, here.`,
+    starts: (name: string) => `Start trains ${name}, which is yours.`,
+    liveOwn: (name: string) => `This tab’s run of ${name}. Faint: earlier runs.`,
     live: "This tab’s run. Faint: the recording of the nearest alpha, and earlier runs.",
     kept: (name: string) => `Your run “${name}”.`,
     back: "Back",
@@ -306,7 +308,7 @@ export const text = {
 
   own: {
     title: "Bring your own",
-    lead: "A Hugging Face folder (config.json, tokenizer.json, *.safetensors) of a Qwen2, Qwen3 or Llama model. It is checked against this adapter’s limits before anything is uploaded to the GPU, and it never leaves this machine.",
+    lead: "A Hugging Face folder (config.json, tokenizer.json, *.safetensors) of a Qwen2, Qwen3 or Llama model, or an adapter’s over the model that was dropped before: also those that this page exports. It is checked against this adapter’s limits before anything is uploaded to the GPU, and it never leaves this machine.",
     model: "A model of your own",
     drop: "Drop a model’s folder here",
     folder: "the folder",
@@ -318,6 +320,14 @@ export const text = {
     checking: "Checking",
     ready: (name: string, type: string, parameters: string, bytes: string) =>
       `${name} is ready: ${type}, ${parameters} parameters, ${bytes} on the GPU.`,
+    trains: (rank: number, bytes: string) =>
+      rank === 0
+        ? `It trains here, all of its weights: about ${bytes} on the GPU.`
+        : `It trains here by LoRA, adapters of rank ${rank} beside its frozen weights: about ${bytes} on the GPU.`,
+    doesNotTrain: (why: string) => `It does not train here: ${why}.`,
+    train: "Train it",
+    nextRun: (name: string) => `Start trains ${name}.`,
+    bundled: "Back to the bundled reasoner",
     prompt: "Prompt",
     noPrompt: "Write a prompt first.",
     generate: "Generate",
@@ -326,12 +336,14 @@ export const text = {
     tokens: (n: number, rate: number) => `${n} tokens, ${rate.toFixed(1)} a second`,
     problems: "Problems of your own",
     problemsLead:
-      "A JSONL file with a problem (or question, prompt) and an answer in each line becomes the task that the reasoner is trained on: one row in five is held out.",
+      "A JSONL file with a problem (or question, prompt) and an answer in each line becomes the task that the model is trained on: one row in five is held out.",
     dropProblems: "Drop a JSONL file here",
     chooseProblems: "Choose a file",
     task: (name: string, train: number, test: number) =>
       `Task: ${name}, ${train} problems to train on, ${test} held out`,
     dropped: (rows: string) => `left out: ${rows}`,
+    first: "The first problem’s tokens",
+    reads: (name: string, tokens: number) => `The first, as ${name} reads it, in ${tokens} tokens`,
     builtIn: "Back to the built-in sums",
     bad: "This cannot be used.",
   },

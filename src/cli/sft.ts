@@ -40,7 +40,7 @@ export async function runSft(
   const random = async () =>
     Model.random(gpu, await readModelConfig(files, sources.modelDir), { dtype, seed: config.train.seed });
   const begin = config.sft.random_init ? random : undefined;
-  const progress = await resume(gpu, files, folder, sources.modelDir, note, begin);
+  const progress = await resume(gpu, files, folder, sources.modelDir, note, { begin });
   const { model, optimizer } = progress;
   const options = sftOptions(config);
   note(`${sources.task.name} | ${parametersOf(model)}, ${dtype}, on ${gpu.name} | ${folder.dir}`);

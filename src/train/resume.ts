@@ -25,17 +25,20 @@ export interface Progress {
   prune(limit: number, best?: number): Promise<void>;
 }
 
-/** Opens the folder's newest checkpoint and cuts its logs back to it; without one the run begins: with `begin`'s model where it is given. */
+/**
+ * Opens the folder's newest checkpoint and cuts its logs back to it; without one the run begins: with `begin`'s model where it is given.
+ * `loaded` is the model of `modelDir` where the device has it already; it stays the caller's.
+ */
 export async function resume(
   gpu: Gpu,
   files: Files,
   folder: RunFolder,
   modelDir: string,
   note: (line: string) => void,
-  begin?: () => Promise<Model>,
+  { begin, loaded }: { begin?: (() => Promise<Model>) | undefined; loaded?: Model } = {},
 ): Promise<Progress> {
   const options = adamwOptions(folder.config);
-  const models = await runModels(gpu, files, folder.config, modelDir);
+  const models = await runModels(gpu, files, folder.config, modelDir, loaded);
   const path = await latestCheckpoint(files, folder.checkpoints);
   const fresh = async () => {
     const model = await (begin ?? models.begin)();

@@ -15,11 +15,18 @@ export interface RunModels {
   load(path: string): Promise<Model>;
 }
 
-export async function runModels(gpu: Gpu, files: Files, config: Config, modelDir: string): Promise<RunModels> {
+/** `loaded`: the model of `modelDir` where the device has it already; it stays the caller's. */
+export async function runModels(
+  gpu: Gpu,
+  files: Files,
+  config: Config,
+  modelDir: string,
+  loaded?: Model,
+): Promise<RunModels> {
   const whole = (dir: string) => Model.load(gpu, files, dir, { dtype: config.model.dtype });
   const lora = loraConfig(config);
-  if (!lora) return { base: null, begin: () => whole(modelDir), load: whole };
-  const base = await whole(modelDir);
+  if (!lora) return { base: null, begin: async () => loaded?.clone() ?? whole(modelDir), load: whole };
+  const base = loaded ?? (await whole(modelDir));
   return {
     base,
     begin: () => LoraModel.create(base, lora, { seed: config.train.seed }),

@@ -1,4 +1,5 @@
 import type { Run } from "../../web/session/records.ts";
+import { BUNDLED } from "../../web/session/models.ts";
 import { runConfig } from "../../web/session/settings.ts";
 import { BlobFiles } from "../../web/storage/blob-files.ts";
 
@@ -27,7 +28,7 @@ export const RUN: Run = {
 export async function keptRun(files = new BlobFiles(), run = RUN): Promise<BlobFiles> {
   const folder = `runs/${run.id}`;
   await files.write(`${folder}/run.json`, JSON.stringify(run));
-  await files.write(`${folder}/config.json`, JSON.stringify({ command: "train", ...runConfig(run, folder) }));
+  await files.write(`${folder}/config.json`, JSON.stringify({ command: "train", ...runConfig(run, BUNDLED, folder) }));
   const rows = [1, 2].map((step) => ({
     step,
     alpha: 0.4,

@@ -17,17 +17,18 @@ test("stored files that are empty, cut or of something else are named and skippe
     const files = await keptRun();
     await keptRun(files, { ...RUN, id: "other" });
     await files.write("runs/abc/run.json", broken);
-    await files.write("base/arithmetic.json", broken);
+    await files.write("base/models/reasoner/arithmetic.json", broken);
     await files.write("problems/mine.jsonl", broken);
     await files.write("task.txt", "mine.jsonl");
     const said: string[] = [];
     const runs = new Runs(files, (message) => said.push(message));
     expect((await runs.list()).map(({ id }) => id)).toEqual(["other"]);
-    expect(await runs.base("arithmetic")).toBe(null);
+    expect(await runs.base("models/reasoner", "arithmetic")).toBe(null);
     const problems = new Problems(files);
     await problems.restore((message) => said.push(message));
     expect(problems.info.name).toBe("arithmetic");
-    for (const name of ["runs/abc/run.json", "base/arithmetic.json", "mine.jsonl"]) expect(said.join()).toContain(name);
+    for (const name of ["runs/abc/run.json", "base/models/reasoner/arithmetic.json", "mine.jsonl"])
+      expect(said.join()).toContain(name);
 
     await files.write("runs/other/metrics.jsonl", '{"step":1}\nnull\n');
     expect((await runs.view("other", 2)).metrics).toEqual([]);

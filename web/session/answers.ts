@@ -15,9 +15,9 @@ export function goldOf(problem: string): string | null {
   return chain && String(chainValues(chain).at(-1));
 }
 
-/** The tokens that ask a task's model `text`, which is a visitor's. */
-export const askedOf = (task: Task, text: string, tokenizer: Tokenizer): number[] =>
-  renderPrompt(task, { id: "", prompt: text, answer: "", difficulty: "" }, tokenizer).promptTokenIds;
+/** The tokens that ask a model `text`, which is a visitor's. */
+export const askedOf = (asking: Pick<Task, "render">, text: string, tokenizer: Tokenizer): number[] =>
+  renderPrompt(asking, { id: "", prompt: text, answer: "", difficulty: "" }, tokenizer).promptTokenIds;
 
 /** Streams one greedy completion. `onPieces` gets what each further token says. */
 export async function streamAnswer(

@@ -1,18 +1,12 @@
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
-import { stopTokenIds } from "../../src/hf/generation-config.ts";
-import { loadTokenizer, type Tokenizer } from "../../src/hf/tokenizer.ts";
-import { Model } from "../../src/model/model.ts";
 import type { Files } from "../../src/runtime/types.ts";
 import { openGpu } from "../../src/runtime/web.ts";
+import { loadModel, type Loaded } from "./models.ts";
 import { REASONER } from "./reasoner.ts";
-import { DTYPE } from "./settings.ts";
 
 /** A device with the bundled model on it. What was made on a device goes when it goes. */
-export interface Loaded {
+export interface Opened extends Loaded {
   gpu: DeviceGpu;
-  base: Model;
-  tokenizer: Tokenizer;
-  stopTokenIds: number[];
   /** The device is gone, and all tensors with it. */
   lost: boolean;
 }
@@ -21,7 +15,7 @@ export interface Loaded {
 export class Device {
   readonly #files: Files;
   readonly #onLost: (reason: string) => void;
-  #loading: Promise<Loaded> | null = null;
+  #opening: Promise<Opened> | null = null;
 
   constructor(files: Files, onLost: (reason: string) => void) {
     this.#files = files;
@@ -29,34 +23,32 @@ export class Device {
   }
 
   /** Rejects with a GpuUnavailableError where there is no adapter; the next call tries again. */
-  load(): Promise<Loaded> {
-    if (!this.#loading) {
-      const loading = this.#open();
-      this.#loading = loading;
-      loading.catch(() => {
-        if (this.#loading === loading) this.#loading = null; // whoever awaits it sees the error
+  load(): Promise<Opened> {
+    if (!this.#opening) {
+      const opening = this.#open();
+      this.#opening = opening;
+      opening.catch(() => {
+        if (this.#opening === opening) this.#opening = null; // whoever awaits it sees the error
       });
     }
-    return this.#loading;
+    return this.#opening;
   }
 
-  async #open(): Promise<Loaded> {
+  /** The model of a folder: the bundled one, which is everybody's, or another, which is the caller's to dispose. */
+  async model(dir: string): Promise<Loaded> {
+    const opened = await this.load();
+    return dir === REASONER ? opened : loadModel(opened.gpu, this.#files, dir);
+  }
+
+  async #open(): Promise<Opened> {
     const gpu = await openGpu();
-    let loaded: Loaded | null = null;
+    let opened: Opened | null = null;
     void gpu.device.lost.then(({ message }) => {
-      this.#loading = null;
-      if (loaded) loaded.lost = true;
+      this.#opening = null;
+      if (opened) opened.lost = true;
       this.#onLost(message);
     });
-    const base = await Model.load(gpu, this.#files, REASONER, { dtype: DTYPE });
-    const tokenizer = await loadTokenizer(this.#files, REASONER);
-    loaded = {
-      gpu,
-      base,
-      tokenizer,
-      stopTokenIds: await stopTokenIds(this.#files, REASONER, base.config, tokenizer),
-      lost: false,
-    };
-    return loaded;
+    opened = { gpu, ...(await loadModel(gpu, this.#files, REASONER)), lost: false };
+    return opened;
   }
 }

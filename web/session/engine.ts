@@ -2,7 +2,9 @@ import type { Remote } from "comlink";
 import { GpuUnavailableError, PithError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { tuningKey } from "../../src/kernels/tuning-key.ts";
-import { Model } from "../../src/model/model.ts";
+import { loadTokenizer, type Tokenizer } from "../../src/hf/tokenizer.ts";
+import type { Model } from "../../src/model/model.ts";
+import { renderPrompt } from "../../src/tasks/prompt.ts";
 import { opfsTuning } from "../../src/runtime/tuning-opfs.ts";
 import { saveTuning } from "../../src/runtime/tuning.ts";
 import type { Measured, Operation } from "../matrices.ts";
@@ -29,9 +31,10 @@ import type {
   TaskInfo,
   TrainedChoice,
 } from "./protocol.ts";
-import { fetchReasoner } from "./reasoner.ts";
-import { Runs } from "./runs.ts";
-import { DTYPE } from "./settings.ts";
+import { SUMS } from "./asking.ts";
+import { BUNDLED, loadTrained, type Trainee } from "./models.ts";
+import { fetchReasoner, REASONER } from "./reasoner.ts";
+import { BROUGHT, Runs } from "./runs.ts";
 import { Training } from "./training.ts";
 
 /** The name of the lock that the tab with the store holds. */
@@ -55,6 +58,9 @@ export class Engine {
   #emit: (event: EngineEvent) => void = () => {};
   #answering = new AbortController();
   readonly #own = new OwnModel();
+  /** What the next run begins with, and its tokenizer. */
+  #trainee: Trainee = BUNDLED;
+  #tokenizer: Tokenizer | null = null;
 
   /** Opens the store and what it holds of earlier visits. Resolves whether or not there is a GPU. */
   async open(onEvent: (event: EngineEvent) => void): Promise<Snapshot> {
@@ -70,9 +76,16 @@ export class Engine {
     const problems = new Problems(files);
     await problems.restore(onUnreadable);
     const device = new Device(files, (reason) => void this.#recover(reason));
-    const training = new Training(device, runs, problems.get, (event) => this.#emit(event));
+    const training = new Training(
+      device,
+      runs,
+      (name, asking) => problems.task(name, asking),
+      (event) => this.#emit(event),
+    );
     this.#parts = { disk, files, device, runs, problems, training };
     await fetchReasoner(files);
+    this.#tokenizer = await loadTokenizer(files, REASONER);
+    await runs.removeUnused();
     await training.restore();
     return this.snapshot();
   }
@@ -88,25 +101,27 @@ export class Engine {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const { training, runs, problems } = this.#the;
+    const { training, runs } = this.#the;
     return {
       training: training.state,
       ...training.view,
       runs: await runs.list(),
-      base: await runs.base(problems.info.name),
-      task: problems.info,
+      base: await this.#base(),
+      task: this.#task,
+      model: { name: this.#trainee.name, own: this.#trainee !== BUNDLED },
     };
   }
 
   async start(choice: RunChoice): Promise<void> {
     const { training, problems } = this.#the;
-    await training.start({ ...choice, task: problems.info.name });
+    await training.start({ ...choice, task: problems.current.name, model: this.#trainee });
     await this.#emitRuns();
   }
   pause = (): Promise<void> => this.#the.training.pause();
   resume = (): void => this.#the.training.resume();
   setAlpha = (alpha: number): Promise<void> => this.#the.training.setAlpha(alpha);
   async reset(): Promise<void> {
+    this.#answering.abort(); // it may be of the model that goes
     await this.#the.training.reset();
     await this.#emitRuns();
   }
@@ -142,7 +157,7 @@ export class Engine {
 
   /** Problems that no model was trained on. */
   pickProblems(count: number): string[] {
-    const { test } = this.#the.problems.get(this.#the.problems.info.name);
+    const { test } = this.#the.problems.current;
     return Array.from({ length: count }, () => test[Math.floor(Math.random() * test.length)]!.prompt);
   }
 
@@ -157,46 +172,69 @@ export class Engine {
   ): Promise<{ base: Answer; trained: Answer | null }> {
     this.#answering.abort();
     const { signal } = (this.#answering = new AbortController());
-    const { device, problems, training, runs, files } = this.#the;
-    const { base, tokenizer, stopTokenIds, gpu } = await device.load();
-    const task = problems.get(problems.info.name);
-    const promptTokenIds = askedOf(task, problem, tokenizer);
+    const { device, training, runs, files } = this.#the;
+    const live = choice === "current" ? training.current : null;
+    if (choice === "current" && !live) throw new PithError("expected a trained model, got none; train one first");
+    const path = choice === null || live ? REASONER : await runs.modelOf(choice);
+    const { base, tokenizer, stopTokenIds, asking } = live?.loaded ?? (await device.model(path));
+    const promptTokenIds = askedOf(asking, problem, tokenizer);
     const request = { promptTokenIds, stopTokenIds, gold: goldOf(problem) };
     const side = (name: Side, model: Model, until: AbortSignal) =>
       streamAnswer(model, tokenizer, request, (pieces) => onPieces(name, pieces), until);
-    if (choice === null) return { base: await side("base", base, signal), trained: null };
-
-    const current = training.model;
-    if (choice === "current" && !current) throw new PithError("expected a trained model, got none; train one first");
-    // A copy: training may change the weights while this answers.
-    const trained =
-      choice === "current"
-        ? await current!.clone()
-        : await Model.load(gpu, files, runs.model(choice), { dtype: DTYPE });
+    let trained: Model | null = null;
     try {
-      const [a, b] = await together(signal, (until) => [side("base", base, until), side("trained", trained, until)]);
+      if (choice === null) return { base: await side("base", base, signal), trained: null };
+      // A copy: training may change the weights while this answers.
+      trained = live ? await live.model.clone() : await loadTrained(base, files, runs.model(choice));
+      const [a, b] = await together(signal, (until) => [side("base", base, until), side("trained", trained!, until)]);
       return { base: a!, trained: b! };
     } finally {
-      trained.dispose();
+      trained?.dispose();
+      if (path !== REASONER) base.dispose();
     }
   }
 
-  async loadFolder(dropped: File[], onProgress: OnProgress): Promise<OwnModelInfo> {
-    const { files, dir } = droppedFolder(dropped);
-    const { gpu } = await this.#the.device.load();
-    return this.#own.load(gpu, files, dir, "this folder", onProgress);
+  /** A model's folder, or that of an adapter over the one that was loaded before. */
+  async loadFolder(name: string, dropped: File[], onProgress: OnProgress): Promise<OwnModelInfo> {
+    const { isAdapter, ...folder } = droppedFolder(dropped);
+    const { disk, device } = this.#the;
+    const { gpu } = await device.load();
+    return isAdapter
+      ? this.#own.loadAdapter(gpu, folder, name, { files: disk, dir: REASONER })
+      : this.#own.load(gpu, folder, name, onProgress);
   }
 
   async loadFromHub(id: string, onProgress: OnProgress): Promise<OwnModelInfo> {
     const { disk, device } = this.#the;
     const { gpu } = await device.load();
-    return this.#own.load(gpu, disk, await downloadModel(disk, gpu, id, { room }, onProgress), id, onProgress);
+    const dir = await downloadModel(disk, gpu, id, { room }, onProgress);
+    return this.#own.load(gpu, { files: disk, dir }, id, onProgress);
   }
 
   async generate(prompt: string, onPieces: (pieces: string[]) => void): Promise<Answer> {
     this.#answering.abort();
     const { signal } = (this.#answering = new AbortController());
-    return this.#own.generate(prompt, onPieces, signal);
+    const { gpu } = await this.#the.device.load();
+    return this.#own.generate(gpu, prompt, onPieces, signal);
+  }
+
+  /** The next run begins with the model that was brought. */
+  async trainOwn(onProgress: OnProgress): Promise<void> {
+    const { disk, problems } = this.#the;
+    const dir = `${BROUGHT}/${Date.now().toString(36)}`;
+    const { trainee, asking } = await this.#own.train(disk, dir, room, onProgress);
+    const tokenizer = await loadTokenizer(disk, trainee.dir);
+    problems.askBy(asking);
+    this.#trainee = trainee;
+    this.#tokenizer = tokenizer;
+  }
+
+  /** The next run begins with the bundled model. */
+  async trainBundled(): Promise<void> {
+    const { disk, problems } = this.#the;
+    this.#tokenizer = await loadTokenizer(disk, REASONER);
+    problems.askBy(SUMS);
+    this.#trainee = BUNDLED;
   }
 
   stopGenerating = (): void => this.#answering.abort();
@@ -225,11 +263,27 @@ export class Engine {
     for await (const result of selfTest((await this.#the.device.load()).gpu)) onResult(result);
   }
 
-  async addProblems(file: File): Promise<TaskInfo> {
-    return this.#the.problems.add(file.name, file);
+  async addProblems(file: File): Promise<void> {
+    await this.#the.problems.add(file.name, file);
   }
 
-  chooseProblems = (name: string): Promise<TaskInfo> => this.#the.problems.choose(name);
+  async chooseProblems(name: string): Promise<void> {
+    await this.#the.problems.choose(name);
+  }
+
+  /** The chosen problems, and what the model reads of the first. */
+  get #task(): TaskInfo {
+    const { problems } = this.#the;
+    const task = problems.current;
+    const tokenizer = this.#tokenizer!;
+    const { promptTokenIds } = renderPrompt(task, task.train[0]!, tokenizer);
+    return {
+      ...problems.info,
+      pieces: promptTokenIds.map((id) => tokenizer.decode([id], { skipSpecialTokens: false })),
+    };
+  }
+
+  #base = () => this.#the.runs.base(this.#trainee.dir, this.#the.problems.current.name);
 
   get #the(): Parts {
     if (!this.#parts) throw new PithError("the page is not open yet");
@@ -249,9 +303,8 @@ export class Engine {
   }
 
   async #emitRuns(): Promise<void> {
-    const { runs, problems } = this.#the;
-    const list: Run[] = await runs.list();
-    this.#emit({ type: "runs", runs: list, base: await runs.base(problems.info.name) });
+    const runs: Run[] = await this.#the.runs.list();
+    this.#emit({ type: "runs", runs, base: await this.#base() });
   }
 
   #notice(kind: Extract<EngineEvent, { type: "notice" }>["kind"], detail = ""): void {

@@ -4,6 +4,9 @@ import type { Frame, Run, Scores } from "./records.ts";
 
 /** What page and worker say to each other. Everything here survives structured cloning. */
 
+/** As runs call the bundled model. */
+export const REASONER_NAME = "bundled reasoner";
+
 /** Responses to each prompt. */
 export const NUM_GENERATIONS = 8;
 
@@ -44,6 +47,14 @@ export interface Snapshot extends RunView {
   base: Scores | null;
   /** What problems come from, in the words of the page's task list. */
   task: TaskInfo;
+  /** The model that the next run begins with. */
+  model: ModelInfo;
+}
+
+export interface ModelInfo {
+  name: string;
+  /** Whether a visitor brought it. */
+  own: boolean;
 }
 
 export interface TaskInfo {
@@ -52,6 +63,8 @@ export interface TaskInfo {
   numTest: number;
   /** Rows of a dropped file that were left out, by reason. */
   dropped: Readonly<Record<string, number>>;
+  /** The tokens that the model reads of the first problem. */
+  pieces: string[];
 }
 
 /** Something happened that a person should know; the page has the words. */
@@ -101,7 +114,10 @@ export interface OwnModelInfo {
   /** On the device, weights as they will lie there. */
   bytes: number;
   context: number;
-  hasTemplate: boolean;
+  training: TrainingPlan;
 }
+
+/** What training a model takes here, in bytes on the device; or why it does not train here. */
+export type TrainingPlan = { rank: number; bytes: number } | { refusal: string };
 
 export type { Frame, RlMetrics, RolloutRow, Run, Scores };

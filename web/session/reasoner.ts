@@ -3,8 +3,6 @@ import type { Files } from "../../src/runtime/types.ts";
 
 /** Where the bundled model lies in the store. */
 export const REASONER = "models/reasoner";
-/** As kept runs call it. */
-export const REASONER_NAME = "bundled reasoner";
 
 /** The build turns each of these into a static file beside the page. */
 const URLS = {

@@ -15,6 +15,10 @@ import {
 
 const FOLDER = "runs";
 const FRAMES = "frames.jsonl";
+/** Holds the models that visitors brought. */
+export const BROUGHT = "own";
+
+const basePath = (model: string, task: string): string => `base/${model}/${task}.json`;
 
 /**
  * Runs in the store, each a folder as every run of Pith leaves one (runs/ID), with run.json and frames.jsonl, and model/ once it is
@@ -32,6 +36,9 @@ export class Runs {
 
   folder = (id: string): string => `${FOLDER}/${id}`;
   model = (id: string): string => `${FOLDER}/${id}/model`;
+
+  /** The folder of the model that a run began with. */
+  modelOf = async (id: string): Promise<string> => (await this.open(id)).config.model.path;
 
   open = (id: string): Promise<RunFolder> => RunFolder.read(this.files, this.folder(id));
 
@@ -112,11 +119,23 @@ export class Runs {
 
   addFrame = (folder: RunFolder, frame: Frame): Promise<void> => folder.append(FRAMES, [frame]);
 
-  /** The untrained model's scores on a task's held-out problems, once they are known. */
-  base = (task: string): Promise<Scores | null> => this.#json(`base/${task}.json`, scoresSchema);
+  /** The scores of an untrained model, by its folder, on a task's held-out problems, once they are known. */
+  base = (model: string, task: string): Promise<Scores | null> => this.#json(basePath(model, task), scoresSchema);
 
-  async saveBase(task: string, scores: Scores): Promise<void> {
-    await this.files.write(`base/${task}.json`, JSON.stringify(scores));
+  async saveBase(model: string, task: string, scores: Scores): Promise<void> {
+    await this.files.write(basePath(model, task), JSON.stringify(scores));
+  }
+
+  /** Removes the models that visitors brought and no run began with. */
+  async removeUnused(): Promise<void> {
+    const used = new Set<string>();
+    for (const { id } of await this.list()) {
+      const path = await this.modelOf(id).catch(() => null);
+      if (path === null) return; // it may have begun with any
+      used.add(path);
+    }
+    for (const name of (await this.files.exists(BROUGHT)) ? await this.files.list(BROUGHT) : [])
+      if (!used.has(`${BROUGHT}/${name}`)) await this.files.remove(`${BROUGHT}/${name}`);
   }
 
   /** A file's content, null where there is none or none that can be read. */

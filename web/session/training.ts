@@ -11,9 +11,10 @@ import { resume, type Progress } from "../../src/train/resume.ts";
 import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
 import { rolloutRecord, rolloutRow } from "../../src/train/rollouts.ts";
 import { askedOf, goldOf, streamAnswer } from "./answers.ts";
-import type { Device, Loaded } from "./device.ts";
+import type { Asking } from "./asking.ts";
+import type { Device, Opened } from "./device.ts";
+import { saveTrained, type Loaded, type Trainee } from "./models.ts";
 import type { Emit, Frame, Phase, Run, RunChoice, RunView, Scores, TrainingState } from "./protocol.ts";
-import { REASONER, REASONER_NAME } from "./reasoner.ts";
 import type { Runs } from "./runs.ts";
 import { runConfig } from "./settings.ts";
 
@@ -22,9 +23,15 @@ const MOST_FAILURES = 3;
 /** Milliseconds between two reports of progress. */
 const PROGRESS_INTERVAL = 150;
 
+/** Of a run, or of a sweep of them. */
+type Choice = RunChoice & { task: string; model: Trainee };
+
 /** What training holds on the device. */
 interface Live {
+  opened: Opened;
+  /** What the run began with. */
   loaded: Loaded;
+  task: Task;
   folder: RunFolder;
   progress: Progress;
   options: RlOptions;
@@ -38,18 +45,18 @@ export class Training {
   readonly #device: Device;
   readonly #runs: Runs;
   readonly #emit: Emit;
-  readonly #task: (name: string) => Task;
+  readonly #task: (name: string, asking: Asking) => Task;
   #phase: Phase = "idle";
   #run: Run | null = null;
   #view: RunView = { metrics: [], completions: [], frames: [] };
   #progress = { done: 0, total: 0 };
-  #queue: RunChoice | null = null;
+  #queue: Choice | null = null;
   #live: Live | null = null;
   #abort = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
-  /** `task` finds a task by its name; throws a ConfigError where the page does not hold it. */
-  constructor(device: Device, runs: Runs, task: (name: string) => Task, emit: Emit) {
+  /** `task` finds a task by its name, for a model; throws a ConfigError where the page does not hold it. */
+  constructor(device: Device, runs: Runs, task: (name: string, asking: Asking) => Task, emit: Emit) {
     this.#device = device;
     this.#runs = runs;
     this.#task = task;
@@ -64,9 +71,10 @@ export class Training {
     return this.#view;
   }
 
-  /** The model as it is between two iterations; null before the first run. */
-  get model(): Model | null {
-    return this.#live && !this.#live.loaded.lost ? this.#live.progress.model : null;
+  /** The model as it is between two iterations, and the one that the run began with; null before the first run. */
+  get current(): { loaded: Loaded; model: Model } | null {
+    const live = this.#live;
+    return live && !live.opened.lost ? { loaded: live.loaded, model: live.progress.model } : null;
   }
 
   /** Takes up the newest run that was not finished, as paused. */
@@ -81,11 +89,11 @@ export class Training {
   }
 
   /** Trains at the first alpha, and then at those after it. */
-  async start(choice: RunChoice & { task: string }): Promise<void> {
+  async start(choice: Choice): Promise<void> {
     if (this.#phase !== "idle") throw new ConfigError("expected no run under way, got one; resume or reset it");
     this.#dispose();
     const [alpha, ...later] = choice.alphas;
-    const { maxIterations, numPrompts, pinned, task } = choice;
+    const { maxIterations, numPrompts, pinned, task, model } = choice;
     const created = Date.now();
     const run: Run = {
       id: created.toString(36),
@@ -93,7 +101,7 @@ export class Training {
       created,
       alpha: alpha!,
       alphaChanged: false,
-      model: REASONER_NAME,
+      model: model.name,
       task,
       pinned,
       iteration: 0,
@@ -102,7 +110,7 @@ export class Training {
       scores: null,
     };
     const folder = this.#runs.folder(run.id);
-    await RunFolder.open(this.#runs.files, runConfig(run, folder), "train", () => {});
+    await RunFolder.open(this.#runs.files, runConfig(run, model, folder), "train", () => {});
     await this.#runs.save(run);
     this.#run = run;
     this.#view = { metrics: [], completions: [], frames: [] };
@@ -168,10 +176,10 @@ export class Training {
         await this.#iterate(signal);
         await this.#finish(signal);
         this.#setPhase("idle");
-        if (this.#queue) await this.start({ ...this.#queue, task: this.#run!.task });
+        if (this.#queue) await this.start(this.#queue);
         return;
       } catch (error) {
-        const lost = error instanceof DeviceLostError || this.#live?.loaded.lost === true;
+        const lost = error instanceof DeviceLostError || this.#live?.opened.lost === true;
         if (signal.aborted && !lost) break;
         failures = this.#run!.iteration > before ? 1 : failures + 1;
         this.#dispose();
@@ -189,15 +197,14 @@ export class Training {
   }
 
   async #iterate(signal: AbortSignal): Promise<void> {
-    if (this.#live?.loaded.lost) this.#dispose();
+    if (this.#live?.opened.lost) this.#dispose();
     this.#live ??= await this.#load(this.#run!);
-    const { loaded, folder, progress, options } = this.#live;
+    const { loaded, task, folder, progress, options } = this.#live;
     options.alpha = { alpha: this.#run!.alpha }; // it may have been changed while this was loading
     const { model, optimizer, state, budgets } = progress;
     const { base: reference, tokenizer, stopTokenIds } = loaded;
     // The untrained model's answer, or one that a pause cut off.
     if (this.#view.frames.at(-1)?.step !== state.step) await this.#answerPinned(state.step, signal);
-    const task = this.#task(this.#run!.task);
     const iterations = trainRl({ model, reference, optimizer, tokenizer, stopTokenIds, task }, options, {
       history: this.#view.metrics.map((row) => ({
         meanLength: row["completions/mean_length"],
@@ -231,21 +238,29 @@ export class Training {
 
   async #load(run: Run): Promise<Live> {
     const { files } = this.#runs;
-    const loaded = await this.#device.load();
+    const opened = await this.#device.load();
     const folder = await this.#runs.open(run.id);
+    const { path } = folder.config.model;
+    const loaded = await this.#device.model(path);
     const note = (detail: string) => this.#emit({ type: "notice", kind: "unreadable", detail });
-    const progress = await resume(loaded.gpu, files, folder, REASONER, note, () => loaded.base.clone());
-    this.#run = { ...this.#run!, iteration: progress.state.step };
-    this.#view = await this.#runs.view(run.id, progress.state.step);
-    return { loaded, folder, progress, options: rlOptions(folder.config) };
+    try {
+      const task = this.#task(run.task, loaded.asking);
+      const progress = await resume(opened.gpu, files, folder, path, note, { loaded: loaded.base });
+      this.#run = { ...this.#run!, iteration: progress.state.step };
+      this.#view = await this.#runs.view(run.id, progress.state.step);
+      return { opened, loaded, task, folder, progress, options: rlOptions(folder.config) };
+    } catch (error) {
+      if (loaded !== opened) loaded.base.dispose();
+      throw error;
+    }
   }
 
   /** What the model says to the pinned problem after an iteration. */
   async #answerPinned(step: number, signal: AbortSignal): Promise<void> {
     const { loaded, folder, progress } = this.#live!;
-    const { pinned, task } = this.#run!;
-    const { tokenizer, stopTokenIds } = loaded;
-    const promptTokenIds = askedOf(this.#task(task), pinned, tokenizer);
+    const { pinned } = this.#run!;
+    const { tokenizer, stopTokenIds, asking } = loaded;
+    const promptTokenIds = askedOf(asking, pinned, tokenizer);
     const request = { promptTokenIds, stopTokenIds, gold: goldOf(pinned) };
     const answer = await streamAnswer(progress.model, tokenizer, request, () => {}, signal);
     const frame: Frame = { step, pieces: answer.pieces, correct: answer.correct };
@@ -256,24 +271,24 @@ export class Training {
 
   /** Scores the trained model, and the untrained one if that was not done before, and keeps the run as finished. */
   async #finish(signal: AbortSignal): Promise<void> {
-    const { progress, loaded } = this.#live!;
+    const { progress, loaded, folder } = this.#live!;
     const { files } = this.#runs;
+    const { path } = folder.config.model;
     this.#setPhase("evaluating");
     const run = this.#run!;
-    const base = (await this.#runs.base(run.task)) ?? (await this.#score(loaded.base, signal));
-    await this.#runs.saveBase(run.task, base);
+    const base = (await this.#runs.base(path, run.task)) ?? (await this.#score(loaded.base, signal));
+    await this.#runs.saveBase(path, run.task, base);
     const scores = await this.#score(progress.model, signal);
-    await progress.model.save(files, this.#runs.model(run.id), REASONER);
+    await saveTrained(progress.model, files, this.#runs.model(run.id), { name: run.model, source: path });
     this.#run = { ...this.#run!, scores };
     await this.#runs.save(this.#run);
-    await files.remove(this.#live!.folder.checkpoints);
+    await files.remove(folder.checkpoints);
     this.#emit({ type: "runs", runs: await this.#runs.list(), base });
   }
 
   async #score(model: Model, signal: AbortSignal): Promise<Scores> {
-    const { loaded, folder } = this.#live!;
+    const { loaded, folder, task } = this.#live!;
     const { tokenizer, stopTokenIds } = loaded;
-    const task = this.#task(this.#run!.task);
     const llm = new LLM(model, engineOptions(folder.config));
     try {
       const problems = task.test.slice(0, folder.config.eval.num_problems);
@@ -309,8 +324,9 @@ export class Training {
   #dispose(): void {
     const live = this.#live;
     this.#live = null;
-    if (!live || live.loaded.lost) return;
+    if (!live || live.opened.lost) return;
     live.progress.optimizer.dispose();
     live.progress.model.dispose();
+    if (live.loaded !== live.opened) live.loaded.base.dispose();
   }
 }

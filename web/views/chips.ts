@@ -22,8 +22,11 @@ export function chipKinds(pieces: readonly string[]): ChipKind[] {
   });
 }
 
-/** A response token by token, each a chip; for screen readers its text. */
-export function tokenChips(label: string): { element: HTMLElement; show: (pieces: readonly string[]) => void } {
+/** A text token by token, each a chip, a response's by default; for screen readers its text. */
+export function tokenChips(
+  label: string,
+  kindsOf: (pieces: readonly string[]) => ChipKind[] = chipKinds,
+): { element: HTMLElement; show: (pieces: readonly string[]) => void } {
   const spoken = h("span", { class: "visually-hidden" });
   const chips = h("span", { class: "chips", "aria-hidden": "true" });
   let shown = "";
@@ -34,7 +37,7 @@ export function tokenChips(label: string): { element: HTMLElement; show: (pieces
       if (text === shown && chips.childElementCount === pieces.length) return;
       shown = text;
       spoken.textContent = text;
-      const kinds = chipKinds(pieces);
+      const kinds = kindsOf(pieces);
       chips.replaceChildren(
         ...pieces.map((piece, i) => {
           const chip = h("span", { class: `chip ${kinds[i]}` }, written(piece));

@@ -3,11 +3,12 @@ import { h } from "../dom.ts";
 import type { Client } from "../client.ts";
 import type { OwnModelInfo } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
+import { dropZone } from "./drop-zone.ts";
 
 const t = text.own;
-const BUILT_IN = "arithmetic";
 
-/** A model's folder or hub id to generate with, and a file of problems to train on. */
+type OnProgress = (file: string, done: number, total: number) => void;
+/** A model's folder or hub id to generate with or to train. */
 export function ownView(client: Client): HTMLElement {
   const { engine } = client;
   const report = h("p", { role: "status" });
@@ -33,34 +34,78 @@ export function ownView(client: Client): HTMLElement {
     rate,
   );
 
-  async function load(
-    what: string,
-    work: (onProgress: (file: string, done: number, total: number) => void) => Promise<OwnModelInfo>,
-  ) {
+  const training = h("p", { class: "faint" });
+  const train = h("button", { type: "button", class: "primary", onclick: () => void begin() }, t.train);
+  const plan = h("div", { class: "stack", hidden: true }, training, h("div", {}, train));
+  const nextRun = h("p", { role: "status" });
+  const bundled = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet small",
+      onclick: () => void client.attempt(() => engine.trainBundled()).then(() => client.refresh()),
+    },
+    t.bundled,
+  );
+  const next = h("div", { class: "stack", hidden: true }, nextRun, h("div", {}, bundled));
+
+  /** Reports on what takes a while; null where it failed, after what it threw was said. */
+  async function reported<T>(what: string, work: (onProgress: OnProgress) => Promise<T>): Promise<T | null> {
     report.className = "faint";
     report.textContent = `${t.checking} ${what}…`;
     bar.hidden = false;
     let over = false; // progress comes by a channel of its own, and the last may come after the end
     try {
-      const info = await work(
+      return await work(
         proxy((file, done, total) => {
           if (over) return;
           bar.value = total > 0 ? done / total : 0;
           report.textContent = t.loading(file, format.bytes(done), format.bytes(total));
         }),
       );
-      over = true;
-      report.textContent = t.ready(info.name, info.modelType, format.count(info.parameters), format.bytes(info.bytes));
-      form.hidden = false;
     } catch (error) {
-      over = true;
       report.className = "error";
       report.textContent = `${t.bad} ${(error as Error).message}`;
+      return null;
     } finally {
+      over = true;
       bar.hidden = true;
       bar.value = 0;
     }
   }
+
+  let loaded: OwnModelInfo | null = null;
+  async function load(what: string, work: (onProgress: OnProgress) => Promise<OwnModelInfo>): Promise<void> {
+    loaded = (await reported(what, work)) ?? loaded;
+    show();
+  }
+
+  function show(): void {
+    const { name, own } = client.state.model;
+    next.hidden = !own;
+    nextRun.textContent = own ? t.nextRun(name) : "";
+    if (!loaded) return;
+    const { training: planned, ...model } = loaded;
+    if (report.className !== "error")
+      report.textContent = t.ready(
+        model.name,
+        model.modelType,
+        format.count(model.parameters),
+        format.bytes(model.bytes),
+      );
+    form.hidden = plan.hidden = false;
+    train.hidden = !("rank" in planned);
+    training.textContent =
+      "rank" in planned ? t.trains(planned.rank, format.bytes(planned.bytes)) : t.doesNotTrain(planned.refusal);
+  }
+
+  async function begin(): Promise<void> {
+    await reported(loaded!.name, (onProgress) => engine.trainOwn(onProgress));
+    await client.refresh();
+  }
+  client.subscribe((change) => {
+    if (change === "task") show();
+  });
 
   async function complete(): Promise<void> {
     output.textContent = "";
@@ -92,141 +137,32 @@ export function ownView(client: Client): HTMLElement {
     spellcheck: "false",
     "aria-describedby": "hub-hint",
   });
-  const taskLine = h("p", { role: "status" });
-  const builtIn = h(
-    "button",
-    {
-      type: "button",
-      class: "quiet small",
-      hidden: true,
-      onclick: () =>
-        void client.attempt(async () => {
-          await engine.chooseProblems(BUILT_IN);
-          await client.refresh();
-        }),
-    },
-    t.builtIn,
-  );
-  const showTask = () => {
-    const { name, numTrain, numTest, dropped } = client.state.task;
-    const rows = Object.entries(dropped).map(([reason, n]) => `${n} (${reason})`);
-    taskLine.className = "faint";
-    taskLine.textContent = [
-      t.task(name, numTrain, numTest),
-      ...(rows.length > 0 ? [t.dropped(rows.join(", "))] : []),
-    ].join("; ");
-    builtIn.hidden = name === BUILT_IN;
-  };
-  async function addProblems([file]: readonly File[]): Promise<void> {
-    if (!file) return;
-    try {
-      await engine.addProblems(file);
-      await client.refresh();
-    } catch (error) {
-      taskLine.className = "error";
-      taskLine.textContent = `${t.bad} ${(error as Error).message}`;
-    }
-  }
-  client.subscribe((change) => {
-    if (change === "task") showTask();
-  });
-  showTask();
-
   return h(
     "div",
-    { class: "own" },
+    { class: "card stack" },
+    h("h3", {}, t.model),
+    dropZone({ id: "folder", words: t.drop, choose: t.choose, folder: true }, ({ folder, files }) => {
+      const name = folder ?? t.folder;
+      return load(name, (onProgress) => engine.loadFolder(name, files, onProgress));
+    }),
     h(
-      "div",
-      { class: "card stack" },
-      h("h3", {}, t.model),
-      dropZone({ id: "folder", words: t.drop, choose: t.choose, folder: true }, (files) =>
-        load(t.folder, (onProgress) => engine.loadFolder([...files], onProgress)),
-      ),
-      h(
-        "form",
-        {
-          class: "field",
-          onsubmit: (event: SubmitEvent) => {
-            event.preventDefault();
-            const id = hub.value.trim();
-            if (id) void load(id, (onProgress) => engine.loadFromHub(id, onProgress));
-          },
+      "form",
+      {
+        class: "field",
+        onsubmit: (event: SubmitEvent) => {
+          event.preventDefault();
+          const id = hub.value.trim();
+          if (id) void load(id, (onProgress) => engine.loadFromHub(id, onProgress));
         },
-        h("label", { for: "hub" }, t.hub),
-        h("div", { class: "inline" }, hub, h("button", { type: "submit" }, t.load)),
-        h("p", { id: "hub-hint", class: "faint" }, t.hubHint),
-      ),
-      report,
-      bar,
-      form,
-    ),
-    h(
-      "div",
-      { class: "card stack" },
-      h("h3", {}, t.problems),
-      h("p", { class: "faint" }, t.problemsLead),
-      dropZone({ id: "problems", words: t.dropProblems, choose: t.chooseProblems, folder: false }, addProblems),
-      taskLine,
-      h("div", {}, builtIn),
-    ),
-  );
-}
-
-/** A place to drop files on, with a button for those who do not drag. */
-function dropZone(
-  { id, words, choose, folder }: { id: string; words: string; choose: string; folder: boolean },
-  onFiles: (files: readonly File[]) => Promise<void>,
-): HTMLElement {
-  const input = h("input", {
-    type: "file",
-    id,
-    ...(folder ? { webkitdirectory: true, multiple: true } : { accept: ".jsonl,.json" }),
-    onchange: () => {
-      const files = [...(input.files ?? [])];
-      input.value = ""; // the same file may be chosen again after it was changed
-      void onFiles(files);
-    },
-  });
-  const zone = h(
-    "div",
-    {
-      class: "drop",
-      ondragover: (event: DragEvent) => {
-        event.preventDefault();
-        zone.classList.add("over");
       },
-      ondragleave: () => zone.classList.remove("over"),
-      ondrop: (event: DragEvent) => {
-        event.preventDefault();
-        zone.classList.remove("over");
-        void droppedFiles(event.dataTransfer!).then(onFiles);
-      },
-    },
-    words,
-    input,
-    h("label", { for: id, class: "button" }, choose),
-  );
-  return zone;
-}
-
-/** The files that were dropped, and those of folders that were, one level deep. */
-async function droppedFiles(data: DataTransfer): Promise<File[]> {
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const files = await Promise.all(
-    entries.map((entry) =>
-      entry.isDirectory ? filesOf(entry as FileSystemDirectoryEntry) : [entry as FileSystemFileEntry],
+      h("label", { for: "hub" }, t.hub),
+      h("div", { class: "inline" }, hub, h("button", { type: "submit" }, t.load)),
+      h("p", { id: "hub-hint", class: "faint" }, t.hubHint),
     ),
+    report,
+    bar,
+    plan,
+    next,
+    form,
   );
-  return Promise.all(files.flat().map((entry) => new Promise<File>((resolve, reject) => entry.file(resolve, reject))));
-}
-
-async function filesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemFileEntry[]> {
-  const reader = folder.createReader();
-  const all: FileSystemEntry[] = [];
-  for (;;) {
-    // It hands them out a hundred at a time.
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (some.length === 0) return all.filter((entry) => entry.isFile) as FileSystemFileEntry[];
-    all.push(...some);
-  }
 }

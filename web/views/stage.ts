@@ -88,14 +88,17 @@ export function stageView(
     rule.show(held, shown.kind === "kept" ? shown.alpha : alpha, longestOf(shown));
     const recorded = nearestRun(recordings, shown.alpha);
     const own = [...ghosts].filter(([id]) => id !== (opened?.run ?? state.training.run)?.id).map(([, curve]) => curve);
-    const behind = shown.kind === "recording" ? own : [recorded.metrics, ...own];
+    const behind = shown.kind === "recording" || !shown.bundled ? own : [recorded.metrics, ...own];
     curves.show(shown, behind, iteration);
     more.show(shown, behind, iteration);
     chart.update(smallTradeoff(measuredOf(client, recordings), shown.alpha));
     const { facts } = recordings;
+    const { model, training } = state;
     caption.textContent = {
-      recording: t.recording(shown.alpha, facts.iterations, facts.prompts, facts.adapter),
-      live: t.live,
+      recording: model.own
+        ? t.starts(model.name)
+        : t.recording(shown.alpha, facts.iterations, facts.prompts, facts.adapter),
+      live: shown.bundled ? t.live : t.liveOwn(training.run?.model ?? ""),
       kept: opened ? t.kept(runName(opened.run)) : "",
     }[shown.kind];
     back.hidden = !opened;

@@ -10,10 +10,11 @@ import { format, text } from "../text.ts";
 
 const t = text.tradeoff;
 
-/** The runs of the task that is chosen, with what they are measured against. */
+/** The runs of the model and the task that are chosen, with what they are measured against. */
 export function measuredOf({ state }: Client, recordings: Recordings): Measured {
-  const { runs, base, task } = state;
-  return { recordings, base, runs: runs.filter((run) => run.scores && run.task === task.name) };
+  const { runs, base, task, model } = state;
+  const belongs = (run: Run) => run.scores && run.task === task.name && run.model === model.name;
+  return { recordings, base, runs: runs.filter(belongs) };
 }
 
 /** Shows what a point of a trade-off stands for on the stage. */

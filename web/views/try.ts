@@ -1,7 +1,7 @@
 import { proxy } from "comlink";
 import { h } from "../dom.ts";
 import type { Client } from "../client.ts";
-import type { Answer, Side } from "../session/protocol.ts";
+import { REASONER_NAME, type Answer, type Side } from "../session/protocol.ts";
 import { format, text } from "../text.ts";
 import { runName } from "../points.ts";
 import { normalSum } from "../sums.ts";
@@ -58,11 +58,14 @@ export function tryView(client: Client): HTMLElement {
   };
 
   async function answer(): Promise<void> {
-    const sum = normalSum(problem.value);
-    refusal.textContent = sum === null ? t.notSum : "";
+    const choice = trained.value || null;
+    const run = choice === "current" ? state.training.run : state.runs.find(({ id }) => id === choice);
+    const isBundled = !run || run.model === REASONER_NAME;
+    // Another model may know more than sums.
+    const sum = normalSum(problem.value) ?? (isBundled ? null : problem.value.trim() || null);
+    refusal.textContent = sum === null ? (isBundled ? t.notSum : text.own.noPrompt) : "";
     if (sum === null) return problem.focus();
     problem.value = sum;
-    const choice = trained.value || null;
     sides.base.begin();
     if (choice) sides.trained.begin();
     else sides.trained.setEmpty(t.nothing);

@@ -1,7 +1,7 @@
 import { proxy, wrap } from "comlink";
 // oxlint-disable-next-line import/default -- Vite makes it: the address of the worker's script
 import workerUrl from "./worker.ts?worker&url";
-import type { EngineEvent, NoticeKind, Snapshot } from "./session/protocol.ts";
+import type { EngineEvent, NoticeKind, Sampled, Snapshot } from "./session/protocol.ts";
 import type { RemoteEngine } from "./session/engine.ts";
 
 /** What only the page notices. */
@@ -10,10 +10,12 @@ export type PageNotice = NoticeKind | "no-worker" | "worker-failed" | "hidden" |
 export interface PageState extends Snapshot {
   /** null while it is being opened, "" where there is none. */
   adapter: string | null;
+  /** Responses that are being sampled. */
+  sampled: Sampled[];
 }
 
 /** "phase": training began, was paused or ended. */
-export type Change = "training" | "phase" | "iteration" | "frame" | "runs" | "task" | "adapter";
+export type Change = "training" | "phase" | "iteration" | "frame" | "sampled" | "runs" | "task" | "adapter";
 
 /** This browser runs no workers here. */
 export class NoWorkerError extends Error {}
@@ -23,6 +25,7 @@ export class Client {
   readonly engine: RemoteEngine;
   state: PageState = {
     adapter: null,
+    sampled: [],
     training: { phase: "idle", run: null, done: 0, total: 0, queue: [] },
     metrics: [],
     completions: [],
@@ -82,6 +85,7 @@ export class Client {
       const started = event.training.run?.id !== state.training.run?.id;
       const turned = event.training.phase !== state.training.phase;
       state.training = event.training;
+      if (turned && event.training.phase !== "running") this.#sampled([]); // a pause may have cut it off
       if (started) {
         state.metrics = [];
         state.completions = [];
@@ -100,6 +104,8 @@ export class Client {
     } else if (event.type === "frame") {
       state.frames = [...state.frames.filter(({ step }) => step < event.frame.step), event.frame];
       this.#changed("frame");
+    } else if (event.type === "sampled") {
+      this.#sampled(event.responses);
     } else if (event.type === "runs") {
       state.runs = event.runs;
       state.base = event.base;
@@ -111,6 +117,11 @@ export class Client {
       }
       this.#onNotice(event.kind, event.detail);
     }
+  }
+
+  #sampled(responses: Sampled[]): void {
+    this.state.sampled = responses;
+    this.#changed("sampled");
   }
 
   #changed(...changes: Change[]): void {

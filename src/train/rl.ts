@@ -179,6 +179,7 @@ export async function* trainRl(
     source,
     signal,
     onProgress,
+    onTokens,
     onUpdateProgress,
     onWarning,
     budgets = new Budgets(),
@@ -194,6 +195,7 @@ export async function* trainRl(
     source?: RolloutSource;
     signal?: AbortSignal;
     onProgress?: RolloutHost["onProgress"];
+    onTokens?: RolloutHost["onTokens"];
     /** Of each pass over the responses: the reference's, and an optimizer step's. */
     onUpdateProgress?: OnItems;
     onWarning?: OnWarning;
@@ -220,7 +222,7 @@ export async function* trainRl(
   const draw = (asked: readonly Asked[], iteration: number): Promise<Drawing> => {
     const maxTokens = stageAt(options.maxCompletionLength, iteration);
     const params = { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop };
-    return from.begin(asked, params, { signal, onProgress, steps: setup.optimizer.step });
+    return from.begin(asked, params, { signal, onProgress, onTokens, steps: setup.optimizer.step });
   };
   const judge = (asked: readonly Asked[], drawn: readonly RequestOutput[]) =>
     judgeGroups(setup.tokenizer, setup.task, asked, drawn, { stopTokenIds, stop });

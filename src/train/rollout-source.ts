@@ -1,4 +1,4 @@
-import type { GenerateRequest, RequestOutput } from "../engine/llm.ts";
+import type { GenerateRequest, OnTokens, RequestOutput } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import type { Decode } from "../engine/stop-strings.ts";
 import { countFinished, type RolloutHost } from "./rollouts.ts";
@@ -19,15 +19,19 @@ export interface RolloutSource {
   begin(
     requests: readonly GenerateRequest[],
     params: SamplingParams,
-    host: Pick<RolloutHost, "signal" | "onProgress"> & { steps: number },
+    host: Pick<RolloutHost, "signal" | "onProgress" | "onTokens"> & { steps: number },
   ): Promise<Drawing>;
 }
 
 /** The trainer's own device draws: all is there before the policy changes. */
 export const localSource = (sampler: Sampler, decode: Decode): RolloutSource => ({
-  begin: async (requests, params, { signal, onProgress }) => {
-    const onTokens = countFinished(requests.length, params.n, onProgress);
-    const outputs = await sampler.generate(requests, params, { onTokens, signal, decode });
+  begin: async (requests, params, { signal, onProgress, onTokens }) => {
+    const count = countFinished(requests.length, params.n, onProgress);
+    const hear: OnTokens = (update) => {
+      onTokens?.(update);
+      count(update);
+    };
+    const outputs = await sampler.generate(requests, params, { onTokens: hear, signal, decode });
     return { outputs: Promise.resolve(outputs) };
   },
 });

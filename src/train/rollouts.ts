@@ -95,6 +95,8 @@ export interface RolloutHost {
   signal?: AbortSignal | undefined;
   /** Responses finished, of all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
+  /** What is drawn, as it comes; a request is one of those that are drawn together. */
+  onTokens?: OnTokens | undefined;
 }
 
 /** A problem as the engine is asked it. */

@@ -32,6 +32,14 @@ export interface TrainingState {
   queue: number[];
 }
 
+/** A response that is being sampled. */
+export interface Sampled {
+  tokens: number;
+  /** The end of what it says so far. */
+  tail: string;
+  finished: boolean;
+}
+
 /** All that the page draws of a run. */
 export interface RunView {
   metrics: RlMetrics[];
@@ -83,6 +91,8 @@ export type EngineEvent =
   | { type: "training"; training: TrainingState }
   | { type: "iteration"; metrics: RlMetrics; completions: RolloutRow[] }
   | { type: "frame"; frame: Frame }
+  /** The responses to the first prompt of an iteration, as they are; none while none is sampled. */
+  | { type: "sampled"; responses: Sampled[] }
   | { type: "runs"; runs: Run[]; base: Scores | null }
   | { type: "notice"; kind: NoticeKind; detail: string };
 

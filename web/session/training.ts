@@ -16,6 +16,7 @@ import type { Device, Opened } from "./device.ts";
 import { saveTrained, type Loaded, type Trainee } from "./models.ts";
 import type { Emit, Frame, Phase, Run, RunChoice, RunView, Scores, TrainingState } from "./protocol.ts";
 import type { Runs } from "./runs.ts";
+import { Sampling } from "./sampling.ts";
 import { runConfig } from "./settings.ts";
 
 /** Failures in a row, without an iteration between them, after which training stops to try. */
@@ -205,6 +206,7 @@ export class Training {
     const { base: reference, tokenizer, stopTokenIds } = loaded;
     // The untrained model's answer, or one that a pause cut off.
     if (this.#view.frames.at(-1)?.step !== state.step) await this.#answerPinned(state.step, signal);
+    const sampling = new Sampling(tokenizer, (responses) => this.#emit({ type: "sampled", responses }));
     const iterations = trainRl({ model, reference, optimizer, tokenizer, stopTokenIds, task }, options, {
       history: this.#view.metrics.map((row) => ({
         meanLength: row["completions/mean_length"],
@@ -212,7 +214,11 @@ export class Training {
       })),
       done: state.step,
       signal,
-      onProgress: this.#onProgress,
+      onProgress: (done, of) => {
+        this.#onProgress(done, of);
+        if (done === of) sampling.end();
+      },
+      onTokens: sampling.onTokens,
       budgets,
       onWarning: (detail) => this.#emit({ type: "notice", kind: "out-of-memory", detail }),
     });

@@ -3,6 +3,7 @@ import type { Client } from "../client.ts";
 import { ALPHA_STEP, LARGEST_ALPHA, type Selection } from "../selection.ts";
 import type { Phase } from "../session/protocol.ts";
 import { text } from "../text.ts";
+import { streamView } from "./stream.ts";
 
 const t = text.train;
 
@@ -140,7 +141,7 @@ export function controls(client: Client, selection: Selection, pinned: () => str
     h("div", { class: "field short" }, h("label", { for: "iterations" }, t.iterations), iterations),
     h("div", { class: "field short" }, h("label", { for: "prompts" }, t.prompts), prompts),
     h("div", { class: "buttons" }, start, sweep, resume, pause, reset),
-    h("div", { class: "progress" }, status, detail, progress),
+    h("div", { class: "progress" }, status, detail, progress, streamView(client)),
   );
 }
 

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Download, Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nodeFiles } from "../../src/runtime/files-node.ts";
+import { QUICK, writeTinyAdapter, writeTinyModel } from "../helpers/model-folder.ts";
 import { openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
 import { CHROMIUM } from "./chromium.ts";
 
@@ -16,13 +18,13 @@ const EASY = Array.from({ length: 40 }, (_, i) => ({
   answer: 11 + i + (i % 8),
 }));
 
-const ITERATIONS = 10;
+const ITERATIONS = 8;
 const ALPHA = 0.4;
 
 const status = (page: Page): Promise<string> => page.locator(".progress .status").innerText();
 
 /** Waits for the status line to match, and gives it. */
-async function statusOf(page: Page, pattern: RegExp, timeout = 90_000): Promise<string> {
+async function statusOf(page: Page, pattern: RegExp, timeout = 180_000): Promise<string> {
   await page.locator(".progress .status", { hasText: pattern }).waitFor({ timeout });
   return status(page);
 }
@@ -50,8 +52,6 @@ async function save(download: Download, dir: string): Promise<string> {
   await download.saveAs(path);
   return path;
 }
-
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 describe.skipIf(!CHROMIUM)(
   "the demo page in Chromium [skipped where no Chromium is found; PITH_CHROMIUM names one]",
@@ -138,8 +138,8 @@ describe.skipIf(!CHROMIUM)(
     });
 
     test(
-      "trains at alpha 0.4, pauses, comes back after a reload, survives a lost device, and finishes with fewer tokens",
-      { timeout: 240_000 },
+      "trains at alpha 0.4, pauses, comes back after a reload, survives a lost device and one without memory, and finishes",
+      { timeout: 480_000 },
       async () => {
         const slider = page.getByRole("slider", { name: "Alpha" });
         await slider.focus();
@@ -147,8 +147,12 @@ describe.skipIf(!CHROMIUM)(
         for (let i = 0; i < Math.round(ALPHA / 0.05); i++) await page.keyboard.press("ArrowRight");
         expect(await page.locator("output[for=alpha]").innerText()).toBe("0.40");
         await page.getByLabel("Iterations", { exact: true }).fill(String(ITERATIONS));
-        await page.getByLabel("Prompts each", { exact: true }).fill("2");
+        await page.getByLabel("Prompts each", { exact: true }).fill("1");
         await page.getByRole("button", { name: "Start", exact: true }).click();
+        // Responses stream as they are sampled.
+        const stream = page.locator(".stream");
+        await stream.locator("i").nth(7).waitFor({ state: "attached", timeout: 60_000 });
+        expect(await stream.locator("code").textContent()).not.toBe("");
         await statusOf(page, /Training, iteration [1-9]/);
         // What is being read stands still, and keeps the focus, until one follows again.
         const row = page.locator(".response-row").nth(2);
@@ -178,7 +182,7 @@ describe.skipIf(!CHROMIUM)(
         expect(await curve(page)).toEqual(before);
         await page.getByText("A run is waiting.").waitFor();
         expect(await page.getByLabel("Iterations", { exact: true }).inputValue()).toBe(String(ITERATIONS));
-        expect(await page.getByLabel("Prompts each", { exact: true }).inputValue()).toBe("2");
+        expect(await page.getByLabel("Prompts each", { exact: true }).inputValue()).toBe("1");
 
         await page.getByRole("button", { name: "Resume" }).click();
         await page.getByText("A run is waiting.").waitFor({ state: "detached" });
@@ -212,8 +216,6 @@ describe.skipIf(!CHROMIUM)(
         const after = await curve(page);
         expect(after.map(([iteration]) => iteration)).toEqual(Array.from({ length: ITERATIONS }, (_, i) => i + 1));
         expect(after.slice(0, paused)).toEqual(before);
-        const tokens = after.map((row) => row[1]!);
-        expect(mean(tokens.slice(-3))).toBeLessThan(0.9 * mean(tokens.slice(0, 3)));
         expect(tab.troubles.splice(0)).toEqual([]);
       },
     );
@@ -259,20 +261,39 @@ describe.skipIf(!CHROMIUM)(
         );
         expect(there).toContain("\\boxed{");
         expect(here.trim()).toBe(there.trim());
+
+        // Where it was deleted it is taken in again.
+        await page.getByRole("button", { name: /^Delete/ }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+        await page.getByText("None yet.").waitFor();
+        await page.locator("#import").setInputFiles(join(folder, download.suggestedFilename()));
+        await page.getByRole("button", { name: /^Open/ }).waitFor();
       },
     );
 
-    test("a sweep trains at one alpha after the other", { timeout: 120_000 }, async () => {
-      await page.getByRole("button", { name: "Reset" }).click();
+    test("a sweep trains at one alpha after the other, until it is reset", { timeout: 120_000 }, async () => {
       await page.getByLabel("Iterations", { exact: true }).fill("1");
       await page.getByLabel("Prompts each", { exact: true }).fill("1");
       await page.getByRole("button", { name: "Sweep" }).click();
       await page.getByText("then alpha 0.1, 0.2, 0.4").waitFor();
-      await page.locator(".runs tbody tr").nth(4).waitFor({ timeout: 110_000 });
-      const alphas = await page.locator(".runs td[data-label=Alpha]").allInnerTexts();
-      expect(alphas).toEqual(["to 0.45", "0.05", "0.10", "0.20", "0.40"]);
-      await statusOf(page, /Finished, iteration 1 of 1/);
+      await page.getByText("then alpha 0.4").waitFor({ timeout: 110_000 });
+      await page.getByRole("button", { name: "Reset" }).click();
+      await expect
+        .poll(() => page.locator(".runs td[data-label=Alpha]").allInnerTexts())
+        .toEqual(["to 0.45", "0.05", "0.10"]);
+      // Another model is chosen: the answer of the one before goes.
+      await page.getByRole("button", { name: "Answer", exact: true }).click();
+      await page.locator(".answer.trained .badge").first().waitFor({ timeout: 30_000 });
+      await page.locator("#trained").selectOption({ index: 1 });
+      expect(await page.locator(".answer.trained .badge").count()).toBe(0);
+      expect(await page.locator(".answer.trained pre").innerText()).toBe("Its answer appears here.");
     });
+
+    const generate = async (prompt: string) => {
+      await page.locator("#own-prompt").fill(prompt);
+      await page.getByRole("button", { name: "Generate" }).click();
+      await page.getByText(/tokens, .* a second/).waitFor({ timeout: 30_000 });
+    };
 
     test("a model's folder is checked and generates; a bad one is refused in words", async () => {
       const answer = page.locator("#own .error");
@@ -301,11 +322,44 @@ describe.skipIf(!CHROMIUM)(
       await page.locator("#own .error", { hasText: "this adapter's limit" }).waitFor();
 
       await page.locator("#folder").setInputFiles(REASONER);
-      await page.getByText(/is ready: qwen2, 207,?\d* parameters|is ready: qwen2/).waitFor({ timeout: 30_000 });
-      await page.locator("#own-prompt").fill("12+3=?");
-      await page.getByRole("button", { name: "Generate" }).click();
-      await page.getByText(/tokens, .* a second/).waitFor({ timeout: 30_000 });
+      await page.getByText(/reasoner is ready: qwen2, 2\d\d,\d+ parameters/).waitFor({ timeout: 30_000 });
+      await generate("12+3=?");
       expect(await page.locator("#own pre.output").innerText()).toMatch(/\\boxed\{15\}/);
+      await page.getByText(/reasoner is ready: /).waitFor(); // no late progress takes its place
+    });
+
+    test("a dropped model trains two iterations; its export is read again, and so is an adapter", async () => {
+      const tiny = join(folder, "tiny");
+      await writeTinyModel(nodeFiles, tiny, { ...QUICK, num_hidden_layers: 1 });
+      await page.locator("#folder").setInputFiles(tiny);
+      await page.getByText("It trains here, all of its weights: about").waitFor({ timeout: 30_000 });
+      await page.getByRole("button", { name: "Train it" }).click();
+      await page.getByText("Start trains tiny.").waitFor();
+      await page.getByText(/^The first, as tiny reads it, in \d+ tokens$/).waitFor();
+      await page.getByText("Start trains tiny, which is yours.").waitFor();
+      await page.getByLabel("Iterations", { exact: true }).fill("2");
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      await statusOf(page, /Finished, iteration 2 of 2/);
+      const row = page.locator(".runs tbody tr", { hasText: "tiny, easy.jsonl" });
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        row.getByRole("button", { name: /^Export/ }).click(),
+      ]);
+      const dir = join(folder, "own");
+      mkdirSync(dir);
+      execFileSync("tar", ["xzf", await save(download, folder), "-C", dir]);
+      await page.getByRole("button", { name: "Back to the bundled reasoner" }).click();
+      await page.getByText("Start trains tiny.").waitFor({ state: "hidden" });
+
+      await page.locator("#folder").setInputFiles(join(dir, "model"));
+      await page.getByText(/^model is ready: qwen2, /).waitFor({ timeout: 30_000 });
+      await generate("1+1=?");
+      await writeTinyAdapter(nodeFiles, join(folder, "adapter"), tiny);
+      await page.locator("#folder").setInputFiles(join(folder, "adapter"));
+      await page.getByText(/^adapter is ready: qwen2, /).waitFor({ timeout: 30_000 });
+      await page.getByText("It does not train here: it is an adapter").waitFor();
+      await generate("1+1=?");
+      expect(tab.troubles.splice(0)).toEqual([]);
     });
 
     test("the benchmark measures every case, and gpu.js computes the same", { timeout: 120_000 }, async () => {

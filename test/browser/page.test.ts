@@ -51,6 +51,13 @@ describe.skipIf(!CHROMIUM)(
       expect(await page.locator(".saved").innerText()).toMatch(/^\d\d% fewer tokens, the same answer\.$/);
       expect(await page.locator(".reply.before .badge").innerText()).toBe("✓ right");
       await expect.poll(() => page.locator("#adapter").innerText(), { timeout: 20_000 }).toBe("No WebGPU");
+      // A visitor's browser has no software driver to install.
+      expect(await page.locator('.notice[data-kind="no-webgpu"]').innerText()).not.toMatch(/lavapipe|vulkan|mesa/i);
+      expect(
+        await page.locator(".idea a").evaluateAll((links) => links.map((a) => (a as HTMLAnchorElement).host)),
+      ).toEqual(["arxiv.org", "github.com"]);
+      const picture = await page.locator('meta[property="og:image"]').getAttribute("content");
+      expect((await page.request.get(new URL(picture!, site.url).href)).status()).toBe(200);
       // What is on one screen.
       for (const seen of ["#alpha", ".rule-card .responses", "#iteration", ".side .chart:last-child svg"]) {
         const { y, height } = (await page.locator(seen).boundingBox())!;
@@ -87,8 +94,25 @@ describe.skipIf(!CHROMIUM)(
       expect(await page.locator(".update").innerText()).toMatch(/more likely|teaches nothing/);
     });
 
-    test("the filmstrip is scrubbed; what a response says opens, and the focus stays", async () => {
+    test("the filmstrip is scrubbed; what a response says opens, and the focus stays; bars have one scale", async () => {
       await setAlpha(page, 0.4);
+      /** Percent of the bar's track that a token takes. */
+      const perToken = () =>
+        page
+          .locator(".response-row:visible")
+          .evaluateAll((rows) =>
+            (rows as HTMLElement[]).map(
+              (one) =>
+                parseFloat(one.querySelector<HTMLElement>(".bar")!.style.getPropertyValue("--share")) /
+                Number(one.dataset["length"]),
+            ),
+          );
+      const scales = [...(await perToken())];
+      await page.getByRole("slider", { name: "Along training" }).fill("1");
+      scales.push(...(await perToken()));
+      for (const scale of scales) expect(scale).toBeCloseTo(scales[0]!, 4);
+      await page.getByText("Reward and cut-off").click();
+      await page.getByText("it can fall or stand still while everything gets better").waitFor();
       const row = page.locator(".response-row").nth(2);
       await row.click();
       expect(await page.locator("pre.response").innerText()).toContain("boxed");
@@ -140,6 +164,20 @@ describe.skipIf(!CHROMIUM)(
       await page.getByRole("button", { name: "Open first on the stage" }).click();
       await page.getByText("Your run “first”.").waitFor();
       expect(await page.locator(".reply.after .figure").innerText()).toBe("2");
+      // A point of the trade-off opens the run that it stands for.
+      await page.getByRole("button", { name: "Back" }).click();
+      const plot = page.locator(".tradeoff .plot").first();
+      await plot.focus();
+      const read = page.locator(".tradeoff .chart").first().locator("[aria-live]");
+      for (let i = 0; i < 20 && !(await read.innerText()).startsWith("your runs"); i++)
+        await page.keyboard.press("ArrowLeft");
+      await page.keyboard.press("Enter");
+      await page.getByText("Your run “first”.").waitFor();
+      await page.getByRole("heading", { name: "Kept runs" }).waitFor();
+      await page.setViewportSize({ width: 360, height: 800 });
+      const table = page.locator(".runs table");
+      expect(await table.evaluate((element) => element.getBoundingClientRect().right)).toBeLessThanOrEqual(360);
+      await page.setViewportSize({ width: 1280, height: 800 });
       const points = page.locator(".tradeoff .chart").first().locator("tbody tr");
       await page.locator(".tradeoff summary").first().click();
       await points.filter({ hasText: "your runs" }).waitFor();
@@ -166,9 +204,36 @@ describe.skipIf(!CHROMIUM)(
       await page.getByText("None yet.").waitFor();
       writeFileSync(archive, "no run");
       await page.locator("#import").setInputFiles(archive);
-      await page
-        .locator('.notice[data-kind="failed"]', { hasText: "expected a run that this page exported" })
-        .waitFor();
+      const refused = page.locator('.notice[data-kind="failed"]', {
+        hasText: "expected a run that this page exported",
+      });
+      await refused.waitFor();
+      // Where the visitor is, not where the page begins.
+      const { y, height } = (await refused.boundingBox())!;
+      expect([y >= 0, y + height <= 800]).toEqual([true, true]);
+    });
+
+    test("a disk that is full at whichever write: the page says so, goes on in memory, and opens well next time", async () => {
+      const archive = join(folder, "again.tar.gz");
+      writeFileSync(archive, Buffer.from(await (await packFolder(await keptRun(), "runs/abc")).arrayBuffer()));
+      for (const room of [0, 3, 7]) {
+        const [worker] = page.workers();
+        await worker!.evaluate((most) => {
+          const { write } = FileSystemWritableFileStream.prototype;
+          let left = most;
+          FileSystemWritableFileStream.prototype.write = async function (chunk) {
+            if (left-- <= 0) throw new DOMException("full", "QuotaExceededError");
+            await write.call(this, chunk);
+          };
+        }, room);
+        await page.locator("#import").setInputFiles(archive);
+        await page.locator('.notice[data-kind="not-saved"]').waitFor();
+        await page.getByLabel("Name of the run: first").last().waitFor();
+        await page.reload();
+        await ready(page);
+        await page.getByText("Task: arithmetic").waitFor();
+        expect(await page.locator('.notice[data-kind="unreadable"]').count(), `room for ${room}`).toBe(0);
+      }
     });
 
     test("a stored file that is empty or cut costs itself, not the page", async () => {

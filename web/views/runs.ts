@@ -50,7 +50,7 @@ export function runsView(client: Client, open: (run: Run) => Promise<void>): HTM
   }
 
   client.subscribe((change) => {
-    if (change === "runs") show();
+    if (change === "runs" || change === "phase") show();
     const { run } = state.training;
     if (change === "iteration" && run) rows.get(run.id)?.show(run);
   });

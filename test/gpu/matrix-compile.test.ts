@@ -119,7 +119,6 @@ describe.skipIf(!nothing)(
       test.each([
         [8, 16],
         [16, 20],
-        [32, 64],
         [32, 128],
       ])("attention for subgroups of %i invocations, heads of %i", async (subgroupMinSize, headDim) => {
         const { device, limits } = nothing!;

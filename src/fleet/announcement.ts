@@ -1,8 +1,7 @@
 import type { KvEntry } from "@nats-io/kv";
 import { z } from "zod";
-import { FORMAT } from "./messages.ts";
+import { digest, FORMAT } from "./messages.ts";
 
-const digest = z.string().regex(/^[0-9a-f]{64}$/);
 /** A run's name, in subjects, keys and paths alike. */
 export const RUN_NAME = /^[\w-]{1,64}$/;
 
@@ -10,6 +9,8 @@ const fileSchema = z.object({
   name: z.string().regex(/^[\w-]+(\.[\w-]+)+$/),
   bytes: z.int().min(0),
   sha256: digest,
+  /** What makes it of the file of the version before, by that one's hash: delta.ts. */
+  delta: z.object({ base: digest, bytes: z.int().min(0), sha256: digest }).optional(),
 });
 
 export type WeightFile = z.infer<typeof fileSchema>;

@@ -14,7 +14,7 @@ import { Draw, SAMPLES_PER_TASK } from "./draw.ts";
 import { kindOf } from "./kind.ts";
 import { FORMAT } from "./messages.ts";
 import { countWorkers } from "./status.ts";
-import { pruneWeights, publishWeights } from "./weights.ts";
+import { pruneWeights, publishWeights, type LocalVersion } from "./weights.ts";
 
 /** Draws whose results and weights stay at the server: a trainer that died has them again without anybody's work. */
 const KEPT_DRAWS = 2;
@@ -32,6 +32,8 @@ export interface FleetMetrics {
   /** Seconds and bytes of publishing the policy. */
   "fleet/weights_seconds": number;
   "fleet/weights_bytes": number;
+  /** Bytes of what changed in the policy, of all its bytes: what a worker fetches that has the version before. */
+  "fleet/delta_ratio": number;
   /** Sampled tokens a second, from the first task's queueing to the last result. */
   "fleet/tokens_per_second": number;
 }
@@ -43,6 +45,7 @@ const noMetrics = (): FleetMetrics => ({
   "fleet/requeued": 0,
   "fleet/weights_seconds": 0,
   "fleet/weights_bytes": 0,
+  "fleet/delta_ratio": 1,
   "fleet/tokens_per_second": 0,
 });
 
@@ -58,6 +61,8 @@ export class FleetSource implements RolloutSource {
   /** The last versions, and the draws that have ended. */
   readonly #announced: Announcement[] = [];
   readonly #ended: Draw[] = [];
+  /** The last version, for what changes after it. */
+  #published: LocalVersion | null = null;
   /** Optimizer steps of the last version. */
   #steps = -1;
   #begun = false;
@@ -109,6 +114,7 @@ export class FleetSource implements RolloutSource {
   async close({ done }: { done: boolean }): Promise<void> {
     this.#closed.abort(new PithError("the run has left the fleet"));
     try {
+      await this.#host.files.remove(this.#host.dir);
       if (!done) return;
       await dropRun(this.#fleet, this.#run);
       await pruneWeights(this.#fleet, this.#run, []);
@@ -125,10 +131,12 @@ export class FleetSource implements RolloutSource {
     const model = this.#model;
     const { engine, files, dir } = this.#host;
     const { maxModelLen, blockSize, maxNumSeqs } = engineSize(model, engine);
-    const publish = () => publishWeights(this.#fleet, this.#run, model, files, dir);
+    const publish = () => publishWeights(this.#fleet, this.#run, model, files, dir, this.#published);
+    const { dir: own, ...version } = await untilTaken(publish, signal);
+    this.#published = { dir: own, files: version.files };
     const announced: Announcement = {
       format: FORMAT,
-      ...(await untilTaken(publish, signal)),
+      ...version,
       dtype: model.dtype,
       maxModelLen,
       engine: { blockSize, maxNumSeqs, kvCacheBytes: engine.kvCacheBytes },
@@ -139,7 +147,10 @@ export class FleetSource implements RolloutSource {
     while (this.#announced.length > KEPT_DRAWS) this.#announced.shift();
     await pruneWeights(this.#fleet, this.#run, this.#announced).catch(() => {}); // the next time does it
     this.#metrics["fleet/weights_seconds"] += (performance.now() - start) / 1000;
-    this.#metrics["fleet/weights_bytes"] += announced.files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const bytes = announced.files.reduce((sum, file) => sum + file.bytes, 0);
+    const changed = announced.files.reduce((sum, file) => sum + (file.delta?.bytes ?? file.bytes), 0);
+    this.#metrics["fleet/weights_bytes"] += bytes;
+    this.#metrics["fleet/delta_ratio"] = changed / bytes;
   }
 
   /** @throws PithError where the server would not take the longest result */

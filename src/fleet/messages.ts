@@ -11,7 +11,9 @@ export const FORMAT = 1;
 const SAMPLE = 0;
 
 const u32 = z.int().min(0).max(0xffffffff);
-const digest = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A SHA-256 as it is sent. */
+export const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const drawId = z.string().regex(/^[0-9a-f]{16}$/);
 /** Far above any context. */
 const tokens = z

@@ -4,9 +4,8 @@ import type { Model } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import type { Announcement, WeightFile } from "./announcement.ts";
 import type { Fleet } from "./connection.ts";
+import { applyDelta, deltaOf, pieces } from "./delta.ts";
 
-/** Bytes that are in memory at a time. */
-const PIECE = 2 ** 23;
 /** Times that a file is fetched before its hash is believed to be wrong at the source. */
 const TRIES = 3;
 
@@ -18,26 +17,55 @@ const digestOf = (files: readonly WeightFile[]): string =>
     .update(files.map(({ name, sha256 }) => `${name} ${sha256}\n`).join(""))
     .digest("hex");
 
-/** Writes the model to `dir` and puts its files into the fleet's store, those that are there already left out. */
+/** Of a file's bytes; a delta that is larger saves too little. */
+const WORTH = 0.5;
+
+/** A version's files on a disk. */
+export interface LocalVersion {
+  dir: string;
+  files: readonly WeightFile[];
+}
+
+/**
+ * Writes the model into a folder of `dir` and puts its files into the fleet's store, those that are there already left out: whole, for
+ * who comes late, and as what changed since `before`, where that is much less.
+ */
 export async function publishWeights(
   { weights: store }: Fleet,
   run: string,
-  model: Model,
+  model: Pick<Model, "save">,
   files: Files,
   dir: string,
-): Promise<{ weights: string; files: WeightFile[] }> {
-  await files.remove(dir);
-  await model.save(files, dir);
+  before: LocalVersion | null = null,
+): Promise<{ weights: string; files: WeightFile[]; dir: string }> {
+  const own = `${dir}/${before?.dir.endsWith("/a") ? "b" : "a"}`;
+  const aside = `${dir}/delta`;
+  await files.remove(own);
+  await model.save(files, own);
   const listed: WeightFile[] = [];
-  for (const name of await files.list(dir)) listed.push({ name, ...(await hashed(files, `${dir}/${name}`)) });
-  for (const { name, sha256 } of listed) {
+  const put = async (path: string, sha256: string) => {
     const object = objectName(run, sha256);
     const there = await store.info(object);
-    if (there && !there.deleted) continue;
-    await store.put({ name: object }, streamOf(pieces(files, `${dir}/${name}`)), { timeout: 30_000 });
+    if (there && !there.deleted) return;
+    await store.put({ name: object }, streamOf(pieces(files, path)), { timeout: 30_000 });
+  };
+  for (const name of await files.list(own)) {
+    const path = `${own}/${name}`;
+    const file: WeightFile = { name, ...(await hashed(files, path)) };
+    await put(path, file.sha256);
+    const base = before?.files.find((other) => other.name === name && other.bytes === file.bytes);
+    if (base && base.sha256 !== file.sha256) {
+      await files.write(aside, deltaOf(files, `${before!.dir}/${name}`, path));
+      const delta = { base: base.sha256, ...(await hashed(files, aside)) };
+      if (delta.bytes < WORTH * file.bytes) {
+        await put(aside, delta.sha256);
+        file.delta = delta;
+      }
+    }
+    listed.push(file);
   }
-  await files.remove(dir);
-  return { weights: digestOf(listed), files: listed };
+  await files.remove(aside);
+  return { weights: digestOf(listed), files: listed, dir: own };
 }
 
 /** Removes the run's files that none of `kept` names. */
@@ -46,15 +74,16 @@ export async function pruneWeights(
   run: string,
   kept: readonly Pick<Announcement, "files">[],
 ): Promise<void> {
-  const names = new Set(kept.flatMap(({ files }) => files.map(({ sha256 }) => objectName(run, sha256))));
+  const hashes = kept.flatMap(({ files }) => files).flatMap(({ sha256, delta }) => [sha256, delta?.sha256 ?? sha256]);
+  const names = new Set(hashes.map((sha256) => objectName(run, sha256)));
   for (const { name } of await store.list()) {
     if (name.startsWith(`${run}/`) && !names.has(name)) await store.delete(name);
   }
 }
 
 /**
- * The folder of the announced weights under `cache`, fetched if it is not there. A file that is cut or has another hash is fetched
- * anew.
+ * The folder of the announced weights under `cache`, fetched if it is not there: of what is already in `before`, only the change. A file
+ * that is cut or has another hash is fetched anew, whole.
  *
  * @throws FormatError where the files stay other than announced
  */
@@ -65,6 +94,7 @@ export async function fetchWeights(
   files: Files,
   cache: string,
   own: string,
+  before: LocalVersion | null = null,
 ): Promise<string> {
   const dir = `${cache}/${announced.weights}`;
   if (digestOf(announced.files) !== announced.weights)
@@ -75,7 +105,11 @@ export async function fetchWeights(
   const aside = `${cache}/.unfinished_${own}`;
   await files.remove(aside);
   await files.mkdir(aside);
-  for (const file of announced.files) await fetchFile(store, run, file, files, `${aside}/${file.name}`);
+  for (const file of announced.files) {
+    const path = `${aside}/${file.name}`;
+    if (!before || !(await fetchChange(store, run, file, files, path, before)))
+      await fetchFile(store, run, file, files, path);
+  }
   await files.rename(aside, dir).catch(async (error: unknown) => {
     if (!(await files.exists(dir))) throw error; // otherwise another worker of this machine was quicker
     await files.remove(aside);
@@ -86,24 +120,51 @@ export async function fetchWeights(
 async function fetchFile(
   store: Fleet["weights"],
   run: string,
-  { name, bytes, sha256 }: WeightFile,
+  file: WeightFile,
   files: Files,
   path: string,
 ): Promise<void> {
+  const { name, bytes, sha256 } = file;
   let why = "";
   for (let tries = 0; tries < TRIES; tries++) {
     const found = await store.get(objectName(run, sha256));
     if (!found) throw new Error(`expected ${name} (${sha256}) in the fleet's store, got nothing`);
-    const broken = await writeStream(files, path, found.data);
-    if (broken) {
-      why = broken.message;
-      continue;
-    }
-    const got = await hashed(files, path);
-    if (got.sha256 === sha256 && got.bytes === bytes) return;
-    why = `${got.bytes} bytes of SHA-256 ${got.sha256}`;
+    why = await wrongIn(files, path, found.data, file);
+    if (why === "") return;
   }
   throw new FormatError(`run ${run}, ${name}: expected ${bytes} bytes of SHA-256 ${sha256}, got ${why}`);
+}
+
+/** Makes the file of the version before; false where that or the change is not there, or came otherwise than announced. */
+async function fetchChange(
+  store: Fleet["weights"],
+  run: string,
+  file: WeightFile,
+  files: Files,
+  path: string,
+  { dir, files: there }: LocalVersion,
+): Promise<boolean> {
+  const { name, sha256, delta } = file;
+  const base = there.find((other) => other.name === name)?.sha256;
+  const old = `${dir}/${name}`;
+  if (!(await files.exists(old))) return false;
+  if (base === sha256) return (await wrongIn(files, path, pieces(files, old), file)) === "";
+  if (!delta || base !== delta.base) return false;
+  const found = await store.get(objectName(run, delta.sha256));
+  return found !== null && (await wrongIn(files, path, applyDelta(files, old, found.data), file)) === "";
+}
+
+/** Writes what comes; what was wrong with it, "" where it is the file. */
+async function wrongIn(
+  files: Files,
+  path: string,
+  data: AsyncIterable<Uint8Array>,
+  { bytes, sha256 }: WeightFile,
+): Promise<string> {
+  const broken = await writeStream(files, path, data);
+  if (broken) return broken.message;
+  const got = await hashed(files, path);
+  return got.sha256 === sha256 && got.bytes === bytes ? "" : `${got.bytes} bytes of SHA-256 ${got.sha256}`;
 }
 
 /** What broke the stream, null where it came whole; a disk that fails is an error. */
@@ -138,9 +199,3 @@ const streamOf = (source: AsyncGenerator<Uint8Array>) =>
       else controller.enqueue(value);
     },
   });
-
-async function* pieces(files: Files, path: string): AsyncGenerator<Uint8Array> {
-  const size = await files.size(path);
-  for (let start = 0; start < size; start += PIECE)
-    yield await files.readRange(path, start, Math.min(size, start + PIECE));
-}

@@ -12,7 +12,7 @@ import { fetchWeights } from "./weights.ts";
 /** Versions whose files stay on the disk, for the machine's other workers. */
 const KEPT_VERSIONS = 2;
 
-/** The policy that a worker has on its device, and the engine that samples from it. */
+/** The policy that a worker, or the gate, has on its device, and the engine that samples from it. */
 export class WorkerPolicy {
   readonly #fleet: Fleet;
   readonly #gpu: Gpu;
@@ -20,6 +20,7 @@ export class WorkerPolicy {
   readonly #cache: string;
   readonly #own: string;
   readonly #dirs: string[] = [];
+  #dir: string | null = null;
   #announced: Announcement | null = null;
   #model: Model | null = null;
   #llm: LLM | null = null;
@@ -36,6 +37,11 @@ export class WorkerPolicy {
     this.#own = own;
   }
 
+  /** What is loaded. */
+  get announced(): Announcement | null {
+    return this.#announced;
+  }
+
   /** SHA-256 of what is loaded. */
   get weights(): string | null {
     return this.#announced?.weights ?? null;
@@ -46,24 +52,37 @@ export class WorkerPolicy {
     return this.#kind;
   }
 
+  /** Where its files are; null before the first is loaded. */
+  get dir(): string | null {
+    return this.#dir;
+  }
+
+  get model(): Model {
+    if (!this.#model) throw new Error("expected a policy that is loaded");
+    return this.#model;
+  }
+
+  /** Samples from it; made when it is first asked for. */
   get llm(): LLM {
-    if (!this.#llm) throw new Error("expected a policy that is loaded");
-    return this.#llm;
+    return (this.#llm ??= this.#makeEngine());
   }
 
   /** Takes the announced policy onto the device; nothing may be sampled meanwhile. */
   async load(run: string, announced: Announcement): Promise<void> {
     if (JSON.stringify(announced) === JSON.stringify(this.#announced)) return;
     if (announced.weights !== this.weights) {
-      const dir = await fetchWeights(this.#fleet, run, announced, this.#files, this.#cache, this.#own);
+      const before = this.#announced && { dir: this.#dir!, files: this.#announced.files };
+      const dir = await fetchWeights(this.#fleet, run, announced, this.#files, this.#cache, this.#own, before);
       this.dispose();
       this.#model = await Model.load(this.#gpu, this.#files, dir, { dtype: announced.dtype });
       this.#kind = await kindOf(this.#model);
+      this.#dir = dir;
       if (!this.#dirs.includes(dir)) this.#dirs.push(dir);
       while (this.#dirs.length > KEPT_VERSIONS) await this.#files.remove(this.#dirs.shift()!);
     }
     this.#announced = announced;
-    this.#makeEngine();
+    this.#llm?.dispose();
+    this.#llm = null;
   }
 
   /**
@@ -78,7 +97,6 @@ export class WorkerPolicy {
     this.#llm?.dispose();
     this.#llm = null;
     await this.#gpu.trim();
-    this.#makeEngine();
     return this.#most;
   }
 
@@ -88,12 +106,10 @@ export class WorkerPolicy {
     this.#llm = this.#model = this.#announced = this.#kind = null;
   }
 
-  #makeEngine(): void {
+  #makeEngine(): LLM {
     const { engine, maxModelLen } = this.#announced!;
-    this.#llm?.dispose();
-    this.#llm = null;
-    const full = engineSize(this.#model!, { ...engine, maxModelLen });
+    const full = engineSize(this.model, { ...engine, maxModelLen });
     const maxNumSeqs = Math.min(full.maxNumSeqs, this.#most);
-    this.#llm = new LLM(this.#model!, shareOfEngine(this.#model!, full, maxNumSeqs));
+    return new LLM(this.model, shareOfEngine(this.model, full, maxNumSeqs));
   }
 }

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import { joinFleet, type Fleet } from "../../src/fleet/connection.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
-import { fetchWeights, pruneWeights, publishWeights } from "../../src/fleet/weights.ts";
+import { fetchWeights, pruneWeights, publishWeights, type LocalVersion } from "../../src/fleet/weights.ts";
+import { FuzzRandom } from "../helpers/fuzz.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
 import { toyModel } from "../helpers/toy.ts";
 import { freePort, titled } from "./processes.ts";
@@ -66,6 +67,50 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
     }
     await fleet.weights.putBlob({ name: object }, bytes);
     expect(await fetch("changed", announced, "changed-0")).toContain(announced.weights);
+  });
+
+  test("of the next version are made of what changed, and fetched whole where that is cut, wrong or of no use", async () => {
+    const random = new FuzzRandom(1);
+    const noise = () => Uint8Array.from({ length: 100_001 }, () => random.below(256));
+    const values = noise();
+    const changed = values.map((value, i) => (i % 100 === 0 ? value ^ 1 : value));
+    const version = (bytes: Uint8Array) => ({
+      save: async (to: typeof files, dir: string) => {
+        await to.mkdir(dir);
+        await to.write(`${dir}/model.safetensors`, bytes);
+        await to.write(`${dir}/config.json`, "{}");
+      },
+    });
+    const publishVersion = (bytes: Uint8Array, before: LocalVersion | null) =>
+      publishWeights(fleet, "delta", version(bytes) as never, files, `${folder}/delta-outgoing`, before);
+    const first = await publishVersion(values, null);
+    const second = await publishVersion(changed, first);
+    const model = second.files.find(({ name }) => name === "model.safetensors")!;
+    expect(model.delta!.bytes).toBeLessThan(0.2 * model.bytes);
+    expect(first.files.every(({ delta }) => delta === undefined)).toBe(true);
+    expect((await publishVersion(noise(), second)).files.every(({ delta }) => delta === undefined)).toBe(true);
+
+    const cache = (name: string) => `${folder}/cache-delta-${name}`;
+    const get = async (name: string) => {
+      const dir = await fetchWeights(fleet, "delta", first, files, cache(name), "me");
+      const there = { dir, files: first.files };
+      return readFileSync(
+        `${await fetchWeights(fleet, "delta", second, files, cache(name), "me", there)}/model.safetensors`,
+      );
+    };
+    expect(await get("both")).toEqual(Buffer.from(changed));
+    const [whole, change] = [`delta/${model.sha256}`, `delta/${model.delta!.sha256}`];
+    const kept = (await fleet.weights.getBlob(whole))!;
+    await fleet.weights.putBlob({ name: whole }, kept.slice(0, -1));
+    expect(await get("change")).toEqual(Buffer.from(changed)); // the change alone is enough
+    await fleet.weights.putBlob({ name: whole }, kept);
+    const delta = (await fleet.weights.getBlob(change))!;
+    for (const [i, wrong] of [delta.slice(0, -5), delta.with(40, delta[40]! ^ 8), new Uint8Array(50)].entries()) {
+      await fleet.weights.putBlob({ name: change }, wrong);
+      expect(await get(`wrong-${i}`)).toEqual(Buffer.from(changed));
+    }
+    await pruneWeights(fleet, "delta", [second]);
+    expect((await fleet.weights.list()).filter(({ name }) => name.startsWith("delta/"))).toHaveLength(3);
   });
 
   test("whose files do not come to the announced hash are not fetched", async () => {

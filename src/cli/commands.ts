@@ -324,9 +324,19 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   worker: {
     takes: "",
     summary: "Sample for the runs of a fleet, on this machine's GPU",
-    flags: { ...FLEET, run: { value: "NAME", help: "the one run to sample for; any unless given" }, ...ADAPTER },
+    flags: {
+      ...FLEET,
+      run: { value: "NAME", help: "the one run to sample for; any unless given" },
+      gpu: { value: "PCI", help: "on Linux: the GPU at this PCI address, or all, each with a worker of its own" },
+      ...ADAPTER,
+    },
     run: async (args) => {
       const { fleetUrl, workerCommand } = await import("./fleet.ts");
+      const gpu = args.text("gpu");
+      if (gpu !== undefined) {
+        if (args.has("device.adapter")) throw new UsageError("worker: expected --gpu or --device.adapter, got both");
+        return (await import("./gpus.ts")).workersOn(gpu, fleetUrl(args.text("fleet")), args.text("run"));
+      }
       return workerCommand(fleetUrl(args.text("fleet")), { ...textOf(args, "run"), ...adapterOf(args) });
     },
   },

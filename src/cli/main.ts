@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { PithError, UsageError } from "../errors.ts";
-import { configKeys, loadConfig, typedSettings } from "../run/config.ts";
+import { configKeys, loadConfig } from "../run/config.ts";
+import { typedSettings } from "../run/typed-settings.ts";
 import { nearest } from "../run/nearest.ts";
 import { readArgs, type Args, type Flags } from "./args.ts";
 import { COMMANDS, CONFIGURED, type ConfiguredCommand } from "./commands.ts";

@@ -8,7 +8,6 @@ import { IMPORTANCE_SAMPLING_LEVELS } from "../core/ratio.ts";
 import { LR_SCHEDULERS, type Stages } from "../core/schedule.ts";
 import { ConfigError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
-import { decimal } from "./decimal.ts";
 import { nearest } from "./nearest.ts";
 
 const count = (least = 1) => z.int().min(least);
@@ -314,7 +313,7 @@ const configSchema = z.strictObject({
 });
 
 export type Config = z.infer<typeof configSchema>;
-type Json = Record<string, unknown>;
+export type Json = Record<string, unknown>;
 
 /** Defaults, then TOML files from left to right, then `overrides` (parsed flags). Anything unknown or out of range is a ConfigError. */
 export async function loadConfig(files: Files, paths: readonly string[], overrides: Json): Promise<Config> {
@@ -348,7 +347,8 @@ export function parseConfig(json: unknown): Config {
   throw new ConfigError(`${path}: got ${JSON.stringify(got)}; ${issue.message}`);
 }
 
-function deepMerge(base: Json, over: Json): Json {
+/** `over` laid upon `base`, section by section. */
+export function deepMerge(base: Json, over: Json): Json {
   const merged = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const before = merged[key];
@@ -366,35 +366,6 @@ export interface ConfigKey {
   description: string;
   default: unknown;
   schema: z.ZodType;
-}
-
-/**
- * Settings typed as texts, by `section.key` (or `section.key.name` for a key that holds names), as parseConfig takes them: a text
- * becomes a number, a truth value or what JSON says only where the key wants one.
- */
-export function typedSettings(texts: Iterable<readonly [key: string, text: string]>): Json {
-  const schemas = new Map(configKeys().map(({ key, schema }) => [key, schema]));
-  let settings: Json = {};
-  for (const [key, text] of texts) {
-    const parts = key.split(".");
-    const schema = schemas.get(parts.slice(0, 2).join("."));
-    // A key of free names holds what its owner says: JSON where it is JSON.
-    const readings = parts.length > 2 ? readingsOf(text).reverse() : readingsOf(text);
-    const value = readings.find((reading) => parts.length > 2 || schema?.safeParse(reading).success) ?? readings.at(-1);
-    settings = deepMerge(settings, parts.reduceRight<unknown>((inner, part) => ({ [part]: inner }), value) as Json);
-  }
-  return settings;
-}
-
-/** What a text may stand for: itself, then the number that it writes or what it is as JSON. */
-function readingsOf(text: string): unknown[] {
-  const number = decimal(text);
-  if (number !== null) return [text, number];
-  try {
-    return [text, JSON.parse(text) as unknown];
-  } catch {
-    return [text];
-  }
 }
 
 /** Every key with its default and description. */

@@ -7,19 +7,22 @@ import type { Files } from "./types.ts";
 const REASONS: Record<string, string> = {
   ENOENT: "no such file or folder",
   ENOSPC: "no space left on the disk: free some and run again",
-  EACCES: "permission denied",
-  EROFS: "the disk is read-only",
+  EACCES: "permission denied: choose another path, or ask for access to this one",
+  EROFS: "the disk is read-only: choose a folder on another",
   EISDIR: "is a folder, expected a file",
   ENOTDIR: "is a file, expected a folder",
 };
+
+/** What a failed operation on a file means for people. */
+export const reasonOf = (error: unknown): string =>
+  REASONS[(error as NodeJS.ErrnoException).code ?? ""] ?? (error as Error).message;
 
 async function named<T>(path: string, action: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof PithError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    throw new PithError(`cannot ${action} ${path}: ${REASONS[code] ?? (error as Error).message}`, { cause: error });
+    throw new PithError(`cannot ${action} ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
@@ -56,6 +59,19 @@ async function syncFolder(path: string): Promise<void> {
     await folder.sync();
   } finally {
     await folder.close();
+  }
+}
+
+/** A folder and those that it lies in. Of a disk that is read-only Node says that there is no such folder: then the first one is made alone. */
+async function makeFolders(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    let first = path;
+    while (!(await nodeFiles.exists(dirname(first)))) first = dirname(first);
+    await mkdir(first);
+    await mkdir(path, { recursive: true });
   }
 }
 
@@ -104,7 +120,7 @@ export const nodeFiles: Files = {
   truncate: (path, size) => named(path, "truncate", () => truncate(path, size)),
   mkdir: (path) =>
     named(path, "make", async () => {
-      await mkdir(path, { recursive: true });
+      await makeFolders(path);
       await syncFolder(dirname(path));
     }),
   rename: (from, to) =>

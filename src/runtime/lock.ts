@@ -2,6 +2,7 @@ import { existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } f
 import { hostname } from "node:os";
 import process from "node:process";
 import { PithError } from "../errors.ts";
+import { reasonOf } from "./files-node.ts";
 
 /** Who holds a folder. A process number alone says little: numbers come again, after a restart most of all. */
 interface Holder {
@@ -61,7 +62,7 @@ export function lockFolder(dir: string): void {
   try {
     writeFileSync(own, `${JSON.stringify(self())}\n`);
   } catch (error) {
-    throw new PithError(`cannot write ${own}: ${(error as Error).message}`, { cause: error });
+    throw new PithError(`cannot write ${own}: ${reasonOf(error)}`, { cause: error });
   }
   try {
     while (!takes(own, path)) {
@@ -88,7 +89,7 @@ function takes(own: string, path: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw new PithError(`cannot make ${path}: ${(error as Error).message}`, { cause: error });
+    throw new PithError(`cannot make ${path}: ${reasonOf(error)}`, { cause: error });
   }
 }
 

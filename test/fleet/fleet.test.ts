@@ -166,12 +166,12 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       const [first, second] = workers as [Pith, Pith];
       await inWork(fleet, run);
       first.kill("SIGKILL");
-      await addWorker().says(/waits for a run/); // before the server is killed, for it does not wait to meet it
       await inWork(fleet, run);
       second.kill("SIGSTOP");
-      await sleep(5000);
-      second.kill("SIGCONT");
+      // Nobody samples until the third does, which takes longer than the wait for the second's word.
+      await addWorker().says(/samples/);
       await inWork(fleet, run);
+      second.kill("SIGCONT");
       process.kill(server.pid(), "SIGKILL");
     };
     const [together] = await Promise.all([outcome(setup, options, source), disturb()]);

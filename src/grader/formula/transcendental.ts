@@ -79,5 +79,5 @@ const guarded =
 export const pi = (bits: bigint): bigint => widePi(bits + GUARD) >> GUARD;
 export const exp = guarded(wideExp);
 export const cos = guarded(wideCos);
-/** Of a number above 0. */
-export const ln = guarded(wideLn);
+/** Of a number above 0, however large. */
+export const ln = (x: bigint, bits: bigint): bigint => wideLn(x << GUARD, bits + GUARD) >> GUARD;

@@ -1,7 +1,7 @@
 import { unpackBf16 } from "../core/bf16.ts";
 import { FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
-import { brief } from "./json.ts";
+import { brief, oneLine } from "./json.ts";
 
 /** Bytes of an element of each dtype of the format. */
 const DTYPE_BYTES: Record<string, number> = {
@@ -134,7 +134,7 @@ function parseHeader(path: string, bytes: Uint8Array, bodyStart: number, fileSiz
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    return fail(`expected a JSON header: ${(error as Error).message}`);
+    return fail(`expected a JSON header: ${oneLine((error as Error).message)}`);
   }
   if (typeof header !== "object" || header === null || Array.isArray(header))
     return fail("expected the header to be a JSON object");

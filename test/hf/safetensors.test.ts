@@ -47,6 +47,7 @@ describe("headers that lie are refused in one line", () => {
     ["header of 2^64 - 1 bytes", file("{}", body, 2n ** 64n - 1n), /at most/],
     ["header beyond the file", file("{}", body, 1000n), /cut short/],
     ["not JSON", file("not json"), /JSON header/],
+    ["broken after a line's end", file('{"a": {"shape": [1,\n]}}'), /JSON header/],
     ["not UTF-8", file("{}", new Uint8Array([0xff]), 3n), /JSON header/],
     ["an array", file("[]"), /JSON object/],
     ["metadata that is no text", file({ __metadata__: { step: 3 } }), /__metadata__/],

@@ -98,8 +98,6 @@ export async function workerCommand(
 
 /** The fleet as a run's sampler. The run's name there is the same whenever it is resumed in its folder. */
 export async function openFleetSource(url: string, folder: RunFolder, model: Model): Promise<FleetSource> {
-  if (model.base)
-    throw new ConfigError("--fleet: expected a run that trains all weights, got [lora]; workers cannot load adapters");
   if (folder.config.rl.stop.length > 0)
     throw new ConfigError("--fleet: expected responses that end by tokens, got rl.stop; workers have no tokenizer");
   const path = resolve(folder.dir);

@@ -15,11 +15,15 @@ const fileSchema = z.object({
 
 export type WeightFile = z.infer<typeof fileSchema>;
 
+const files = z.array(fileSchema).min(1).max(64);
+
 const announcementSchema = z.object({
   format: z.literal(FORMAT),
-  /** Of the files together. */
+  /** Of the files together, and of the base where there is one. */
   weights: digest,
-  files: z.array(fileSchema).min(1).max(64),
+  files,
+  /** The frozen model under adapters, which the other files then hold. */
+  base: z.object({ weights: digest, files }).optional(),
   dtype: z.enum(["float32", "bfloat16"]),
   /** What workers sample with; the first is what tokens depend on. */
   maxModelLen: z.int().min(1),

@@ -14,7 +14,7 @@ import { Draw, SAMPLES_PER_TASK } from "./draw.ts";
 import { kindOf } from "./kind.ts";
 import { FORMAT } from "./messages.ts";
 import { countWorkers } from "./status.ts";
-import { pruneWeights, publishWeights, type LocalVersion } from "./weights.ts";
+import { pruneWeights, publishWeights, type LocalVersion, type Weights } from "./weights.ts";
 
 /** Draws whose results and weights stay at the server: a trainer that died has them again without anybody's work. */
 const KEPT_DRAWS = 2;
@@ -63,6 +63,8 @@ export class FleetSource implements RolloutSource {
   readonly #ended: Draw[] = [];
   /** The last version, for what changes after it. */
   #published: LocalVersion | null = null;
+  /** What trained adapters are beside, once it is published. */
+  #base: Weights | undefined;
   /** Optimizer steps of the last version. */
   #steps = -1;
   #begun = false;
@@ -131,7 +133,12 @@ export class FleetSource implements RolloutSource {
     const model = this.#model;
     const { engine, files, dir } = this.#host;
     const { maxModelLen, blockSize, maxNumSeqs } = engineSize(model, engine);
-    const publish = () => publishWeights(this.#fleet, this.#run, model, files, dir, this.#published);
+    const { base: frozen } = model;
+    const publishBase = () => publishWeights(this.#fleet, this.#run, frozen!, files, `${dir}/base`);
+    if (frozen && !this.#base)
+      this.#metrics["fleet/weights_bytes"] += bytesOf((this.#base = await untilTaken(publishBase, signal)));
+    const publish = () =>
+      publishWeights(this.#fleet, this.#run, model, files, dir, { before: this.#published, base: this.#base });
     const { dir: own, ...version } = await untilTaken(publish, signal);
     this.#published = { dir: own, files: version.files };
     const announced: Announcement = {
@@ -147,7 +154,7 @@ export class FleetSource implements RolloutSource {
     while (this.#announced.length > KEPT_DRAWS) this.#announced.shift();
     await pruneWeights(this.#fleet, this.#run, this.#announced).catch(() => {}); // the next time does it
     this.#metrics["fleet/weights_seconds"] += (performance.now() - start) / 1000;
-    const bytes = announced.files.reduce((sum, file) => sum + file.bytes, 0);
+    const bytes = bytesOf(announced);
     const changed = announced.files.reduce((sum, file) => sum + (file.delta?.bytes ?? file.bytes), 0);
     this.#metrics["fleet/weights_bytes"] += bytes;
     this.#metrics["fleet/delta_ratio"] = changed / bytes;
@@ -207,3 +214,5 @@ export class FleetSource implements RolloutSource {
       );
   }
 }
+
+const bytesOf = ({ files }: Pick<Weights, "files">): number => files.reduce((sum, { bytes }) => sum + bytes, 0);

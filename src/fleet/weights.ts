@@ -11,9 +11,13 @@ const TRIES = 3;
 
 const objectName = (run: string, sha256: string): string => `${run}/${sha256}`;
 
+/** Files by what they hold, for whoever has them under their name. */
+export type Weights = Pick<Announcement, "weights" | "files" | "base">;
+
 /** A name for a set of files by what they hold. */
-const digestOf = (files: readonly WeightFile[]): string =>
+const digestOf = ({ files, base }: Omit<Weights, "weights">): string =>
   createHash("sha256")
+    .update(base ? `base ${base.weights}\n` : "")
     .update(files.map(({ name, sha256 }) => `${name} ${sha256}\n`).join(""))
     .digest("hex");
 
@@ -28,7 +32,7 @@ export interface LocalVersion {
 
 /**
  * Writes the model into a folder of `dir` and puts its files into the fleet's store, those that are there already left out: whole, for
- * who comes late, and as what changed since `before`, where that is much less.
+ * who comes late, and as what changed since `before`, where that is much less. `base`: what adapters are beside, published before.
  */
 export async function publishWeights(
   { weights: store }: Fleet,
@@ -36,8 +40,8 @@ export async function publishWeights(
   model: Pick<Model, "save">,
   files: Files,
   dir: string,
-  before: LocalVersion | null = null,
-): Promise<{ weights: string; files: WeightFile[]; dir: string }> {
+  { before = null, base }: { before?: LocalVersion | null; base?: Weights | undefined } = {},
+): Promise<Weights & { dir: string }> {
   const own = `${dir}/${before?.dir.endsWith("/a") ? "b" : "a"}`;
   const aside = `${dir}/delta`;
   await files.remove(own);
@@ -65,16 +69,18 @@ export async function publishWeights(
     listed.push(file);
   }
   await files.remove(aside);
-  return { weights: digestOf(listed), files: listed, dir: own };
+  const version = { files: listed, ...(base && { base: { weights: base.weights, files: base.files } }) };
+  return { weights: digestOf(version), ...version, dir: own };
 }
 
 /** Removes the run's files that none of `kept` names. */
 export async function pruneWeights(
   { weights: store }: Fleet,
   run: string,
-  kept: readonly Pick<Announcement, "files">[],
+  kept: readonly Pick<Announcement, "files" | "base">[],
 ): Promise<void> {
-  const hashes = kept.flatMap(({ files }) => files).flatMap(({ sha256, delta }) => [sha256, delta?.sha256 ?? sha256]);
+  const there = kept.flatMap(({ files, base }) => [...files, ...(base?.files ?? [])]);
+  const hashes = there.flatMap(({ sha256, delta }) => [sha256, delta?.sha256 ?? sha256]);
   const names = new Set(hashes.map((sha256) => objectName(run, sha256)));
   for (const { name } of await store.list()) {
     if (name.startsWith(`${run}/`) && !names.has(name)) await store.delete(name);
@@ -90,17 +96,15 @@ export async function pruneWeights(
 export async function fetchWeights(
   { weights: store }: Fleet,
   run: string,
-  announced: Pick<Announcement, "weights" | "files">,
+  announced: Weights,
   files: Files,
   cache: string,
   own: string,
   before: LocalVersion | null = null,
 ): Promise<string> {
   const dir = `${cache}/${announced.weights}`;
-  if (digestOf(announced.files) !== announced.weights)
-    throw new FormatError(
-      `run ${run}: expected its files to come to ${announced.weights}, got ${digestOf(announced.files)}`,
-    );
+  if (digestOf(announced) !== announced.weights)
+    throw new FormatError(`run ${run}: expected its files to come to ${announced.weights}, got ${digestOf(announced)}`);
   if (await files.exists(dir)) return dir;
   const aside = `${cache}/.unfinished_${own}`;
   await files.remove(aside);

@@ -2,12 +2,13 @@ import { engineSize, shareOfEngine } from "../engine/engine-size.ts";
 import { LLM } from "../engine/llm.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
+import { LoraModel } from "../model/lora.ts";
 import { Model } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
 import type { Announcement } from "./announcement.ts";
 import type { Fleet } from "./connection.ts";
 import { kindOf } from "./kind.ts";
-import { fetchWeights } from "./weights.ts";
+import { fetchWeights, type LocalVersion, type Weights } from "./weights.ts";
 
 /** Versions whose files stay on the disk, for the machine's other workers. */
 const KEPT_VERSIONS = 2;
@@ -23,6 +24,8 @@ export class WorkerPolicy {
   #dir: string | null = null;
   #announced: Announcement | null = null;
   #model: Model | null = null;
+  /** What the model is an adapter beside; it stays on the device from version to version. */
+  #base: { model: Model; of: string; dir: string } | null = null;
   #llm: LLM | null = null;
   #kind: string | null = null;
   /** Sequences at once, where memory has run out with more. */
@@ -72,9 +75,12 @@ export class WorkerPolicy {
     if (JSON.stringify(announced) === JSON.stringify(this.#announced)) return;
     if (announced.weights !== this.weights) {
       const before = this.#announced && { dir: this.#dir!, files: this.#announced.files };
-      const dir = await fetchWeights(this.#fleet, run, announced, this.#files, this.#cache, this.#own, before);
-      this.dispose();
-      this.#model = await Model.load(this.#gpu, this.#files, dir, { dtype: announced.dtype });
+      const dir = await this.#fetch(run, announced, before);
+      this.#release();
+      const base = await this.#takeBase(run, announced);
+      this.#model = base
+        ? await LoraModel.loadAdapter(base, this.#files, dir)
+        : await Model.load(this.#gpu, this.#files, dir, { dtype: announced.dtype });
       this.#kind = await kindOf(this.#model);
       this.#dir = dir;
       if (!this.#dirs.includes(dir)) this.#dirs.push(dir);
@@ -101,9 +107,36 @@ export class WorkerPolicy {
   }
 
   dispose(): void {
+    this.#release();
+    this.#base?.model.dispose();
+    this.#base = null;
+  }
+
+  #fetch(run: string, weights: Weights, before: LocalVersion | null = null): Promise<string> {
+    return fetchWeights(this.#fleet, run, weights, this.#files, this.#cache, this.#own, before);
+  }
+
+  /** What is loaded, but for the base. */
+  #release(): void {
     this.#llm?.dispose();
     this.#model?.dispose();
     this.#llm = this.#model = this.#announced = this.#kind = null;
+  }
+
+  /** The announced base, null where there is none; another's goes. */
+  async #takeBase(run: string, { base, dtype }: Announcement): Promise<Model | null> {
+    const of = base ? `${base.weights} ${dtype}` : null;
+    if (this.#base && this.#base.of !== of) {
+      this.#base.model.dispose();
+      await this.#files.remove(this.#base.dir);
+      this.#base = null;
+    }
+    if (!base) return null;
+    if (!this.#base) {
+      const dir = await this.#fetch(run, base);
+      this.#base = { model: await Model.load(this.#gpu, this.#files, dir, { dtype }), of: of!, dir };
+    }
+    return this.#base.model;
   }
 
   #makeEngine(): LLM {

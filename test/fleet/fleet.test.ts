@@ -8,10 +8,13 @@ import { FleetSource } from "../../src/fleet/fleet-source.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
 import { allWorkers } from "../../src/fleet/status.ts";
 import { publishWeights } from "../../src/fleet/weights.ts";
+import { LoraModel } from "../../src/model/lora.ts";
+import type { Model } from "../../src/model/model.ts";
+import { AdamW } from "../../src/train/optimizer.ts";
 import { trainRl, type RlIteration, type RlOptions, type RlSetup } from "../../src/train/rl.ts";
 import { FuzzRandom } from "../helpers/fuzz.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
-import { TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
+import { ADAMW, TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
 import { freePort, Pith, titled } from "./processes.ts";
 
 const folder = temporaryFolder();
@@ -51,6 +54,14 @@ async function outcome(setup: RlSetup, options: RlOptions, source?: FleetSource)
   return { iterations: timeless(iterations), weights: await weightDigest(setup.model) };
 }
 
+/** Adapters beside the toy model. */
+async function adaptedSetup(dtype: Model["dtype"]): Promise<RlSetup> {
+  const setup = await toySetup(dtype);
+  const lora = { r: 4, alpha: 8, useRslora: false, targetModules: "all-linear", baseModel: "toy" } as const;
+  const model = await LoraModel.create(setup.model, lora, { seed: 1 });
+  return { ...setup, model, reference: setup.model, optimizer: await AdamW.create(model, ADAMW) };
+}
+
 function sourceOf(fleet: Fleet, run: string, setup: RlSetup): FleetSource {
   return new FleetSource(fleet, run, setup.model, {
     engine: OPTIONS.engine,
@@ -76,27 +87,33 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
   }, 60_000);
 
   test.each([
-    ["float32", 0],
-    ["float32", 1],
-    ["bfloat16", 0],
-    ["bfloat16", 1],
+    ["all weights", "float32", 0],
+    ["all weights", "float32", 1],
+    ["all weights", "bfloat16", 0],
+    ["adapters", "bfloat16", 1],
   ] as const)(
-    "draws what the trainer's own device draws: metrics, completions and weights are equal to the bit (%s, lag %i)",
-    async (dtype, lag) => {
+    "draws what the trainer's own device draws: metrics, completions and weights are equal to the bit (%s, %s, lag %i)",
+    async (trained, dtype, lag) => {
       const options = { ...OPTIONS, lag };
-      const alone = await outcome(await toySetup(dtype), options);
-      const setup = await toySetup(dtype);
+      const make = () => (trained === "adapters" ? adaptedSetup(dtype) : toySetup(dtype));
+      const alone = await outcome(await make(), options);
+      const setup = await make();
       const source = sourceOf(await joinFleet(server.url, "test"), `toy-${dtype}-${lag}`, setup);
       const together = await outcome(setup, options, source);
       const metrics = source.takeMetrics();
       await source.close({ done: true });
       expect(together).toEqual(alone);
       expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0 });
-      // Each version of the policy goes out once, whoever is asked how often for what it draws.
+      // Each version of the policy goes out once, whoever is asked how often for what it draws; what adapters are beside, once.
+      const bytesOf = async (model: Model, saved: string) => {
+        await model.save(files, saved);
+        const sizes = await Promise.all((await files.list(saved)).map((name) => files.size(`${saved}/${name}`)));
+        return sizes.reduce((sum, bytes) => sum + bytes, 0);
+      };
       const saved = `${folder}/saved-${dtype}-${lag}`;
-      await setup.model.save(files, saved);
-      const sizes = await Promise.all((await files.list(saved)).map((name) => files.size(`${saved}/${name}`)));
-      expect(metrics["fleet/weights_bytes"]).toBe((3 - lag) * sizes.reduce((sum, bytes) => sum + bytes, 0));
+      const { model } = setup;
+      const base = model.base ? await bytesOf(model.base, `${saved}-base`) : 0;
+      expect(metrics["fleet/weights_bytes"]).toBe(base + (3 - lag) * (await bytesOf(model, saved)));
     },
     300_000,
   );

@@ -82,7 +82,7 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
       },
     });
     const publishVersion = (bytes: Uint8Array, before: LocalVersion | null) =>
-      publishWeights(fleet, "delta", version(bytes) as never, files, `${folder}/delta-outgoing`, before);
+      publishWeights(fleet, "delta", version(bytes) as never, files, `${folder}/delta-outgoing`, { before });
     const first = await publishVersion(values, null);
     const second = await publishVersion(changed, first);
     const model = second.files.find(({ name }) => name === "model.safetensors")!;

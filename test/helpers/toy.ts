@@ -101,10 +101,11 @@ export const TOY_RL: RlOptions = {
   engine: {},
 };
 
-/** A model's weights as they lie on the device, by name. */
+/** A model's weights as they lie on the device, and those of adapters beside them, by name. */
 export async function weightBytes(model: Model): Promise<Record<string, Uint8Array>> {
   const bytes: Record<string, Uint8Array> = {};
-  for (const [name, tensor] of model.parameters) bytes[name] = await model.gpu.readBytes(tensor);
+  for (const [name, tensor] of [...model.parameters, ...model.trainable])
+    bytes[name] = await model.gpu.readBytes(tensor);
   return bytes;
 }
 

@@ -10,12 +10,14 @@ import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
 import { trainRl, type RlMetrics } from "../../src/train/rl.ts";
 import { files, openGpu, temporaryFolder } from "../helpers/host.ts";
 import { tinyConfig } from "../helpers/models.ts";
+import { twoAdapters } from "../helpers/second-adapter.ts";
 import { ADAMW, ADAMW_BF16, TOY_RL, toyTask, toyTokenizer, weightBytes } from "../helpers/toy.ts";
 
 const folder = temporaryFolder();
 let devices: DeviceGpu[];
 beforeAll(async () => {
-  devices = await Promise.all([openGpu(), openGpu()]);
+  // Where there is one adapter, two devices on it.
+  devices = (await twoAdapters()) ?? [await openGpu(), await openGpu()];
 });
 afterAll(() => {
   for (const device of devices) device.dispose();

@@ -2,11 +2,14 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { OutOfMemoryError } from "../../src/errors.ts";
 import type { Gpu } from "../../src/gpu/gpu.ts";
 import { splitGpu } from "../../src/gpu/split-gpu.ts";
+import { positionBytes } from "../../src/measure/cost.ts";
 import { LoraModel } from "../../src/model/lora.ts";
 import { Model } from "../../src/model/model.ts";
 import { planMemory, type Planned } from "../../src/train/memory-plan.ts";
 import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
+import { adamwOptions, engineOptions, loraConfig, rlOptions } from "../../src/train/options.ts";
 import { trainRl, type RlOptions } from "../../src/train/rl.ts";
+import { runConfig } from "../../web/session/settings.ts";
 import { tinyConfig } from "../helpers/models.ts";
 import { makePlenty, scarceGpu, type ScarceGpu } from "../helpers/scarce-gpu.ts";
 import { ADAMW, ADAMW_BF16, TOY_RL, toyTask, toyTokenizer } from "../helpers/toy.ts";
@@ -21,7 +24,7 @@ afterAll(() => {
 });
 
 const CONFIG = tinyConfig({ vocab_size: 14, max_position_embeddings: 32, tie_word_embeddings: false });
-/** Nothing ends a response, so that every sequence is as long as the plan takes it to be. */
+/** Nothing ends a response, and every prompt fills the rest, so that all sequences are as long as the plan takes them to be. */
 const OPTIONS: RlOptions = {
   ...TOY_RL,
   numPrompts: 2,
@@ -33,11 +36,29 @@ const OPTIONS: RlOptions = {
   recompute: true,
   engine: { maxModelLen: 32, maxNumSeqs: 4, kvCacheBytes: 2 ** 14 },
 };
+/** The page's, for a model whose context is as short, and with keys and values of as many sequences as of a 0.5B. */
+const PAGE = runConfig(
+  { alpha: 0.2, maxIterations: 1, numPrompts: 8, task: "" },
+  { name: "", dir: "", rank: 16, width: CONFIG.hiddenSize, context: CONFIG.maxPositionEmbeddings },
+  "",
+);
+const IN_A_TAB: RlOptions = {
+  ...rlOptions(PAGE),
+  engine: { ...engineOptions(PAGE), kvCacheBytes: 21 * 32 * positionBytes(CONFIG, "bf16") },
+};
 const LORA = { r: 8, alpha: 16, useRslora: false, targetModules: "all-linear", baseModel: null } as const;
 
 /** An iteration: what it says of memory that ran out. */
-async function run(gpu: Gpu, adamw: AdamWOptions, { lora, offloadReference }: Planned): Promise<string[]> {
+async function run(
+  gpu: Gpu,
+  options: RlOptions,
+  adamw: AdamWOptions,
+  { lora, offloadReference }: Planned,
+): Promise<string[]> {
   const said: string[] = [];
+  const length = options.maxCompletionLength as number;
+  const words = options.engine.maxModelLen! - length;
+  const task = { ...toyTask(), render: () => Array(words).fill("a").join(" ") };
   const job = gpu.scope(); // what it leaves behind where it fails goes with it
   try {
     const random = () => Model.random(job, CONFIG, { dtype: "bfloat16", seed: 5 });
@@ -46,11 +67,11 @@ async function run(gpu: Gpu, adamw: AdamWOptions, { lora, offloadReference }: Pl
     const reference = lora ? base : offloadReference ? null : await base.clone();
     const openReference = { openReference: async () => Model.random(job, CONFIG, { dtype: "bfloat16", seed: 5 }) };
     const optimizer = await AdamW.create(model, adamw);
-    const setup = { model, reference, optimizer, tokenizer: toyTokenizer(), task: toyTask(), stopTokenIds: [] };
-    const iterations = trainRl({ ...setup, ...(offloadReference && openReference) }, OPTIONS, {
+    const setup = { model, reference, optimizer, tokenizer: toyTokenizer(), task, stopTokenIds: [] };
+    const iterations = trainRl({ ...setup, ...(offloadReference && openReference) }, options, {
       onWarning: (line) => void said.push(line),
     });
-    for await (const { metrics } of iterations) expect(metrics["completions/mean_length"]).toBe(29);
+    for await (const { metrics } of iterations) expect(metrics["completions/mean_length"]).toBe(length);
     optimizer.dispose();
     for (const some of new Set([model, reference, base])) some?.dispose();
   } catch (error) {
@@ -62,7 +83,7 @@ async function run(gpu: Gpu, adamw: AdamWOptions, { lora, offloadReference }: Pl
   return said;
 }
 
-test.each<{ what: string; adamw: AdamWOptions; planned: Planned }>([
+test.each<{ what: string; options?: RlOptions; adamw: AdamWOptions; planned: Planned }>([
   { what: "all weights", adamw: ADAMW, planned: {} },
   { what: "state in bfloat16", adamw: ADAMW_BF16, planned: {} },
   {
@@ -71,13 +92,19 @@ test.each<{ what: string; adamw: AdamWOptions; planned: Planned }>([
     planned: { offloadReference: true },
   },
   { what: "adapters", adamw: ADAMW, planned: { lora: LORA } },
+  {
+    what: "adapters in a tab",
+    options: IN_A_TAB,
+    adamw: adamwOptions(PAGE),
+    planned: { lora: loraConfig(PAGE) },
+  },
   { what: "layers over two devices", adamw: ADAMW, planned: { layers: [1, 1] } },
 ])(
   "$what: a run completes in what is planned for it, and with 2% less says that memory ran out",
-  async ({ adamw, planned }) => {
+  async ({ options = OPTIONS, adamw, planned }) => {
     const { layers } = planned;
     const like = devices[0]!.gpu;
-    const { totals, idle } = await planMemory(CONFIG, "bfloat16", OPTIONS, adamw, { like, ...planned });
+    const { totals, idle } = await planMemory(CONFIG, "bfloat16", options, adamw, { like, ...planned });
     const gpu = layers
       ? splitGpu(
           devices.map((device) => device.gpu),
@@ -86,7 +113,7 @@ test.each<{ what: string; adamw: AdamWOptions; planned: Planned }>([
       : like;
     const within = (share: number) => {
       totals.forEach((total, i) => (devices[i]!.capacity = share * (total - idle)));
-      return run(gpu, adamw, planned);
+      return run(gpu, options, adamw, planned);
     };
     expect(await within(1)).toEqual([]);
     const [first] = await within(0.98);

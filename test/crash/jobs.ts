@@ -84,6 +84,14 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "two devices",
+    args: (dir) => [
+      "train",
+      ...flags({ ...SAMPLING, "rl.max_iterations": 5, "train.save_every": 1, "train.output_dir": dir }),
+      "--device.layers=[3,1]",
+    ],
+  },
+  {
     name: "sft",
     args: (dir) => [
       "sft",

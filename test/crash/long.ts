@@ -1,7 +1,7 @@
 /**
  * SIGKILL at random moments over all jobs, each resume compared to the bit with a run that nothing disturbed.
  *
- *   node --import ./scripts/wgsl-hook.js test/crash/long.ts [KILLS [SEED]]      prints the figures; 1 if anything differs
+ *   npm run test:kill [-- KILLS [SEED [JOB ...]]]      prints the figures; 1 if anything differs
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,12 @@ import { randomAt } from "../../src/core/rng.ts";
 import { JOBS } from "./jobs.ts";
 import { contents, killed, undisturbed } from "./kill.ts";
 
-const [wanted = 200, seed = 1] = process.argv.slice(2).map(Number);
+const [wanted = 200, seed = 1] = process.argv.slice(2, 4).map(Number);
+const names = process.argv.slice(4);
+const jobs = names.length > 0 ? JOBS.filter(({ name }) => names.includes(name)) : JOBS;
+const unknown = names.find((name) => !jobs.some((job) => job.name === name));
+if (unknown !== undefined)
+  throw new Error(`expected one of ${JOBS.map(({ name }) => `"${name}"`).join(", ")}, got "${unknown}"`);
 /** Milliseconds before and after each write: a save takes a good part of the time between two. */
 const DELAY = 40;
 /** Kills of one run. */
@@ -22,11 +27,11 @@ let draws = 0;
 const random = () => randomAt(seed, draws++, 0);
 let differing = 0;
 const total = { kills: 0, inSaves: 0 };
-for (const [j, job] of JOBS.entries()) {
+for (const [j, job] of jobs.entries()) {
   const whole = join(folder, `${job.name}-whole`);
   const writes = Math.ceil((await undisturbed(job, whole, DELAY)) / 2);
   const expected = JSON.stringify(contents(whole));
-  const share = Math.ceil((wanted * (j + 1)) / JOBS.length);
+  const share = Math.ceil((wanted * (j + 1)) / jobs.length);
   const before = { ...total };
   for (let trial = 0; total.kills < share; trial++) {
     const dir = join(folder, `${job.name}-${trial}`);

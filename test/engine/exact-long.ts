@@ -1,15 +1,17 @@
 /**
  * Whether what is sampled has the trainer's log-probabilities to the bit: RESPONSES (default 1,000) of mixed batches, of contexts up to
  * 4,096 tokens and heads of 16, 64 and 128 in groups of 1 to 8, in every tier of the adapter (or that of PITH_TIER) and both dtypes;
- * and whether a sequence alone, and one that is preempted and resumed, has the bits that it has among 64.
+ * and whether a sequence alone, and one that is preempted and resumed, has the bits that it has among 64. With "adapters" the models are
+ * adapters beside all linear layers.
  *
- *   npm run test:exact [-- RESPONSES]      prints the figures; 1 if anything differs
+ *   npm run test:exact [-- RESPONSES [adapters]]      prints the figures; 1 if anything differs
  */
 import { isDeepStrictEqual } from "node:util";
 import process from "node:process";
 import type { SamplingParams } from "../../src/engine/sampling-params.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { TIERS } from "../../src/gpu/tier.ts";
+import { LoraModel } from "../../src/model/lora.ts";
 import { Model } from "../../src/model/model.ts";
 import { positionBytes } from "../../src/measure/cost.ts";
 import { randomAt } from "../../src/core/rng.ts";
@@ -28,7 +30,9 @@ const SHAPES = [
 const CONTEXT = 4096;
 const NEW_TOKENS = 16;
 const VOCABULARY = 64;
-const [wanted = 1000] = process.argv.slice(2).map(Number);
+const wanted = Number(process.argv[2] ?? 1000);
+const withAdapters = process.argv[3] === "adapters";
+const LORA = { r: 8, alpha: 16, useRslora: false, targetModules: "all-linear", baseModel: null } as const;
 
 const params: SamplingParams = {
   n: 2,
@@ -61,6 +65,17 @@ async function sharpened(model: Model): Promise<Model> {
   return model;
 }
 
+/** An adapter that says something: a new one's B is 0. */
+async function adapted(base: Model): Promise<Model> {
+  const model = await LoraModel.create(base, LORA, { seed: 3 });
+  for (const [stream, tensor] of [...model.trainable.values()].entries())
+    model.gpu.write(
+      tensor,
+      Float32Array.from({ length: tensor.size }, (_, i) => randomAt(5, stream, i) - 0.5),
+    );
+  return model;
+}
+
 let failures = 0;
 for (const tier of TIERS.filter((name) => (process.env["PITH_TIER"] ?? name) === name)) {
   let gpu;
@@ -83,7 +98,8 @@ for (const tier of TIERS.filter((name) => (process.env["PITH_TIER"] ?? name) ===
         head_dim: headDim,
         max_position_embeddings: CONTEXT,
       });
-      const model = await sharpened(Model.random(gpu, config, { dtype, seed: 3 }));
+      const base = await sharpened(Model.random(gpu, config, { dtype, seed: 3 }));
+      const model = withAdapters ? await adapted(base) : base;
       const requests = prompts(Math.ceil(wanted / params.n / SHAPES.length));
       const position = positionBytes(config, model.storage);
       const outputs = await sampled(model, requests, params, {
@@ -107,7 +123,7 @@ for (const tier of TIERS.filter((name) => (process.env["PITH_TIER"] ?? name) ===
       });
       total.resumed += resumed.length;
       if (!isDeepStrictEqual(resumed, outputs.slice(few.from, few.to))) total.different++;
-      model.dispose();
+      for (const some of new Set([model, base])) some.dispose();
     }
     failures += total.different + (total.largest === 0 ? 0 : 1);
     process.stdout.write(

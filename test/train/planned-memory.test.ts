@@ -92,6 +92,7 @@ test.each<{ what: string; options?: RlOptions; adamw: AdamWOptions; planned: Pla
     planned: { offloadReference: true },
   },
   { what: "adapters", adamw: ADAMW, planned: { lora: LORA } },
+  { what: "adapters and optim.offload", adamw: { ...ADAMW, offload: true }, planned: { lora: LORA } },
   {
     what: "adapters in a tab",
     options: IN_A_TAB,

@@ -10,7 +10,9 @@ import { FleetSource } from "../fleet/fleet-source.ts";
 import { parseListen, startServer } from "../fleet/server.ts";
 import { allWorkers } from "../fleet/status.ts";
 import { Worker } from "../fleet/worker.ts";
-import { WorkerPolicy } from "../fleet/worker-policy.ts";
+import { fetchWeights } from "../fleet/weights.ts";
+import { WorkerPolicy, type FetchVersion } from "../fleet/worker-policy.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import type { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { engineOptions } from "../train/options.ts";
@@ -42,7 +44,7 @@ export async function serverCommand({ dir, listen }: { dir: string; listen: stri
 /** `pith fleet status`: runs and workers, once, or again and again in a terminal. */
 export async function statusCommand(url: string, { watch }: { watch: boolean }): Promise<void> {
   const signal = interruptSignal();
-  const fleet = await joinFleet(url, "pith fleet status");
+  const fleet = await joinFleet(url, "status");
   do {
     const text = await statusText(fleet);
     if (watch) process.stdout.write("\u001b[H\u001b[2J");
@@ -82,10 +84,9 @@ export async function workerCommand(
   const signal = interruptSignal();
   const host = hostname();
   const id = `${host.replaceAll(/\W/g, "-").slice(0, 32)}-${process.pid}`;
-  const fleet = await joinFleet(url, `pith worker ${id}`);
+  const fleet = await joinFleet(url, id);
   const gpu = await openGpu(adapter);
-  const cache = `${process.env["XDG_CACHE_HOME"] || `${homedir()}/.cache`}/pith/fleet`;
-  const policy = new WorkerPolicy(fleet, gpu, { files, cache, own: id });
+  const policy = openPolicy(fleet, gpu, id);
   note(`worker ${id} on ${gpu.name}`);
   try {
     await new Worker(fleet, policy, { id, host, adapter: gpu.name, run, note, signal }).work();
@@ -96,6 +97,13 @@ export async function workerCommand(
   return INTERRUPTED;
 }
 
+/** A policy that comes from the fleet; its files are shared by this machine's workers. */
+function openPolicy(fleet: Fleet, gpu: Gpu, own: string): WorkerPolicy {
+  const cache = `${process.env["XDG_CACHE_HOME"] || `${homedir()}/.cache`}/pith/fleet`;
+  const fetch: FetchVersion = (run, policy, before) => fetchWeights(fleet, run, policy, files, cache, own, before);
+  return new WorkerPolicy(gpu, { files, fetch });
+}
+
 /** The fleet as a run's sampler. The run's name there is the same whenever it is resumed in its folder. */
 export async function openFleetSource(url: string, folder: RunFolder, model: Model): Promise<FleetSource> {
   if (folder.config.rl.stop.length > 0)
@@ -103,7 +111,7 @@ export async function openFleetSource(url: string, folder: RunFolder, model: Mod
   const path = resolve(folder.dir);
   const place = createHash("sha256").update(`${hostname()}:${path}`).digest("hex").slice(0, 8);
   const run = `${basename(path).replaceAll(/\W/g, "-").slice(0, 40)}-${place}`;
-  const fleet = await joinFleet(url, `pith train ${run}`);
+  const fleet = await joinFleet(url, run);
   note(`samples by the fleet as run ${run}`);
   return new FleetSource(fleet, run, model, {
     engine: engineOptions(folder.config),

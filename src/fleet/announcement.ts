@@ -17,7 +17,7 @@ export type WeightFile = z.infer<typeof fileSchema>;
 
 const files = z.array(fileSchema).min(1).max(64);
 
-const announcementSchema = z.object({
+const policyFields = {
   format: z.literal(FORMAT),
   /** Of the files together, and of the base where there is one. */
   weights: digest,
@@ -32,6 +32,15 @@ const announcementSchema = z.object({
     maxNumSeqs: z.int().min(1),
     kvCacheBytes: z.int().min(1).optional(),
   }),
+};
+
+/** A version of the policy, and how it is sampled. */
+export const policySchema = z.object(policyFields);
+
+export type Policy = z.infer<typeof policySchema>;
+
+const announcementSchema = z.object({
+  ...policyFields,
   /** Of the trainer's adapter under these weights: kind.ts. */
   kind: digest,
 });

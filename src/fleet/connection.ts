@@ -10,12 +10,15 @@ import {
   type JetStreamManager,
 } from "@nats-io/jetstream";
 import { Kvm, type KV } from "@nats-io/kv";
+import { jwtAuthenticator } from "@nats-io/nats-core";
 import { Objm, setSha256Backend, type ObjectStore } from "@nats-io/obj";
-import { connect, nanos, type NatsConnection } from "@nats-io/transport-node";
+import { connect, nanos, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, PithError } from "../errors.ts";
+import { keyOf, makeUser } from "./access/keys.ts";
+import { userToken } from "./access/roles.ts";
 
-/** Streams and buckets of a fleet, made by whoever comes first. */
+/** Streams and buckets of a fleet, made by pith fleet, or by the first trainer at a server of another's. */
 const TASKS = "TASKS";
 export const GROUPS = "GROUPS";
 const RUNS = "runs";
@@ -48,14 +51,16 @@ export interface Fleet {
 }
 
 /**
- * Joins the fleet whose server is at `url`: nats://host:4222, nats://TOKEN@host:4222, nats://user:password@host:4222, or tls://. A
- * connection that is lost comes back by itself, however long that takes.
+ * Joins the fleet whose server is at `url`: as pith fleet prints it, or nats://host:4222, nats://TOKEN@host:4222,
+ * nats://user:password@host:4222, or tls://. A connection that is lost comes back by itself, however long that takes.
+ *
+ * `name`: a word, by which a worker's rights go.
  *
  * @throws PithError where the server cannot be reached or has no JetStream
  */
 export async function joinFleet(url: string, name: string): Promise<Fleet> {
   setSha256Backend("native");
-  const { servers, ...login } = serverOf(url);
+  const { servers, ...login } = serverOf(url, name);
   let nc: NatsConnection;
   try {
     nc = await connect({ servers, name, ...login, maxReconnectAttempts: -1, pingInterval: 5000, maxPingOut: 2 });
@@ -68,15 +73,15 @@ export async function joinFleet(url: string, name: string): Promise<Fleet> {
   try {
     const js = jetstream(nc);
     const jsm = await jetstreamManager(nc);
+    if (!(await isMade(jsm))) await makeAll(js, jsm);
     const kv = new Kvm(js);
-    await makeStreams(jsm);
     return {
       nc,
       js,
       jsm,
-      runs: await kv.create(RUNS, { history: 1 }),
-      workers: await kv.create(WORKERS, { history: 1, ttl: WORKER_TTL, storage: StorageType.Memory }),
-      weights: await new Objm(js).create(WEIGHTS),
+      runs: await kv.open(RUNS),
+      workers: await kv.open(WORKERS),
+      weights: await new Objm(js).open(WEIGHTS),
     };
   } catch (error) {
     await nc.close();
@@ -87,20 +92,39 @@ export async function joinFleet(url: string, name: string): Promise<Fleet> {
   }
 }
 
-function serverOf(url: string): { servers: string; token?: string; user?: string; pass?: string; tls?: object } {
+/** A key that signs users, as pith fleet writes it into a URL. */
+const SIGNER = /^SA[A-Z2-7]{56}$/;
+
+function serverOf(url: string, name: string): Omit<ConnectionOptions, "servers"> & { servers: string } {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (!parsed || !["nats:", "tls:"].includes(parsed.protocol) || parsed.hostname === "")
     throw new ConfigError(`--fleet: expected a URL such as nats://localhost:4222, got ${url}`);
   const [user, pass] = [decodeURIComponent(parsed.username), decodeURIComponent(parsed.password)];
+  const login = () => {
+    if (SIGNER.test(pass)) return signedIn(user, pass, name);
+    return pass !== "" ? { user, pass } : user !== "" ? { token: user } : {};
+  };
   return {
     servers: `${parsed.hostname}:${parsed.port || "4222"}`,
-    ...(pass !== "" ? { user, pass } : user !== "" ? { token: user } : {}),
+    ...login(),
     ...(parsed.protocol === "tls:" ? { tls: {} } : {}),
   };
 }
 
-async function makeStreams(jsm: JetStreamManager): Promise<void> {
-  const { streams } = jsm;
+/** A user of its own, made with the key of its role. */
+function signedIn(account: string, signer: string, name: string): Pick<ConnectionOptions, "authenticator"> {
+  const user = makeUser();
+  return { authenticator: jwtAuthenticator(userToken(keyOf(signer), account, user, name), user.getSeed()) };
+}
+
+/** Whether the last of what a fleet keeps is there. */
+const isMade = ({ streams }: JetStreamManager): Promise<boolean> =>
+  streams.info(`OBJ_${WEIGHTS}`).then(
+    () => true,
+    () => false,
+  );
+
+async function makeAll(js: JetStreamClient, { streams }: JetStreamManager): Promise<void> {
   await streams.add({
     name: TASKS,
     subjects: ["tasks.*"],
@@ -117,6 +141,10 @@ async function makeStreams(jsm: JetStreamManager): Promise<void> {
     max_age: nanos(KEPT_MS),
     allow_direct: true,
   });
+  const kv = new Kvm(js);
+  await kv.create(RUNS, { history: 1 });
+  await kv.create(WORKERS, { history: 1, ttl: WORKER_TTL, storage: StorageType.Memory });
+  await new Objm(js).create(WEIGHTS);
 }
 
 const consumerName = (run: string): string => `workers-${run}`;

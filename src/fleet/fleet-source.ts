@@ -11,7 +11,7 @@ import type { Announcement } from "./announcement.ts";
 import { collect } from "./collect.ts";
 import { dropRun, dropTasks, groupSubject, GROUPS, makeTaskConsumer, untilTaken, type Fleet } from "./connection.ts";
 import { Draw, SAMPLES_PER_TASK } from "./draw.ts";
-import { kindOf } from "./kind.ts";
+import { kindOf, probe } from "./kind.ts";
 import { FORMAT } from "./messages.ts";
 import { countWorkers } from "./status.ts";
 import { pruneWeights, publishWeights, type LocalVersion, type Weights } from "./weights.ts";
@@ -147,7 +147,7 @@ export class FleetSource implements RolloutSource {
       dtype: model.dtype,
       maxModelLen,
       engine: { blockSize, maxNumSeqs, kvCacheBytes: engine.kvCacheBytes },
-      kind: await kindOf(model),
+      kind: await kindOf(await probe(model)),
     };
     await untilTaken(() => this.#fleet.runs.put(this.#run, JSON.stringify(announced)), signal);
     if (this.#announced.at(-1)?.weights !== announced.weights) this.#announced.push(announced);

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { LLM } from "../engine/llm.ts";
 import type { Model } from "../model/model.ts";
 import { itemLogprobs } from "../train/logprobs.ts";
@@ -10,12 +9,42 @@ const SAMPLES = 2;
 const PROMPT_TOKENS = 8;
 const TOKENS = 64;
 
+/** What a model draws and scores on an adapter. */
+export interface Probe {
+  /** Prompts and responses. */
+  tokenIds: Uint32Array;
+  /** Of each response token as it was drawn, then of each token as it is trained on. */
+  logprobs: Float32Array;
+}
+
 /**
- * Which bits an adapter computes: the SHA-256 of the tokens and log-probabilities of a fixed probe under `model`'s weights, decoded
+ * Which bits an adapter computes: the SHA-256 of the tokens and log-probabilities of a fixed probe under a model's weights, decoded
  * one by one and batched. Adapters of one kind draw the same responses and train on the same numbers; what they are called says
  * little.
  */
-export async function kindOf(model: Model): Promise<string> {
+export async function kindOf(probe: Probe): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", probeBytes(probe)));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** As it is hashed, and as a guest sends it. */
+export function probeBytes({ tokenIds, logprobs }: Probe): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4 * (tokenIds.length + logprobs.length));
+  bytes.set(new Uint8Array(tokenIds.buffer, tokenIds.byteOffset, tokenIds.byteLength));
+  bytes.set(new Uint8Array(logprobs.buffer, logprobs.byteOffset, logprobs.byteLength), tokenIds.byteLength);
+  return bytes;
+}
+
+/** Of bytes that are as long as those of a probe `like` this one; null otherwise. */
+export function probeOf(bytes: Uint8Array, like: Probe): Probe | null {
+  const at = like.tokenIds.byteLength;
+  if (bytes.length !== at + like.logprobs.byteLength) return null;
+  const { buffer } = Uint8Array.from(bytes);
+  return { tokenIds: new Uint32Array(buffer, 0, at / 4), logprobs: new Float32Array(buffer, at) };
+}
+
+/** Draws and scores the fixed prompts. */
+export async function probe(model: Model): Promise<Probe> {
   const { vocabSize, maxPositionEmbeddings } = model.config;
   const maxModelLen = Math.min(PROMPT_TOKENS + TOKENS, maxPositionEmbeddings);
   const prompts = Array.from({ length: PROMPTS }, (_, promptId) => ({
@@ -35,9 +64,9 @@ export async function kindOf(model: Model): Promise<string> {
   );
   const batches = new MicroBatches(PROMPTS * SAMPLES * maxModelLen);
   const batched = await itemLogprobs(batches, model, [sequences], { temperature: 1 });
-  const hash = createHash("sha256");
-  for (const sequence of sequences) hash.update(Uint32Array.from(sequence));
-  for (const { outputs } of drawn) for (const { logprobs } of outputs) hash.update(Float32Array.from(logprobs));
-  for (const logprobs of batched[0]!) hash.update(logprobs);
-  return hash.digest("hex");
+  const drawnLogprobs = drawn.flatMap(({ outputs }) => outputs.flatMap(({ logprobs }) => logprobs));
+  return {
+    tokenIds: Uint32Array.from(sequences.flat()),
+    logprobs: Float32Array.from([...drawnLogprobs, ...batched[0]!.flatMap((logprobs) => [...logprobs])]),
+  };
 }

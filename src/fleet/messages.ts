@@ -21,7 +21,7 @@ const tokens = z
   .min(1)
   .max(2 ** 24);
 
-const taskSchema = z.strictObject({
+export const taskSchema = z.strictObject({
   /** Of the policy to sample from. */
   weights: digest,
   /** What the task belongs to: the requests that were asked for together. */

@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { mkdir } from "node:fs/promises";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { delimiter } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, PithError } from "../errors.ts";
+import { Keeper, writeAccounts } from "./access/keeper.ts";
+import { keptKeys, seedOf, writePrivate, type Keys } from "./access/keys.ts";
+import { operatorToken } from "./access/roles.ts";
 
 /** Bytes of a message: two samples of 500,000 tokens. */
 const MAX_PAYLOAD = 8 * 2 ** 20;
@@ -24,15 +26,16 @@ export function findServer(): string | null {
 
 /** A server that runs. */
 export interface Server {
-  /** To join, with its token. */
+  /** To join: as a trainer, who may do everything, and as a worker, with what makes a user of that role. */
   url: string;
+  workerUrl: string;
   pid(): number;
   stop(): Promise<void>;
 }
 
 /**
- * Starts nats-server with JetStream kept in `dir`, and again whenever it ends by itself. Whoever has the token may join; it stays the
- * same in the same folder.
+ * Starts nats-server with JetStream kept in `dir`, and again whenever it ends by itself. Whoever has a key that signs users may join;
+ * keys stay the same in the same folder. WebSockets are taken on this machine alone.
  *
  * @throws PithError where there is no nats-server, or it does not answer
  */
@@ -51,9 +54,11 @@ export async function startServer(
       `expected a port that is free, got ${host}:${port}, where somebody listens; choose another by --listen`,
     );
   await mkdir(dir, { recursive: true });
-  const token = await keptToken(`${dir}/token`);
+  const keys = await keptKeys(dir);
+  await writeAccounts(dir, keys);
+  const front = `127.0.0.1:${await freePort()}`;
   const config = `${dir}/nats.conf`;
-  await writePrivate(config, serverConfig(dir, host, port, token));
+  await writePrivate(config, serverConfig(dir, `${host}:${port}`, front, keys));
   let child: ChildProcess;
   let stopped = false;
   let said = "";
@@ -67,8 +72,10 @@ export async function startServer(
     });
   };
   launch();
+  let keeper: Keeper | null = null;
   const stop = async () => {
     stopped = true;
+    await keeper?.stop();
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGTERM");
@@ -84,7 +91,15 @@ export async function startServer(
         ?.replace(/^\[\d+\] \S+ \S+ /, "") ?? "";
     throw new PithError(`expected nats-server to answer at ${host}:${port}, got: ${why || "silence"}`);
   }
-  return { url: `nats://${token}@${host}:${port}`, pid: () => child.pid!, stop };
+  const urlFor = (role: "trainer" | "worker", at: string) =>
+    `nats://${keys.account.getPublicKey()}:${seedOf(keys[role])}@${at}:${port}`;
+  try {
+    keeper = await Keeper.start(dir, keys, urlFor("trainer", reached(host)), front);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url: urlFor("trainer", host), workerUrl: urlFor("worker", host), pid: () => child.pid!, stop };
 }
 
 /** HOST:PORT, HOST or :PORT. */
@@ -96,27 +111,29 @@ export function parseListen(text: string): { host: string; port: number } {
   return { host: host || "127.0.0.1", port: number };
 }
 
-const serverConfig = (dir: string, host: string, port: number, token: string): string => `# Made by pith fleet.
-listen: ${JSON.stringify(`${host}:${port}`)}
-authorization { token: ${JSON.stringify(token)} }
+const serverConfig = (dir: string, listen: string, front: string, keys: Keys): string => `# Made by pith fleet.
+listen: ${JSON.stringify(listen)}
+operator: ${operatorToken(keys)}
+system_account: ${keys.system.getPublicKey()}
+resolver { type: full, dir: ${JSON.stringify(`${dir}/accounts`)}, allow_delete: false }
 max_payload: ${MAX_PAYLOAD}
+websocket { listen: ${JSON.stringify(front)}, no_tls: true }
 jetstream { store_dir: ${JSON.stringify(`${dir}/jetstream`)} }
 `;
 
-async function keptToken(path: string): Promise<string> {
-  if (existsSync(path)) {
-    const token = (await readFile(path, "utf8")).trim();
-    if (/^[0-9a-f]{32,}$/.test(token)) return token;
-  }
-  const token = randomBytes(16).toString("hex");
-  await writePrivate(path, `${token}\n`);
-  return token;
-}
+/** Where a server that listens at `host` is reached from its own machine. */
+const reached = (host: string): string => (host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host);
 
-async function writePrivate(path: string, text: string): Promise<void> {
-  await writeFile(path, text, { mode: 0o600 });
-  await chmod(path, 0o600);
-}
+/** One that nobody on this machine listens at. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer()
+      .once("error", reject)
+      .listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo;
+        server.close(() => resolve(port));
+      });
+  });
 
 async function answers(host: string, port: number, isAlive: () => boolean): Promise<boolean> {
   for (let waited = 0; waited < PATIENCE && isAlive(); waited += 50) {
@@ -129,7 +146,7 @@ async function answers(host: string, port: number, isAlive: () => boolean): Prom
 /** Whether somebody listens there. */
 function isOpen(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host, port });
+    const socket = connect({ host: reached(host), port });
     socket.once("connect", () => {
       socket.destroy();
       resolve(true);

@@ -5,43 +5,41 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { LoraModel } from "../model/lora.ts";
 import { Model } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
-import type { Announcement } from "./announcement.ts";
-import type { Fleet } from "./connection.ts";
-import { kindOf } from "./kind.ts";
-import { fetchWeights, type LocalVersion, type Weights } from "./weights.ts";
+import type { Policy } from "./announcement.ts";
+import { kindOf, probe, type Probe } from "./kind.ts";
+import type { LocalVersion, Weights } from "./weights.ts";
 
 /** Versions whose files stay on the disk, for the machine's other workers. */
 const KEPT_VERSIONS = 2;
 
-/** The policy that a worker, or the gate, has on its device, and the engine that samples from it. */
+/** Brings a version's files into a folder, by what changed since `before` where that is less; returns the folder. */
+export type FetchVersion = (run: string, weights: Weights, before: LocalVersion | null) => Promise<string>;
+
+/** The policy that a worker, a gate or a guest has on its device, and the engine that samples from it. */
 export class WorkerPolicy {
-  readonly #fleet: Fleet;
   readonly #gpu: Gpu;
   readonly #files: Files;
-  readonly #cache: string;
-  readonly #own: string;
+  readonly #fetch: FetchVersion;
   readonly #dirs: string[] = [];
   #dir: string | null = null;
-  #announced: Announcement | null = null;
+  #announced: Policy | null = null;
   #model: Model | null = null;
   /** What the model is an adapter beside; it stays on the device from version to version. */
   #base: { model: Model; of: string; dir: string } | null = null;
   #llm: LLM | null = null;
+  #probe: Probe | null = null;
   #kind: string | null = null;
   /** Sequences at once, where memory has run out with more. */
   #most = Infinity;
 
-  /** `cache`: for files, shared by a machine's workers; `own`: this one's name. */
-  constructor(fleet: Fleet, gpu: Gpu, { files, cache, own }: { files: Files; cache: string; own: string }) {
-    this.#fleet = fleet;
+  constructor(gpu: Gpu, { files, fetch }: { files: Files; fetch: FetchVersion }) {
     this.#gpu = gpu;
     this.#files = files;
-    this.#cache = cache;
-    this.#own = own;
+    this.#fetch = fetch;
   }
 
   /** What is loaded. */
-  get announced(): Announcement | null {
+  get announced(): Policy | null {
     return this.#announced;
   }
 
@@ -50,14 +48,28 @@ export class WorkerPolicy {
     return this.#announced?.weights ?? null;
   }
 
+  /** What this adapter makes of the probe under these weights. */
+  get probe(): Probe {
+    if (!this.#probe) throw new Error("expected a policy that is loaded");
+    return this.#probe;
+  }
+
   /** Of this adapter under these weights. */
   get kind(): string | null {
     return this.#kind;
   }
 
-  /** Where its files are; null before the first is loaded. */
-  get dir(): string | null {
-    return this.#dir;
+  /** Where its file of this SHA-256 is; null where it has none such. */
+  fileOf(sha256: string): string | null {
+    const versions = [
+      { dir: this.#dir, files: this.#announced?.files ?? [] },
+      { dir: this.#base?.dir ?? null, files: this.#announced?.base?.files ?? [] },
+    ];
+    for (const { dir, files } of versions) {
+      const file = files.find((one) => one.sha256 === sha256);
+      if (file && dir !== null) return `${dir}/${file.name}`;
+    }
+    return null;
   }
 
   get model(): Model {
@@ -71,7 +83,7 @@ export class WorkerPolicy {
   }
 
   /** Takes the announced policy onto the device; nothing may be sampled meanwhile. */
-  async load(run: string, announced: Announcement): Promise<void> {
+  async load(run: string, announced: Policy): Promise<void> {
     if (JSON.stringify(announced) === JSON.stringify(this.#announced)) return;
     if (announced.weights !== this.weights) {
       const before = this.#announced && { dir: this.#dir!, files: this.#announced.files };
@@ -81,7 +93,8 @@ export class WorkerPolicy {
       this.#model = base
         ? await LoraModel.loadAdapter(base, this.#files, dir)
         : await Model.load(this.#gpu, this.#files, dir, { dtype: announced.dtype });
-      this.#kind = await kindOf(this.#model);
+      this.#probe = await probe(this.#model);
+      this.#kind = await kindOf(this.#probe);
       this.#dir = dir;
       if (!this.#dirs.includes(dir)) this.#dirs.push(dir);
       while (this.#dirs.length > KEPT_VERSIONS) await this.#files.remove(this.#dirs.shift()!);
@@ -112,19 +125,15 @@ export class WorkerPolicy {
     this.#base = null;
   }
 
-  #fetch(run: string, weights: Weights, before: LocalVersion | null = null): Promise<string> {
-    return fetchWeights(this.#fleet, run, weights, this.#files, this.#cache, this.#own, before);
-  }
-
   /** What is loaded, but for the base. */
   #release(): void {
     this.#llm?.dispose();
     this.#model?.dispose();
-    this.#llm = this.#model = this.#announced = this.#kind = null;
+    this.#llm = this.#model = this.#announced = this.#probe = this.#kind = null;
   }
 
   /** The announced base, null where there is none; another's goes. */
-  async #takeBase(run: string, { base, dtype }: Announcement): Promise<Model | null> {
+  async #takeBase(run: string, { base, dtype }: Policy): Promise<Model | null> {
     const of = base ? `${base.weights} ${dtype}` : null;
     if (this.#base && this.#base.of !== of) {
       this.#base.model.dispose();
@@ -133,7 +142,7 @@ export class WorkerPolicy {
     }
     if (!base) return null;
     if (!this.#base) {
-      const dir = await this.#fetch(run, base);
+      const dir = await this.#fetch(run, base, null);
       this.#base = { model: await Model.load(this.#gpu, this.#files, dir, { dtype }), of: of!, dir };
     }
     return this.#base.model;

@@ -33,6 +33,9 @@ const MOST_LOGITS = 2 ** 24;
 /** A binding begins at a multiple of 256 bytes, so pieces of the hidden states have a multiple of this many rows. */
 const ROW_STEP = 64;
 
+/** What decides, with the weights, which token comes next. */
+type Sampling = Pick<SamplingParams, "temperature" | "topK" | "topP" | "minP" | "seed">;
+
 /** What the claims are said to be drawn with. */
 export interface ReplayOptions extends Omit<SamplingParams, "n"> {
   /** Prompt and completion together, as the engine had it. */
@@ -53,23 +56,34 @@ export async function replay(
   claims: readonly Claim[],
   options: ReplayOptions,
 ): Promise<Difference[]> {
-  const items = claims.map(({ promptTokenIds, tokenIds }) => [[...promptTokenIds, ...tokenIds]]);
-  const batches = await microBatches.run(model, items, async (packed, indices, gpu) => {
-    const batch = indices.map((i) => claims[i]!);
-    return mapRecorded(await recordDraws(gpu, model, packed, batch, options), (draws) =>
-      draws.map((drawn, s) => firstDifference(batch[s]!, indices[s]!, drawn, options)),
-    );
-  });
-  return batches
-    .flat()
-    .filter((difference) => difference !== null)
-    .sort((a, b) => a.claim - b.claim);
+  const draws = await redraw(model, microBatches, claims, options);
+  return draws
+    .map((drawn, i) => firstDifference(claims[i]!, i, drawn, options))
+    .filter((difference) => difference !== null);
 }
 
-/** What the sampler draws in the place of each token of a claim. */
-interface Draws {
+/** What the sampler draws in the place of each token of a claim, after the claimed tokens before it. */
+export interface Draws {
   tokenIds: Uint32Array;
   logprobs: Float32Array;
+}
+
+/** What `model` draws in the place of each token of the claims. */
+export async function redraw(
+  model: Model,
+  microBatches: MicroBatches,
+  claims: readonly Claim[],
+  options: Sampling,
+): Promise<Draws[]> {
+  const items = claims.map(({ promptTokenIds, tokenIds }) => [[...promptTokenIds, ...tokenIds]]);
+  const drawn: Draws[] = [];
+  await microBatches.run(model, items, async (packed, indices, gpu) => {
+    const batch = indices.map((i) => claims[i]!);
+    return mapRecorded(await recordDraws(gpu, model, packed, batch, options), (draws) =>
+      draws.forEach((one, s) => (drawn[indices[s]!] = one)),
+    );
+  });
+  return drawn;
 }
 
 async function recordDraws(
@@ -77,7 +91,7 @@ async function recordDraws(
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
-  options: ReplayOptions,
+  options: Sampling,
 ): Promise<Recorded<Draws[]>> {
   const { tokens, logprobs } = await drawRows(gpu, model, packed, claims, options);
   return {
@@ -101,7 +115,7 @@ async function drawRows(
   model: Model,
   packed: PackedBatch,
   claims: readonly Claim[],
-  { temperature, topK, topP, minP, seed }: ReplayOptions,
+  { temperature, topK, topP, minP, seed }: Sampling,
 ): Promise<{ tokens: Tensor; logprobs: Tensor }> {
   const rec = gpu.recorder();
   const { vocabSize } = model.config;

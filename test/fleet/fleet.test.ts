@@ -24,7 +24,7 @@ let server: Server;
 const workers: Pith[] = [];
 
 const addWorker = (): Pith => {
-  const worker = new Pith(["worker", "--fleet", server.url], { XDG_CACHE_HOME: `${folder}/cache` });
+  const worker = new Pith(["worker", "--fleet", server.workerUrl], { XDG_CACHE_HOME: `${folder}/cache` });
   workers.push(worker);
   return worker;
 };

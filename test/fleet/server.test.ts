@@ -1,5 +1,7 @@
+import { createAccount } from "@nats-io/nkeys";
 import { statSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { seedOf } from "../../src/fleet/access/keys.ts";
 import { joinFleet } from "../../src/fleet/connection.ts";
 import { findServer, parseListen, startServer } from "../../src/fleet/server.ts";
 import { temporaryFolder } from "../helpers/host.ts";
@@ -25,19 +27,20 @@ test("a URL that is none, and one where nobody answers, are refused with what to
 });
 
 describe.skipIf(findServer() === null)(titled("a server"), () => {
-  test("lets in who has its token, which stays the same in its folder and is its owner's to read", async () => {
+  test("lets in who has one of its keys, which stay the same in its folder and are its owner's to read", async () => {
     const port = await freePort();
     const first = await startServer(`${folder}/kept`, { host: "127.0.0.1", port, note: quiet });
     const fleet = await joinFleet(first.url, "test");
     expect((await fleet.jsm.streams.info("TASKS")).config.retention).toBe("workqueue");
     await fleet.nc.close();
-    await expect(joinFleet(first.url.replace(/\/\/\w+@/, "//"), "test")).rejects.toThrow(/Authorization|authorization/);
-    await expect(joinFleet(first.url.replace(/\/\/\w+@/, "//0123@"), "test")).rejects.toThrow(/uthorization/);
+    const others = seedOf(createAccount());
+    for (const login of ["", "0123@", `${new URL(first.url).username}:${others}@`])
+      await expect(joinFleet(first.url.replace(/\/\/.*@/, `//${login}`), "test")).rejects.toThrow(/uthorization/);
     await first.stop();
     const second = await startServer(`${folder}/kept`, { host: "127.0.0.1", port, note: quiet });
-    expect(second.url).toBe(first.url);
+    expect([second.url, second.workerUrl]).toEqual([first.url, first.workerUrl]);
     await second.stop();
-    for (const name of ["token", "nats.conf"]) expect(statSync(`${folder}/kept/${name}`).mode & 0o077).toBe(0);
+    for (const name of ["keys.json", "nats.conf"]) expect(statSync(`${folder}/kept/${name}`).mode & 0o077).toBe(0);
   }, 60_000);
 
   test("whose port is taken is an error that says so", async () => {

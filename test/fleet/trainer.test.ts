@@ -39,7 +39,7 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
 
   beforeAll(async () => {
     server = await startServer(`${folder}/server`, { host: "127.0.0.1", port: await freePort(), note: () => {} });
-    worker = new Pith(["worker"], { PITH_FLEET: server.url, XDG_CACHE_HOME: `${folder}/cache` });
+    worker = new Pith(["worker"], { PITH_FLEET: server.workerUrl, XDG_CACHE_HOME: `${folder}/cache` });
   }, 60_000);
 
   afterAll(async () => {
@@ -63,7 +63,7 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
     await expect
       .poll(
         async () => {
-          const status = new Pith(["fleet", "status", "--fleet", server.url]);
+          const status = new Pith(["fleet", "status", "--fleet", server.workerUrl]);
           await status.ended;
           return status.said;
         },

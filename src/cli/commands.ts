@@ -30,7 +30,7 @@ const DTYPE = (fallback: string): Flags => ({
 const FLEET: Flags = {
   fleet: {
     value: "URL",
-    help: "of the fleet's server, as pith fleet prints it; a worker and status also take PITH_FLEET",
+    help: "of the fleet's server, as pith fleet prints it; worker, gate and status also take PITH_FLEET",
   },
 };
 const PLAN: Flags = {
@@ -300,23 +300,56 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
 
   fleet: {
-    takes: "[status]",
-    summary: "Start a server that trainers and workers meet at, or say who is there",
+    takes: "[status | invite ORIGIN]",
+    summary: "Start a server that trainers and workers meet at, say who is there, or invite browsers",
     flags: {
       ...FLEET,
       listen: { value: "HOST:PORT", help: "where the server is reached", default: "127.0.0.1:4222" },
       dir: { value: "DIR", help: "what the server keeps", default: "runs/fleet" },
       watch: { help: "status again and again" },
+      count: { value: "N", help: "links of invite", default: "1" },
+      hours: { value: "N", help: "that a link of invite holds, up to 24", default: "1" },
     },
     run: async (args) => {
-      const { fleetUrl, serverCommand, statusCommand } = await import("./fleet.ts");
+      const { fleetUrl, inviteCommand, serverCommand, statusCommand } = await import("./fleet.ts");
       const [action, ...rest] = args.positionals;
+      const dir = args.text("dir") ?? "runs/fleet";
+      if (action === "invite" && rest.length === 1) {
+        const options = { dir, count: args.whole("count", 1, 1), hours: args.whole("hours", 1, 1) };
+        return inviteCommand(rest[0]!, options);
+      }
       if (rest.length > 0 || (action !== undefined && action !== "status"))
-        throw new UsageError(`fleet: expected status or nothing, got ${args.positionals.join(" ")}`);
+        throw new UsageError(`fleet: expected status, invite ORIGIN or nothing, got ${args.positionals.join(" ")}`);
       if (action === "status") return statusCommand(fleetUrl(args.text("fleet")), { watch: args.has("watch") });
-      return serverCommand({
-        dir: args.text("dir") ?? "runs/fleet",
-        listen: args.text("listen") ?? "127.0.0.1:4222",
+      return serverCommand({ dir, listen: args.text("listen") ?? "127.0.0.1:4222" });
+    },
+  },
+
+  gate: {
+    takes: "",
+    summary: "Let browsers sample for the runs of a fleet: every result is drawn again on this machine's GPU",
+    flags: {
+      ...FLEET,
+      run: { value: "NAME", help: "the one run to sample for; any unless given" },
+      listen: {
+        value: "HOST:PORT",
+        help: "where browsers, or the proxy before them, come in",
+        default: "127.0.0.1:8080",
+      },
+      "require-kind": {
+        value: "KIND",
+        help: "same: adapters that compute the trainer's bits; any: others too",
+        default: "same",
+      },
+      ...ADAPTER,
+    },
+    run: async (args) => {
+      const { fleetUrl, gateCommand } = await import("./fleet.ts");
+      return gateCommand(fleetUrl(args.text("fleet")), {
+        listen: args.text("listen") ?? "127.0.0.1:8080",
+        requireKind: args.choice("require-kind", "same", ["same", "any"] as const),
+        ...textOf(args, "run"),
+        ...adapterOf(args),
       });
     },
   },

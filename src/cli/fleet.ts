@@ -4,10 +4,17 @@ import { basename, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, UsageError } from "../errors.ts";
+import { makeInvitation } from "../fleet/access/invitation.ts";
+import { frontOf } from "../fleet/access/keeper.ts";
+import { readKeys } from "../fleet/access/keys.ts";
 import { readAnnouncement, RUN_NAME } from "../fleet/announcement.ts";
 import { joinFleet, taskConsumer, type Fleet } from "../fleet/connection.ts";
 import { FleetSource } from "../fleet/fleet-source.ts";
-import { parseListen, startServer } from "../fleet/server.ts";
+import { openDoor } from "../fleet/gate/door.ts";
+import { Gate } from "../fleet/gate/gate.ts";
+import { isOwnMachine, requireSafe } from "../fleet/gate/version.ts";
+import type { PresenceOptions } from "../fleet/presence.ts";
+import { parseListen, serverVersion, startServer } from "../fleet/server.ts";
 import { allWorkers } from "../fleet/status.ts";
 import { Worker } from "../fleet/worker.ts";
 import { fetchWeights } from "../fleet/weights.ts";
@@ -16,9 +23,10 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { engineOptions } from "../train/options.ts";
+import { shipped } from "./shipped.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, print } from "./host.ts";
 
-/** The server's URL, as given or in PITH_FLEET: a token on a command line is seen by the machine's other users. */
+/** The server's URL, as given or in PITH_FLEET: a key on a command line is seen by the machine's other users. */
 export function fleetUrl(given: string | undefined): string {
   const url = given ?? process.env["PITH_FLEET"];
   if (url === undefined)
@@ -31,11 +39,13 @@ export async function serverCommand({ dir, listen }: { dir: string; listen: stri
   const signal = interruptSignal();
   const { host, port } = parseListen(listen);
   const server = await startServer(resolve(dir), { host, port, note });
-  const url = server.url.replace(/@(0\.0\.0\.0|::)/, `@${hostname()}`);
+  const [url, workerUrl] = [server.url, server.workerUrl].map((one) =>
+    one.replace(/@(0\.0\.0\.0|::)/, `@${hostname()}`),
+  );
   print(`fleet ${url}`);
-  print(`  one trainer:  pith train CONFIG.toml --fleet ${url}`);
-  print(`  workers:      pith worker --fleet ${url}`);
-  print(`  who is there: pith fleet status --fleet ${url}`);
+  print(`  may do everything: pith train CONFIG.toml --fleet URL, pith gate --fleet URL`);
+  print(`workers ${workerUrl}`);
+  print(`  may sample: pith worker --fleet URL, pith fleet status --fleet URL`);
   if (!signal.aborted) await new Promise((ended) => signal.addEventListener("abort", ended, { once: true }));
   await server.stop();
   return INTERRUPTED;
@@ -80,16 +90,77 @@ export async function workerCommand(
   url: string,
   { run, adapter }: { run?: string | undefined; adapter?: string | undefined },
 ): Promise<number> {
+  return atWork(url, "worker", { run, adapter }, (fleet, policy, presence) => {
+    const signal = interruptSignal();
+    return new Worker(fleet, policy, { ...presence, signal }).work();
+  });
+}
+
+/** `pith gate`: lets browsers sample for the fleet's runs until it is interrupted. */
+export async function gateCommand(
+  url: string,
+  {
+    listen,
+    requireKind,
+    ...options
+  }: { listen: string; requireKind: "same" | "any"; run?: string | undefined; adapter?: string | undefined },
+): Promise<number> {
+  const page = shipped("dist");
+  if (!(await files.exists(`${page}/lend/index.html`)))
+    throw new ConfigError(`gate: expected the built page in ${page}, got none; npm run build makes it`);
+  return atWork(url, "gate", options, async (fleet, policy, presence) => {
+    const signal = interruptSignal();
+    const front = await frontOf(fleet);
+    const weightFile = (sha256: string) => {
+      const file = policy.announced?.files.find((one) => one.sha256 === sha256);
+      return file ? `${policy.dir}/${file.name}` : null;
+    };
+    const version = fleet.nc.info!.version;
+    const door = await openDoor({ ...parseListen(listen, 8080), page, front, version, weightFile });
+    note(`the page is at ${door.url}/lend/; pith fleet invite ORIGIN prints links to it`);
+    try {
+      await new Gate(fleet, policy, { ...presence, requireKind, signal }).work();
+    } finally {
+      door.close();
+    }
+  });
+}
+
+/** `pith fleet invite`: links, each of which lets one browser sample. */
+export async function inviteCommand(
+  origin: string,
+  { dir, count, hours }: { dir: string; count: number; hours: number },
+): Promise<void> {
+  const url = URL.canParse(origin) ? new URL(origin) : null;
+  if (!url || url.origin !== origin.replace(/\/$/, "") || !/^https?:$/.test(url.protocol))
+    throw new UsageError(`invite: expected where browsers reach the gate, such as https://lab.example, got ${origin}`);
+  if (url.protocol === "http:" && !isOwnMachine(url.host))
+    throw new UsageError(
+      `invite: expected https, got ${origin}; browsers have WebGPU over https and on localhost alone`,
+    );
+  if (!isOwnMachine(url.host)) requireSafe(await serverVersion(), url.host);
+  const keys = await readKeys(resolve(dir));
+  for (let i = 0; i < count; i++) print(`${url.origin}/lend/#${makeInvitation(keys, hours)}`);
+  note(`each is for one browser, for ${hours} h`);
+}
+
+/** Joins as a worker or a gate does, with this machine's GPU, until the work ends. */
+async function atWork(
+  url: string,
+  what: "worker" | "gate",
+  { run, adapter }: { run?: string | undefined; adapter?: string | undefined },
+  work: (fleet: Fleet, policy: WorkerPolicy, presence: PresenceOptions) => Promise<void>,
+): Promise<number> {
   if (run !== undefined && !RUN_NAME.test(run)) throw new UsageError(`--run: expected a run's name, got ${run}`);
-  const signal = interruptSignal();
+  interruptSignal();
   const host = hostname();
-  const id = `${host.replaceAll(/\W/g, "-").slice(0, 32)}-${process.pid}`;
+  const id = `${what === "gate" ? "gate-" : ""}${host.replaceAll(/\W/g, "-").slice(0, 32)}-${process.pid}`;
   const fleet = await joinFleet(url, id);
   const gpu = await openGpu(adapter);
   const policy = openPolicy(fleet, gpu, id);
-  note(`worker ${id} on ${gpu.name}`);
+  note(`${what} ${id} on ${gpu.name}`);
   try {
-    await new Worker(fleet, policy, { id, host, adapter: gpu.name, run, note, signal }).work();
+    await work(fleet, policy, { id, host, adapter: gpu.name, run, note });
   } finally {
     policy.dispose();
     await fleet.nc.drain().catch(() => {});

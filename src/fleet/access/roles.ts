@@ -1,15 +1,12 @@
 import type { KeyPair } from "@nats-io/nkeys";
 import { signToken } from "./jwt.ts";
 import type { Keys } from "./keys.ts";
+import { GATE, GUEST } from "./subjects.ts";
 
 /** Bytes of a guest's message: a task's two samples of 65,000 tokens. */
 export const GUEST_PAYLOAD = 2 ** 20;
 /** Subscriptions of a guest: the client takes one for all answers. */
 const GUEST_SUBSCRIPTIONS = 4;
-
-/** Where guests ask, and where they are answered. A guest's id is its public key. */
-export const GATE = "gate";
-export const GUEST = "guest";
 
 const UNLIMITED = { subs: -1, data: -1, payload: -1 };
 const ACCOUNT = { ...UNLIMITED, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 };

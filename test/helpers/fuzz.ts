@@ -7,12 +7,13 @@ import { BlobFiles } from "../../web/storage/blob-files.ts";
 /** The kinds of input that are fuzzed, each with its share of PITH_FUZZ inputs: the less, the longer one takes. */
 const SHARES = {
   safetensors: 0.3,
-  jsonl: 0.2,
+  jsonl: 0.19,
   grader: 0.19,
   config: 0.15,
   template: 0.1,
   tokenizer: 0.05,
   parquet: 0.01,
+  gate: 0.01,
 } as const;
 export type FuzzKind = keyof typeof SHARES;
 const FEW = 300;

@@ -1,6 +1,6 @@
 import { LONGEST_HOURS } from "./keeper.ts";
 import { makeUser, seedOf, type Keys } from "./keys.ts";
-import { userToken } from "./roles.ts";
+import { guestToken } from "./roles.ts";
 import { UsageError } from "../../errors.ts";
 
 /**
@@ -12,6 +12,6 @@ export function makeInvitation(keys: Keys, hours: number): string {
     throw new UsageError(`--hours: expected at most ${LONGEST_HOURS}, got ${hours}; invite anew when they are over`);
   const user = makeUser();
   const ends = Math.floor(Date.now() / 1000 + hours * 3600);
-  const token = userToken(keys.guest, keys.account.getPublicKey(), user, "guest", ends);
+  const token = guestToken(keys.guest, keys.account.getPublicKey(), user, ends);
   return `${token}.${seedOf(user)}`;
 }

@@ -24,7 +24,7 @@ const READ = ["KV_runs", "KV_workers", "OBJ_weights"].flatMap((stream) => [
   `$JS.API.CONSUMER.DELETE.${stream}.*`,
 ]);
 
-/** What each role may do; the server fills in a user's name and public key. */
+/** What each role may do; the server fills in a user's name. */
 const ROLES = {
   /** Everything that is the fleet's: trainers, gates, and whoever looks after it. */
   trainer: UNLIMITED,
@@ -46,18 +46,22 @@ const ROLES = {
     },
     sub: { allow: ["_INBOX.>"] },
   },
-  /** A stranger: asks the gate, and hears its answers. Nothing of JetStream, whose requests name where answers go. */
-  guest: {
-    subs: GUEST_SUBSCRIPTIONS,
-    data: -1,
-    payload: GUEST_PAYLOAD,
-    pub: { allow: [`${GATE}.{{subject()}}.>`] },
-    sub: { allow: [`${GUEST}.{{subject()}}.>`] },
-    allowed_connection_types: ["WEBSOCKET"],
-  },
 } as const;
 
-export type Role = keyof typeof ROLES;
+/**
+ * A stranger: asks the gate, and hears its answers. Nothing of JetStream, whose requests name where answers go. This is in the guest's
+ * own token, for a template's connection types are not held to by nats-server 2.9.
+ */
+const guestRights = (id: string) => ({
+  subs: GUEST_SUBSCRIPTIONS,
+  data: -1,
+  payload: GUEST_PAYLOAD,
+  pub: { allow: [`${GATE}.${id}.>`] },
+  sub: { allow: [`${GUEST}.${id}.>`] },
+  allowed_connection_types: ["WEBSOCKET"],
+});
+
+type Role = keyof typeof ROLES;
 
 /** The operator's own token: what the server believes. */
 export const operatorToken = ({ operator, system }: Keys): string =>
@@ -82,24 +86,29 @@ export const accountToken = (keys: Keys, revoked: Readonly<Record<string, number
     nats: {
       type: "account",
       limits: { ...ACCOUNT, ...STORAGE },
-      signing_keys: Object.entries(ROLES).map(([role, template]) => ({
-        kind: "user_scope",
-        key: keys[role as Role].getPublicKey(),
-        role,
-        template,
-      })),
+      signing_keys: [
+        ...Object.entries(ROLES).map(([role, template]) => ({
+          kind: "user_scope",
+          key: keys[role as Role].getPublicKey(),
+          role,
+          template,
+        })),
+        keys.guest.getPublicKey(),
+      ],
       revocations: revoked,
     },
   });
 
 /** A user's token, with what the role of the `signer` may do. */
-export const userToken = (signer: KeyPair, account: string, user: KeyPair, name: string, exp?: number): string =>
-  signToken(signer, {
-    sub: user.getPublicKey(),
-    name,
-    ...(exp === undefined ? {} : { exp }),
-    nats: { type: "user", issuer_account: account },
-  });
+export const userToken = (signer: KeyPair, account: string, user: KeyPair, name: string): string =>
+  signToken(signer, { sub: user.getPublicKey(), name, nats: { type: "user", issuer_account: account } });
+
+/** A guest's token; `exp` in seconds since 1970. */
+export function guestToken(signer: KeyPair, account: string, user: KeyPair, exp: number): string {
+  const id = user.getPublicKey();
+  const nats = { type: "user", issuer_account: account, ...guestRights(id) } as const;
+  return signToken(signer, { sub: id, name: "guest", exp, nats });
+}
 
 /** One who may change accounts. */
 export const systemUserToken = ({ system }: Keys, user: KeyPair): string =>

@@ -41,6 +41,26 @@ const changed = (
   change: (output: (typeof result)["outputs"][number]) => Partial<(typeof result)["outputs"][number]>,
 ) => ({ ...result, outputs: result.outputs.map((output, i) => (i === 0 ? { ...output, ...change(output) } : output)) });
 
+const rounded = (values: Float32Array): Float32Array =>
+  values.map((value, i) => (i % 10 === 0 ? value * (1 + 2 ** -22) : value));
+
+/** An adapter that draws the same tokens, some of their log-probabilities with other last bits. */
+const ROUNDS_OTHERWISE: Lie = {
+  result: (result) => ({
+    ...result,
+    outputs: result.outputs.map((output) => ({
+      ...output,
+      logprobs: [...rounded(Float32Array.from(output.logprobs))],
+    })),
+  }),
+  probe: (bytes) => {
+    const words = Uint8Array.from(bytes).buffer;
+    const logprobs = rounded(new Float32Array(words, words.byteLength / 2));
+    new Float32Array(words, words.byteLength / 2).set(logprobs);
+    return new Uint8Array(words);
+  },
+};
+
 /** One that joins with the announced weights, and draws from those of one optimizer step more. */
 function withOther(llm: LLM): Lie {
   const policy = (honest: WorkerPolicy): WorkerPolicy =>
@@ -76,7 +96,8 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     await server?.stop();
   });
 
-  const newGuest = async (lie?: Lie): Promise<OpenGuest> => openGuest(gate, await invite(`${folder}/server`), lie);
+  const newGuest = async (lie?: Lie, at = gate): Promise<OpenGuest> =>
+    openGuest(at, await invite(`${folder}/server`), lie);
 
   async function train(run: string, meanwhile: () => Promise<void>) {
     const setup = await toySetup("float32");
@@ -115,5 +136,23 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     });
     expect(together).toEqual(alone);
     expect(gate.said.filter((line) => /is shut out, for it did not draw what it sent/.test(line))).toHaveLength(5);
+  }, 120_000);
+
+  test("tells an adapter of another kind why it waits, and lets it in where any may come", async () => {
+    const other = await newGuest(ROUNDS_OTHERWISE);
+    const together = await train("kinds", async () => {
+      await expect
+        .poll(() => other.lent.state, { timeout: 20_000 })
+        .toMatch(/takes adapters that compute the trainer's bits alone/);
+      await gate.close();
+      gate = await openGate(server, folder, { requireKind: "any" });
+      const guests = [await newGuest(ROUNDS_OTHERWISE), await newGuest(ROUNDS_OTHERWISE)];
+      const liar = await newGuest({ ...ROUNDS_OTHERWISE, result: LIES["a token"]!.result! });
+      expect(String(await liar.nc.closed())).toMatch(/Revoked|Authorization/i);
+      await expect.poll(() => guests.reduce((sum, { lent }) => sum + lent.accepted, 0), { timeout: 60_000 }).toBe(24);
+      expect(gate.said.some((line) => line.endsWith("samples, on an adapter of another kind"))).toBe(true);
+      for (const guest of [...guests, other]) await guest.close();
+    });
+    expect(together).toEqual(alone);
   }, 120_000);
 });

@@ -76,6 +76,7 @@ export async function openGate(
 export interface Lie {
   task?: (task: Task) => Task;
   result?: (result: Result) => Result;
+  probe?: (bytes: Uint8Array) => Uint8Array;
   policy?: (policy: WorkerPolicy) => WorkerPolicy;
 }
 
@@ -115,10 +116,11 @@ export async function openGuest(gate: OpenGate, invitation: string, lie: Lie = {
   return guest;
 }
 
-function lyingConnection(nc: NatsConnection, { task, result }: Lie): NatsConnection {
+function lyingConnection(nc: NatsConnection, { task, result, probe }: Lie): NatsConnection {
   const request: NatsConnection["request"] = async (subject, payload, options) => {
-    const isResult = result && subject.endsWith(".result");
-    const sent = isResult ? encodeResult(result(decodeResult(payload as Uint8Array))) : payload;
+    let sent = payload;
+    if (result && subject.endsWith(".result")) sent = encodeResult(result(decodeResult(payload as Uint8Array)));
+    if (probe && subject.endsWith(".probe")) sent = probe(payload as Uint8Array);
     const message = await nc.request(subject, sent, options);
     const reply = decodeReply(message.string());
     if (!task || !("task" in reply)) return message;

@@ -21,7 +21,9 @@ const serviceWorker: Plugin = {
   generateBundle: {
     order: "post",
     handler(_, bundle) {
-      const files = ["./", ...Object.keys(bundle).filter((name) => name !== "index.html")];
+      // A tab is lent with a network, or not at all.
+      const isKept = (name: string) => name !== "index.html" && !/(^|\/)lend\b/.test(name);
+      const files = ["./", ...Object.keys(bundle).filter(isKept)];
       const pages = Object.values(bundle).filter(({ fileName }) => fileName === "index.html");
       const version = createHash("sha256").update(JSON.stringify([files, pages.map(sourceOf)]));
       const source = readFileSync(`${root}/web/sw.js`, "utf8")
@@ -48,5 +50,6 @@ export default defineConfig({
     target: "es2024",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: { index: `${root}/web/index.html`, lend: `${root}/web/lend/index.html` } },
   },
 });

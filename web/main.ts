@@ -62,7 +62,7 @@ document.body.prepend(
     ),
   ),
   main,
-  h("footer", {}, text.footer),
+  h("footer", {}, text.footer, " ", h("a", { href: "./lend/index.html" }, text.lend)),
   shelf.element,
 );
 

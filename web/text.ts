@@ -28,6 +28,7 @@ export const text = {
   },
   here: "What is trained here trains on your GPU, in this tab: nothing leaves this machine.",
   footer: "Nothing leaves this machine. Apache-2.0.",
+  lend: "Invited to somebody’s run? Lend this tab",
   skip: "Skip to the content",
   nav: "Sections",
   opening: "Opening WebGPU…",

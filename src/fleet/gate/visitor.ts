@@ -7,7 +7,7 @@ const MOST_TASKS = 2;
 /** Messages a second that a guest is heard with; an honest one sends a few. */
 const MOST_MESSAGES = 50;
 /** Milliseconds without a word, and with a task, after which that is another's. */
-const SILENCE = 30_000;
+const SILENCE = 15_000;
 const PATIENCE = 120_000;
 /** Tasks in a row that it did not finish in time before it gets no more. */
 const MOST_LATE = 3;

@@ -11,7 +11,7 @@ const TASKS = 2;
 /** Milliseconds between questions while there is nothing to do. */
 const IDLE = 1000;
 /** Milliseconds between words that the guest is at work. */
-const BEAT = 5000;
+const BEAT = 3000;
 /** Milliseconds that an answer may take: others' results are drawn again before this one's. */
 const PATIENCE = 60_000;
 

@@ -115,7 +115,7 @@ describe.skipIf(!CHROMIUM || findServer() === null)(
       expect(await figure(second, "accepted")).toBeGreaterThan(2);
       expect(await figure(second, "tokens")).toBeGreaterThan(10);
       expect(await figure(second, "refused")).toBe(0);
-      expect(await second.locator("#adapter").innerText()).toMatch(/^on .*SwiftShader/i);
+      expect(await second.locator("#adapter").innerText()).toMatch(/^on .*swiftshader/i);
       await second.getByRole("button", { name: "Stop" }).click();
       await said(second, /^Stopped. Nothing is lost.$/);
       await second.close();

@@ -5,6 +5,7 @@ import { readInvitation } from "../../src/fleet/guest/invitation.ts";
 import { joinAsGuest } from "../../src/fleet/guest/join.ts";
 import { WorkerPolicy } from "../../src/fleet/worker-policy.ts";
 import { openGpu } from "../../src/runtime/web.ts";
+import { adapterName } from "../session/device.ts";
 import { BlobFiles } from "../storage/blob-files.ts";
 
 /** What hears how it goes. */
@@ -22,7 +23,7 @@ export class Lender {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     const gpu = await openGpu();
-    opened(gpu.name);
+    opened(adapterName(gpu));
     const files = new BlobFiles();
     const policy = new WorkerPolicy(gpu, { files, fetch: fetchFromGate(origin, files) });
     try {

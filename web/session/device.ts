@@ -1,4 +1,5 @@
 import type { DeviceGpu } from "../../src/gpu/device-gpu.ts";
+import type { Gpu } from "../../src/gpu/gpu.ts";
 import type { Files } from "../../src/runtime/types.ts";
 import { openGpu } from "../../src/runtime/web.ts";
 import { loadModel, type Loaded } from "./models.ts";
@@ -10,6 +11,10 @@ export interface Opened extends Loaded {
   /** The device is gone, and all tensors with it. */
   lost: boolean;
 }
+
+/** As the page says it. */
+export const adapterName = ({ name, info }: Gpu): string =>
+  info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") || name;
 
 /** Hands out the device, and opens another one after it was lost. */
 export class Device {

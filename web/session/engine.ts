@@ -1,6 +1,5 @@
 import type { Remote } from "comlink";
 import { GpuUnavailableError, PithError } from "../../src/errors.ts";
-import type { Gpu } from "../../src/gpu/gpu.ts";
 import { tuningKey } from "../../src/kernels/tuning-key.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/hf/tokenizer.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -14,7 +13,7 @@ import { OverflowFiles, type Disk } from "../storage/overflow-files.ts";
 import { packFolder, unpackFolder } from "./archive.ts";
 import type { Check } from "../../src/verify/check.ts";
 import { askedOf, goldOf, streamAnswer } from "./answers.ts";
-import { Device } from "./device.ts";
+import { adapterName, Device } from "./device.ts";
 import { downloadModel } from "./hub.ts";
 import { droppedFolder, OwnModel, type OnProgress } from "./own.ts";
 import { Problems } from "./problems.ts";
@@ -334,9 +333,6 @@ async function room(): Promise<number> {
 }
 
 /** Browsers leave most of an adapter's description out, so that it tells people apart less: what they give is joined. */
-const adapterName = ({ name, info }: Gpu): string =>
-  info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") || name;
-
 /** Whether this worker is the only one with the store: held until the worker ends. */
 function holdLock(): Promise<boolean> {
   return new Promise((resolve) => {

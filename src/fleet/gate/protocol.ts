@@ -43,6 +43,6 @@ export const encodeReply = (reply: Reply): string => JSON.stringify({ format: FO
 
 /** @throws SyntaxError, ZodError where it is none */
 export function decodeReply(text: string): Reply {
-  const { format, ...reply } = z.looseObject({ format: z.literal(FORMAT) }).parse(JSON.parse(text));
+  const { format: _, ...reply } = z.looseObject({ format: z.literal(FORMAT) }).parse(JSON.parse(text));
   return replySchema.parse(reply);
 }

@@ -13,16 +13,17 @@ pith="node_modules/.bin/node --import ./scripts/wgsl-hook.js src/cli/main.ts"
 $pith fleet --dir "$dir/server" --listen 127.0.0.1:4333 > "$dir/server.log" &
 processes=$!
 trap 'kill $processes 2>/dev/null; wait' EXIT
-until grep -q '^fleet nats' "$dir/server.log"; do
+until grep -q '^workers nats' "$dir/server.log"; do
   kill -0 $processes
   sleep 1
 done
-PITH_FLEET=$(sed -n 's/^fleet //p' "$dir/server.log")
+url=$(sed -n 's/^fleet //p' "$dir/server.log")
+PITH_FLEET=$(sed -n 's/^workers //p' "$dir/server.log")
 export PITH_FLEET
 
 for worker in 1 2 3; do
   $pith worker 2> "$dir/worker-$worker.log" &
   processes="$processes $!"
 done
-$pith train configs/start.toml --rl.lag 1 --train.output_dir "$dir/run" --fleet "$PITH_FLEET" "$@"
+$pith train configs/start.toml --rl.lag 1 --train.output_dir "$dir/run" --fleet "$url" "$@"
 $pith fleet status

@@ -111,10 +111,7 @@ export async function gateCommand(
   return atWork(url, "gate", options, async (fleet, policy, presence) => {
     const signal = interruptSignal();
     const front = await frontOf(fleet);
-    const weightFile = (sha256: string) => {
-      const file = policy.announced?.files.find((one) => one.sha256 === sha256);
-      return file ? `${policy.dir}/${file.name}` : null;
-    };
+    const weightFile = (sha256: string) => policy.fileOf(sha256);
     const version = fleet.nc.info!.version;
     const door = await openDoor({ ...parseListen(listen, 8080), page, front, version, weightFile });
     note(`the page is at ${door.url}/lend/; pith fleet invite ORIGIN prints links to it`);
@@ -171,7 +168,7 @@ async function atWork(
 /** A policy that comes from the fleet; its files are shared by this machine's workers. */
 function openPolicy(fleet: Fleet, gpu: Gpu, own: string): WorkerPolicy {
   const cache = `${process.env["XDG_CACHE_HOME"] || `${homedir()}/.cache`}/pith/fleet`;
-  const fetch: FetchVersion = (run, policy, before) => fetchWeights(fleet, run, policy, files, cache, own, before);
+  const fetch: FetchVersion = (run, weights, before) => fetchWeights(fleet, run, weights, files, cache, own, before);
   return new WorkerPolicy(gpu, { files, fetch });
 }
 

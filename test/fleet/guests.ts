@@ -55,10 +55,7 @@ export async function openGate(
     page: options.page ?? folder,
     front: await frontOf(fleet),
     version: fleet.nc.info!.version,
-    weightFile: (sha256) => {
-      const file = policy.announced?.files.find((one) => one.sha256 === sha256);
-      return file ? `${policy.dir}/${file.name}` : null;
-    },
+    weightFile: (sha256) => policy.fileOf(sha256),
   });
   return {
     origin: door.url,

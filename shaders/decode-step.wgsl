@@ -13,7 +13,7 @@ enable subgroups;
 // bits are theirs, and so the trainer's.
 //
 // Parallelisation: a workgroup of LANES invocations, a subgroup, takes 16 rows through all of it: a row needs no other. What a
-// step leaves for the next stays in workgroup memory. Rows past the end repeat the last; what they leave is not stored.
+// step leaves for the next stays in workgroup memory. Rows past the end hold nothing of worth and are not stored.
 
 override LANES = 32u;     // the host sets the adapter's smallest size of a subgroup
 override KEPT_PAIRS = 1u; // of `kept`
@@ -72,32 +72,76 @@ fn norm_stream(lane: u32, weight_at: u32) {
   workgroupBarrier();
 }
 
-// Where a weight of `outputs` rows of `terms` pairs has the two rows that are a pair of columns of the product; those past the
-// end are the last.
-fn weight_rows(first: u32, column_pair: u32, outputs: u32, terms: u32) -> vec2<u32> {
-  return first + min(2u * column_pair + vec2(0u, 1u), vec2(outputs - 1u)) * terms;
+// The projections of a layer in turn, and the head. Those with even numbers are of the stream's norm, the others of between().
+const QKV = 0u;
+const OUTPUT = 1u;
+const GATE_UP = 2u;
+const DOWN = 3u;
+const HEAD = 4u;
+
+struct Projection {
+  columns: u32, // pairs
+  terms: u32,   // pairs
+  source: u32,
+  stride: u32,  // between rows of the source
 }
 
-// The tile of the 16 rows at `source`, `stride` pairs apart, and the invocation's pairs of columns from `column_pair` on.
-fn project(lane: u32, source: u32, stride: u32, weight_at: u32, column_pair: u32, outputs: u32, terms: u32) -> Tile {
-  var rows_at: array<vec2<u32>, PAIRS>;
-  for (var j = 0u; j < PAIRS; j++) { rows_at[j] = weight_rows(weight_at, column_pair + j * LANES, outputs, terms); }
-  return tile_product(source + (lane % HELD + vec2(0u, HELD)) * stride, rows_at, terms);
+fn projection(kind: u32) -> Projection {
+  switch kind {
+    case QKV: { return Projection(qkv(), params.stream, normed(), params.stream); }
+    case OUTPUT: { return Projection(params.stream, queries(), between(), qkv()); }
+    case GATE_UP: { return Projection(2u * params.intermediate, params.stream, normed(), params.stream); }
+    case DOWN: { return Projection(params.stream, params.intermediate, between(), params.intermediate); }
+    default: { return Projection((params.vocabulary + 1u) / 2u, params.stream, normed(), params.stream); }
+  }
 }
 
-// Adds the projection of the 16 rows at between() to the residual stream.
-fn add_projection(lane: u32, stride: u32, weight_at: u32, bias_at: u32, terms: u32) {
-  for (var first = 0u; first < params.stream; first += LANES * PAIRS) {
-    let tile = project(lane, between(), stride, weight_at, first + lane, 2u * params.stream, terms);
+// A projection of the 16 rows; its weight begins at `weight_at` and its bias follows, but for the head, which has none. An
+// invocation's second pair of columns is LANES further than the first, and of gate and up the one that the first gates.
+fn project(lane: u32, kind: u32, weight_at: u32) {
+  let place = projection(kind);
+  let outputs = select(2u * place.columns, params.vocabulary, kind == HEAD);
+  let bias_at = weight_at + outputs * place.terms;
+  let apart = select(LANES, params.intermediate, kind == GATE_UP);
+  let firsts = select(place.columns, params.intermediate, kind == GATE_UP);
+  let x_at = place.source + (lane % HELD + vec2(0u, HELD)) * place.stride;
+  for (var first = 0u; first < firsts; first += select(LANES * PAIRS, LANES, kind == GATE_UP)) {
+    var columns: array<u32, PAIRS>;
+    var rows_at: array<vec2<u32>, PAIRS>; // those past the end are the last
     for (var j = 0u; j < PAIRS; j++) {
-      let column = first + lane + j * LANES;
-      for (var r = 0u; r < TILE_ROWS && column < params.stream; r++) {
-        let at = STREAM + r * params.stream + column;
-        kept[at] = kept[at] + (tile[r][j] + weight_pair(bias_at + column));
+      columns[j] = first + lane + j * apart;
+      rows_at[j] = weight_at + min(2u * columns[j] + vec2(0u, 1u), vec2(outputs - 1u)) * place.terms;
+    }
+    var tile = tile_product(x_at, rows_at, place.terms);
+    for (var r = 0u; r < min(TILE_ROWS, params.rows - group_row); r++) {
+      var sums = tile[0];
+      for (var i = 1u; i < TILE_ROWS; i++) { tile[i - 1u] = tile[i]; }
+      for (var j = 0u; j < PAIRS && kind != HEAD; j++) { sums[j] += weight_pair(bias_at + columns[j]); }
+      if (kind == GATE_UP) {
+        let gate = sums[0];
+        if (columns[0] < firsts) {
+          kept[between() + r * params.intermediate + columns[0]] = gate * sigmoid(gate) * sums[1];
+        }
+        continue;
+      }
+      for (var j = 0u; j < PAIRS; j++) {
+        if (columns[j] < place.columns) { keep(kind, r, columns[j], sums[j]); }
       }
     }
   }
   workgroupBarrier();
+}
+
+fn keep(kind: u32, r: u32, column: u32, value: vec2<f32>) {
+  switch kind {
+    case QKV: { kept[between() + r * qkv() + column] = value; }
+    case HEAD: {
+      let at = (group_row + r) * params.vocabulary + 2u * column;
+      logits[at] = value.x;
+      if (2u * column + 1u < params.vocabulary) { logits[at + 1u] = value.y; }
+    }
+    default: { kept[STREAM + r * params.stream + column] += value; }
+  }
 }
 
 // ---- attention -----------------------------------------------------------------------------------------------------
@@ -113,19 +157,6 @@ fn q_pair(at: u32) -> vec2<f32> { return kept[at]; }
 fn k_pair(at: u32) -> vec2<f32> { return unpack(k_cache[at]); }
 fn v_pair(at: u32) -> vec2<f32> { return unpack(v_cache[at]); }
 fn store_pair(at: u32, value: vec2<f32>) { kept[at] = value; }
-
-fn project_qkv(lane: u32, weight_at: u32, bias_at: u32) {
-  for (var first = 0u; first < qkv(); first += LANES * PAIRS) {
-    let tile = project(lane, normed(), params.stream, weight_at, first + lane, 2u * qkv(), params.stream);
-    for (var j = 0u; j < PAIRS; j++) {
-      let column = first + lane + j * LANES;
-      for (var r = 0u; r < TILE_ROWS && column < qkv(); r++) {
-        kept[between() + r * qkv() + column] = tile[r][j] + weight_pair(bias_at + column);
-      }
-    }
-  }
-  workgroupBarrier();
-}
 
 // Rotates queries in place and keys into the cache, and puts values there: an invocation takes a pair of a head's first half
 // together with the pair half a head further.
@@ -181,24 +212,7 @@ fn attend(lane: u32) {
 
 // ---- the model -----------------------------------------------------------------------------------------------------
 
-// Gate and up projections and their product: the first pair of columns of an invocation is the gate's, the second up's.
-fn gated(lane: u32, gate_at: u32, up_at: u32, gate_bias_at: u32, up_bias_at: u32) {
-  let outputs = 2u * params.intermediate;
-  let x_at = normed() + (lane % HELD + vec2(0u, HELD)) * params.stream;
-  for (var first = 0u; first < params.intermediate; first += LANES) {
-    let column = first + lane;
-    let gate = weight_rows(gate_at, column, outputs, params.stream);
-    let up = weight_rows(up_at, column, outputs, params.stream);
-    let tile = tile_product(x_at, array<vec2<u32>, PAIRS>(gate, up), params.stream);
-    for (var r = 0u; r < TILE_ROWS && column < params.intermediate; r++) {
-      let g = tile[r][0] + weight_pair(gate_bias_at + column);
-      let u = tile[r][1] + weight_pair(up_bias_at + column);
-      kept[between() + r * params.intermediate + column] = g * sigmoid(g) * u;
-    }
-  }
-  workgroupBarrier();
-}
-
+// Norms and projections have one place each in this loop: a compiler copies what a function does to each of its calls.
 @compute @workgroup_size(LANES)
 fn decode_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   group_row = wid.x * TILE_ROWS;
@@ -209,42 +223,20 @@ fn decode_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(subgroup_invocati
   }
   workgroupBarrier();
 
-  var norm_at = params.vocabulary * stream;
-  for (var layer = 0u; layer < params.layers; layer++) {
-    let qkv_at = norm_at + stream;
-    let qkv_bias_at = qkv_at + 2u * qkv() * stream;
-    let output_at = qkv_bias_at + qkv();
-    let output_bias_at = output_at + 2u * stream * queries();
-    let mlp_norm_at = output_bias_at + stream;
-    let gate_at = mlp_norm_at + stream;
-    let up_at = gate_at + 2u * params.intermediate * stream;
-    let gate_bias_at = up_at + 2u * params.intermediate * stream;
-    let up_bias_at = gate_bias_at + params.intermediate;
-    let down_at = up_bias_at + params.intermediate;
-    let down_bias_at = down_at + 2u * stream * params.intermediate;
-
-    first_block = layer * params.layer_blocks;
-    norm_stream(lane, norm_at);
-    project_qkv(lane, qkv_at, qkv_bias_at);
-    rotate_and_cache(lane);
-    attend(lane);
-    add_projection(lane, qkv(), output_at, output_bias_at, queries());
-    norm_stream(lane, mlp_norm_at);
-    gated(lane, gate_at, up_at, gate_bias_at, up_bias_at);
-    add_projection(lane, params.intermediate, down_at, down_bias_at, params.intermediate);
-    norm_at = down_bias_at + stream;
-  }
-
-  norm_stream(lane, norm_at);
-  for (var first = 0u; 2u * first < params.vocabulary; first += LANES * PAIRS) {
-    let tile = project(lane, normed(), stream, params.head_at, first + lane, params.vocabulary, stream);
-    for (var j = 0u; j < PAIRS; j++) {
-      for (var r = 0u; r < TILE_ROWS && group_row + r < params.rows; r++) {
-        let column = 2u * (first + lane + j * LANES);
-        let at = (group_row + r) * params.vocabulary + column;
-        if (column < params.vocabulary) { logits[at] = tile[r][j].x; }
-        if (column + 1u < params.vocabulary) { logits[at + 1u] = tile[r][j].y; }
-      }
+  var at = params.vocabulary * stream; // in `parameters`: they are used in their order
+  for (var step = 0u; step <= 4u * params.layers; step++) {
+    let kind = select(step % 4u, HEAD, step == 4u * params.layers);
+    if (kind % 2u == 0u) {
+      norm_stream(lane, at);
+      at += stream;
     }
+    project(lane, kind, select(at, params.head_at, kind == HEAD));
+    if (kind == QKV) {
+      first_block = step / 4u * params.layer_blocks;
+      rotate_and_cache(lane);
+      attend(lane);
+    }
+    let place = projection(kind);
+    at += 2u * place.columns * place.terms + place.columns;
   }
 }

@@ -8,6 +8,14 @@ enable subgroups;
 
 override LANES = 32u; // the host sets the adapter's smallest size of a subgroup
 
+// Rows that are stored at a time, the others moving down: 16 rows of stores, each with its conditions, take a software adapter
+// seconds to compile. The moves are few beside the product's multiply-adds.
+const STORED = 4u;
+
+fn next_rows(tile: ptr<function, Tile>) {
+  for (var r = STORED; r < TILE_ROWS; r++) { (*tile)[r - STORED] = (*tile)[r]; }
+}
+
 // First row and first pair of columns of this invocation's tile.
 fn tile_origin(wid: vec3<u32>, lane: u32) -> vec2<u32> {
   return vec2(wid.y * TILE_ROWS, wid.x * LANES * PAIRS + lane);
@@ -43,9 +51,12 @@ fn linear_forward(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let origin = tile_origin(wid, lid.x);
-  let tile = product(origin, lane);
-  for (var r = 0u; r < TILE_ROWS; r++) {
-    for (var j = 0u; j < PAIRS; j++) { store_y(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  var tile = product(origin, lane);
+  for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.rows); row += STORED) {
+    for (var r = 0u; r < STORED; r++) {
+      for (var j = 0u; j < PAIRS; j++) { store_y(row + r, origin.y + j * LANES, tile[r][j]); }
+    }
+    next_rows(&tile);
   }
 }
 
@@ -56,9 +67,12 @@ fn linear_logits(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let origin = tile_origin(wid, lid.x);
-  let tile = product(origin, lane);
-  for (var r = 0u; r < TILE_ROWS; r++) {
-    for (var j = 0u; j < PAIRS; j++) { store_logits(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  var tile = product(origin, lane);
+  for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.rows); row += STORED) {
+    for (var r = 0u; r < STORED; r++) {
+      for (var j = 0u; j < PAIRS; j++) { store_logits(row + r, origin.y + j * LANES, tile[r][j]); }
+    }
+    next_rows(&tile);
   }
 }
 
@@ -69,10 +83,10 @@ fn linear_swiglu(
   @builtin(local_invocation_id) lid: vec3<u32>,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let row = wid.y * TILE_ROWS;
+  let first = wid.y * TILE_ROWS;
   let column_pair = wid.x * LANES + lid.x;
   let pairs = params.inputs / 2u;
-  let x_at = held_rows(row, lane, params.rows) * pairs;
+  let x_at = held_rows(first, lane, params.rows) * pairs;
   let weight_at = weight_rows(column_pair);
 
   var total: Tile;
@@ -85,7 +99,10 @@ fn linear_swiglu(
     }
     add_tile(&total, tile);
   }
-  for (var r = 0u; r < TILE_ROWS; r++) { store_swiglu(row + r, column_pair, total[r][0], total[r][1]); }
+  for (var row = first; row < min(first + TILE_ROWS, params.rows); row += STORED) {
+    for (var r = 0u; r < STORED; r++) { store_swiglu(row + r, column_pair, total[r][0], total[r][1]); }
+    next_rows(&total);
+  }
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------------
@@ -120,8 +137,11 @@ fn linear_backward_input(
     }
     add_term(&tile, dy[dy_at.x + n], dy[dy_at.y + n], columns);
   }
-  for (var r = 0u; r < TILE_ROWS; r++) {
-    for (var j = 0u; j < PAIRS; j++) { store_dx(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.rows); row += STORED) {
+    for (var r = 0u; r < STORED; r++) {
+      for (var j = 0u; j < PAIRS; j++) { store_dx(row + r, origin.y + j * LANES, tile[r][j]); }
+    }
+    next_rows(&tile);
   }
 }
 
@@ -142,7 +162,10 @@ fn linear_backward_weight(
     let at = t * params.outputs;
     add_term(&tile, dy[at + dy_at.x], dy[at + dy_at.y], columns);
   }
-  for (var r = 0u; r < TILE_ROWS; r++) {
-    for (var j = 0u; j < PAIRS; j++) { add_to_dweight(origin.x + r, origin.y + j * LANES, tile[r][j]); }
+  for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.outputs); row += STORED) {
+    for (var r = 0u; r < STORED; r++) {
+      for (var j = 0u; j < PAIRS; j++) { add_to_dweight(row + r, origin.y + j * LANES, tile[r][j]); }
+    }
+    next_rows(&tile);
   }
 }

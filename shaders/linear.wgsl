@@ -49,18 +49,16 @@ fn add_term(tile: Tile, rows: mat2x4<f32>, columns: mat2x4<f32>) -> Tile {
   );
 }
 
-// Row r of the tile as pairs of columns.
+// Row r of the tile's upper half as pairs of columns.
 fn row_pairs(tile: Tile, r: u32) -> array<vec2<f32>, 4> {
-  var low: vec4<f32>;
-  var high: vec4<f32>;
-  if (r < 4u) {
-    low = tile.a[r];
-    high = tile.b[r];
-  } else {
-    low = tile.c[r - 4u];
-    high = tile.d[r - 4u];
-  }
-  return array(low.xy, low.zw, high.xy, high.zw);
+  return array(tile.a[r].xy, tile.a[r].zw, tile.b[r].xy, tile.b[r].zw);
+}
+
+// A tile is stored by halves, the lower moving up: eight rows of stores, each with its conditions, take a software adapter
+// seconds to compile.
+fn next_half(tile: ptr<function, Tile>) {
+  (*tile).a = (*tile).c;
+  (*tile).b = (*tile).d;
 }
 
 // First row and first pair of columns of this invocation's tile.
@@ -142,10 +140,13 @@ fn product(origin: vec2<u32>) -> Tile {
 fn linear_forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
   if (is_outside(origin, params.rows, params.outputs)) { return; }
-  let tile = product(origin);
-  for (var r = 0u; r < 8u; r++) {
-    let values = row_pairs(tile, r);
-    for (var j = 0u; j < 4u; j++) { store_y(origin.x + r, origin.y + j * LANES_X, values[j]); }
+  var tile = product(origin);
+  for (var row = origin.x; row < min(origin.x + 8u, params.rows); row += 4u) {
+    for (var r = 0u; r < 4u; r++) {
+      let values = row_pairs(tile, r);
+      for (var j = 0u; j < 4u; j++) { store_y(row + r, origin.y + j * LANES_X, values[j]); }
+    }
+    next_half(&tile);
   }
 }
 
@@ -153,10 +154,13 @@ fn linear_forward(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocati
 fn linear_logits(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let origin = tile_origin(wid, lid);
   if (is_outside(origin, params.rows, params.outputs)) { return; }
-  let tile = product(origin);
-  for (var r = 0u; r < 8u; r++) {
-    let values = row_pairs(tile, r);
-    for (var j = 0u; j < 4u; j++) { store_logits(origin.x + r, origin.y + j * LANES_X, values[j]); }
+  var tile = product(origin);
+  for (var row = origin.x; row < min(origin.x + 8u, params.rows); row += 4u) {
+    for (var r = 0u; r < 4u; r++) {
+      let values = row_pairs(tile, r);
+      for (var j = 0u; j < 4u; j++) { store_logits(row + r, origin.y + j * LANES_X, values[j]); }
+    }
+    next_half(&tile);
   }
 }
 
@@ -167,12 +171,12 @@ fn up_weight_pairs(at: vec4<u32>) -> mat2x4<f32> {
 // The same for two weights at once: the tile's first four columns are the gate's, the other four the same columns of up.
 @compute @workgroup_size(LANES_X, LANES_Y)
 fn linear_swiglu(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
-  let row = (wid.y * LANES_Y + lid.y) * 8u;
+  let first = (wid.y * LANES_Y + lid.y) * 8u;
   let columns = wid.x * LANES_X * 2u + lid.x + PAIR_OFFSETS.xy;
-  if (is_outside(vec2(row, columns.x), params.rows, params.outputs)) { return; }
+  if (is_outside(vec2(first, columns.x), params.rows, params.outputs)) { return; }
   let pairs = params.inputs / 2u;
-  let x_low = x_rows(row);
-  let x_high = x_rows(row + 4u);
+  let x_low = x_rows(first);
+  let x_high = x_rows(first + 4u);
   let weight_at = weight_rows(columns);
 
   var total: Tile;
@@ -183,10 +187,13 @@ fn linear_swiglu(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
     }
     total = add_tile(total, tile);
   }
-  for (var r = 0u; r < 8u; r++) {
-    let values = row_pairs(total, r);
-    store_swiglu(row + r, columns.x, values[0], values[2]);
-    store_swiglu(row + r, columns.y, values[1], values[3]);
+  for (var row = first; row < min(first + 8u, params.rows); row += 4u) {
+    for (var r = 0u; r < 4u; r++) {
+      let values = row_pairs(total, r);
+      store_swiglu(row + r, columns.x, values[0], values[2]);
+      store_swiglu(row + r, columns.y, values[1], values[3]);
+    }
+    next_half(&total);
   }
 }
 
@@ -216,9 +223,12 @@ fn linear_backward_input(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_i
       mat2x4(vec4(unpack(weight[w.x]), unpack(weight[w.y])), vec4(unpack(weight[w.z]), unpack(weight[w.w]))),
     );
   }
-  for (var r = 0u; r < 8u; r++) {
-    let values = row_pairs(tile, r);
-    for (var j = 0u; j < 4u; j++) { store_dx(origin.x + r, origin.y + j * LANES_X, values[j]); }
+  for (var row = origin.x; row < min(origin.x + 8u, params.rows); row += 4u) {
+    for (var r = 0u; r < 4u; r++) {
+      let values = row_pairs(tile, r);
+      for (var j = 0u; j < 4u; j++) { store_dx(row + r, origin.y + j * LANES_X, values[j]); }
+    }
+    next_half(&tile);
   }
 }
 
@@ -245,9 +255,12 @@ fn linear_backward_weight(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_
       mat2x4(vec4(x[at_x.x], x[at_x.y]), vec4(x[at_x.z], x[at_x.w])),
     );
   }
-  for (var r = 0u; r < 8u; r++) {
-    let values = row_pairs(tile, r);
-    for (var j = 0u; j < 4u; j++) { add_to_dweight(origin.x + r, origin.y + j * LANES_X, values[j]); }
+  for (var row = origin.x; row < min(origin.x + 8u, params.outputs); row += 4u) {
+    for (var r = 0u; r < 4u; r++) {
+      let values = row_pairs(tile, r);
+      for (var j = 0u; j < 4u; j++) { add_to_dweight(row + r, origin.y + j * LANES_X, values[j]); }
+    }
+    next_half(&tile);
   }
 }
 

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { equalGpus, selectGpu } from "../../src/runtime/pci.ts";
+import { equalGpus, pciGpus, selectGpu } from "../../src/runtime/pci.ts";
 import { temporaryFolder } from "../hf/temporary.ts";
 
 const root = temporaryFolder();
@@ -24,10 +24,16 @@ test("a machine's equal GPUs, without the console's display, a sound card or the
     ["0000:0f:00.1", "0x040300", "0x10de", "0x22ba"],
   ]);
   expect(await equalGpus(sysfs)).toEqual(["0000:0f:00.0", "0000:c1:00.0"]);
-  expect(selectGpu("0000:0f:00.0")).toBe("pci-0000_0f_00_0!");
+  expect(await pciGpus(sysfs)).toEqual(["0000:00:02.0", "0000:0f:00.0", "0000:c1:00.0"]);
 });
 
 test("none where the system lists none", async () => {
   expect(await equalGpus(`${root}/nowhere`)).toEqual([]);
   expect(await equalGpus(machine("virtual", [["0000:00:01.0", "0x020000", "0x1af4", "0x1041"]]))).toEqual([]);
+});
+
+test("one of them is chosen below WebGPU, by its address", () => {
+  expect(selectGpu("0000:65:00.0")).toBe("pci-0000_65_00_0!");
+  for (const address of ["", "65:00.0", "0000:65:00", "3", "0000:65:00.0!"])
+    expect(() => selectGpu(address)).toThrow(/expected a PCI address such as 0000:65:00.0, got/);
 });

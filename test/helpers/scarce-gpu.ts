@@ -105,3 +105,9 @@ export function failingJob(device: DeviceGpu): FailingJob {
   };
   return job;
 }
+
+/** Keeps a warning. A device that fails from some buffer on has memory again when a trainer goes on with less. */
+export function heard(scarce: ScarceGpu, warnings: string[], message: string): void {
+  warnings.push(message);
+  if (scarce.failures === Infinity) makePlenty(scarce);
+}

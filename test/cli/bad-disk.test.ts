@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -37,13 +37,34 @@ function pith(
   });
 }
 
-const train = (dir: string) =>
+const train = (dir: string, iterations = 1) =>
   Object.entries({
-    "rl.max_iterations": 1,
+    "rl.num_prompts": 1,
+    "rl.num_generations": 2,
+    "rl.max_completion_length": 24,
+    "rl.max_iterations": iterations,
+    "train.save_every": 1,
     "train.output_dir": dir,
   }).flatMap(([key, value]) => [`--${key}`, `${value}`]);
 
 describe.skipIf(!canMount)("a disk [skipped where no file system may be mounted]", () => {
+  test("that is full is said in one line; the last checkpoint is good, and the run goes on where there is room", async () => {
+    const dir = join(disk, "run");
+    mount("-o", "remount,size=5m", disk); // a checkpoint has 2.3 MB, and its model is saved beside it
+    const full = await pith(["train", ...train(dir, 4)]);
+    expect(full.code).toBe(1);
+    expect(full.lines.at(-1)).toMatch(
+      /^pith: no checkpoint of step \d: .*no space left on the disk.*the last good one is .*step_\d+$/,
+    );
+    const saved = readdirSync(join(dir, "checkpoints")).filter((name) => /^step_\d+$/.test(name));
+    expect(saved.length).toBeGreaterThan(0);
+    mount("-o", "remount,size=40m", disk);
+    const { code, lines } = await pith(["train", ...train(dir, 4)]);
+    expect(code).toBe(0);
+    expect(lines.join("\n")).toContain(`goes on after iteration ${saved.length}`);
+    rmSync(dir, { recursive: true });
+  });
+
   test("that is read-only is said in one line", async () => {
     mkdirSync(join(disk, "there"), { recursive: true });
     mount("-o", "remount,ro", disk);

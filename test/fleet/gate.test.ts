@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { LLM } from "../../src/engine/llm.ts";
 import { joinFleet } from "../../src/fleet/connection.ts";
 import { FleetSource } from "../../src/fleet/fleet-source.ts";
@@ -96,8 +96,16 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     await server?.stop();
   });
 
-  const newGuest = async (lie?: Lie, at = gate): Promise<OpenGuest> =>
-    openGuest(at, await invite(`${folder}/server`), lie);
+  const guests: OpenGuest[] = [];
+  const newGuest = async (lie?: Lie): Promise<OpenGuest> => {
+    const guest = await openGuest(gate, await invite(`${folder}/server`), lie);
+    guests.push(guest);
+    return guest;
+  };
+
+  afterEach(async () => {
+    for (const guest of guests.splice(0)) await guest.close();
+  });
 
   async function train(run: string, meanwhile: () => Promise<void>) {
     const setup = await toySetup("float32");
@@ -113,19 +121,19 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
   }
 
   test("lets guests alone sample a run: metrics, completions and weights are equal to the bit", async () => {
-    const guests = [await newGuest(), await newGuest()];
+    const two = [await newGuest(), await newGuest()];
     expect(await train("honest", async () => {})).toEqual(alone);
-    expect(guests.map(({ lent }) => lent.refused)).toEqual([0, 0]);
-    expect(guests.reduce((sum, { lent }) => sum + lent.accepted, 0)).toBe(2 * 4 * 3);
-    for (const guest of guests) await guest.close();
+    expect(two.map(({ lent }) => lent.refused)).toEqual([0, 0]);
+    expect(two.reduce((sum, { lent }) => sum + lent.accepted, 0)).toBe(2 * 4 * 3);
+    expect(gate.said.filter((line) => /refused|problem/.test(line))).toEqual([]);
   }, 120_000);
 
   test("catches each lie, shuts its guest out, and has its tasks drawn by others", async () => {
+    const lies = { ...LIES, "the weights": withOther(await otherWeights()) };
     const together = await train("lies", async () => {
-      const lies = { ...LIES, "the weights": withOther(await otherWeights()) };
       const caught = Object.entries(lies).map(async ([name, lie]) => {
         const liar = await newGuest(lie);
-        expect(String(await liar.nc.closed()), name).toMatch(/Revoked|Authorization/i);
+        expect(String(await liar.nc.closed()), name).toMatch(/Revoked|Authorization|refused/i);
         expect(liar.lent, name).toMatchObject({
           accepted: 0,
           state: expect.stringMatching(/did not come from sampling/),
@@ -144,15 +152,14 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
       await expect
         .poll(() => other.lent.state, { timeout: 20_000 })
         .toMatch(/takes adapters that compute the trainer's bits alone/);
+      await other.close();
       await gate.close();
       gate = await openGate(server, folder, { requireKind: "any" });
-      const guests = [await newGuest(ROUNDS_OTHERWISE), await newGuest(ROUNDS_OTHERWISE)];
       const liar = await newGuest({ ...ROUNDS_OTHERWISE, result: LIES["a token"]!.result! });
-      expect(String(await liar.nc.closed())).toMatch(/Revoked|Authorization/i);
-      await expect.poll(() => guests.reduce((sum, { lent }) => sum + lent.accepted, 0), { timeout: 60_000 }).toBe(24);
-      expect(gate.said.some((line) => line.endsWith("samples, on an adapter of another kind"))).toBe(true);
-      for (const guest of [...guests, other]) await guest.close();
+      expect(String(await liar.nc.closed())).toMatch(/Revoked|Authorization|refused/i);
+      await newGuest(ROUNDS_OTHERWISE);
     });
     expect(together).toEqual(alone);
+    expect(gate.said.filter((line) => line.endsWith("samples, on an adapter of another kind"))).toHaveLength(2);
   }, 120_000);
 });

@@ -45,7 +45,12 @@ export async function openDoor(options: DoorOptions): Promise<{ url: string; clo
     answer(request, response, options).catch(() => response.destroy());
   });
   server.maxConnections = MOST_CONNECTIONS;
-  server.on("upgrade", (request, socket, head) => tunnel(request, socket, head, options));
+  const tunnels = new Set<Duplex>();
+  server.on("upgrade", (request, socket, head) => {
+    tunnels.add(socket);
+    socket.once("close", () => tunnels.delete(socket));
+    tunnel(request, socket, head, options);
+  });
   await listening(server, host, port);
   const name = host === "0.0.0.0" || host === "::" ? "localhost" : host;
   return {
@@ -53,6 +58,7 @@ export async function openDoor(options: DoorOptions): Promise<{ url: string; clo
     close: () => {
       server.close();
       server.closeAllConnections();
+      for (const socket of tunnels) socket.destroy();
     },
   };
 }

@@ -172,13 +172,18 @@ function openPolicy(fleet: Fleet, gpu: Gpu, own: string): WorkerPolicy {
   return new WorkerPolicy(gpu, { files, fetch });
 }
 
-/** The fleet as a run's sampler. The run's name there is the same whenever it is resumed in its folder. */
+/** A run's name in the fleet: the same whenever it is resumed in its folder. */
+export function runName(dir: string): string {
+  const path = resolve(dir);
+  const place = createHash("sha256").update(`${hostname()}:${path}`).digest("hex").slice(0, 8);
+  return `${basename(path).replaceAll(/\W/g, "-").slice(0, 40)}-${place}`;
+}
+
+/** The fleet as a run's sampler. */
 export async function openFleetSource(url: string, folder: RunFolder, model: Model): Promise<FleetSource> {
   if (folder.config.rl.stop.length > 0)
     throw new ConfigError("--fleet: expected responses that end by tokens, got rl.stop; workers have no tokenizer");
-  const path = resolve(folder.dir);
-  const place = createHash("sha256").update(`${hostname()}:${path}`).digest("hex").slice(0, 8);
-  const run = `${basename(path).replaceAll(/\W/g, "-").slice(0, 40)}-${place}`;
+  const run = runName(folder.dir);
   const fleet = await joinFleet(url, run);
   note(`samples by the fleet as run ${run}`);
   return new FleetSource(fleet, run, model, {

@@ -117,9 +117,9 @@ function signedIn(account: string, signer: string, name: string): Pick<Connectio
   return { authenticator: jwtAuthenticator(userToken(keyOf(signer), account, user, name), user.getSeed()) };
 }
 
-/** Whether the last of what a fleet keeps is there. */
+/** Whether all is there that a fleet keeps. */
 const isMade = ({ streams }: JetStreamManager): Promise<boolean> =>
-  streams.info(`OBJ_${WEIGHTS}`).then(
+  Promise.all([TASKS, GROUPS, `KV_${RUNS}`, `KV_${WORKERS}`, `OBJ_${WEIGHTS}`].map((name) => streams.info(name))).then(
     () => true,
     () => false,
   );
@@ -143,7 +143,7 @@ async function makeAll(js: JetStreamClient, { streams }: JetStreamManager): Prom
   });
   const kv = new Kvm(js);
   await kv.create(RUNS, { history: 1 });
-  await kv.create(WORKERS, { history: 1, ttl: WORKER_TTL, storage: StorageType.Memory });
+  await kv.create(WORKERS, { history: 1, ttl: WORKER_TTL }); // a server that starts again has it still
   await new Objm(js).create(WEIGHTS);
 }
 

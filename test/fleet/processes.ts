@@ -17,9 +17,11 @@ export class Pith {
   said = "";
   readonly ended: Promise<number | null>;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const argv = ["--import", "./scripts/wgsl-hook.js", "src/cli/main.ts", ...args];
-    this.child = spawn(process.execPath, argv, {
+  /** `within`: a command that runs another, such as one in a network of its own. */
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, within: readonly string[] = []) {
+    const node = [process.execPath, "--import", "./scripts/wgsl-hook.js", "src/cli/main.ts", ...args];
+    const [command, ...argv] = [...within, ...node] as [string, ...string[]];
+    this.child = spawn(command, argv, {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -5,6 +5,7 @@ import { seedOf } from "../../src/fleet/access/keys.ts";
 import { joinFleet } from "../../src/fleet/connection.ts";
 import { findServer, parseListen, startServer } from "../../src/fleet/server.ts";
 import { temporaryFolder } from "../helpers/host.ts";
+import { allWorkers } from "../../src/fleet/status.ts";
 import { freePort, titled } from "./processes.ts";
 
 const folder = temporaryFolder();
@@ -38,6 +39,9 @@ describe.skipIf(findServer() === null)(titled("a server"), () => {
       await expect(joinFleet(first.url.replace(/\/\/.*@/, `//${login}`), "test")).rejects.toThrow(/uthorization/);
     await first.stop();
     const second = await startServer(`${folder}/kept`, { host: "127.0.0.1", port, note: quiet });
+    const again = await joinFleet(second.workerUrl, "test");
+    expect(await allWorkers(again)).toEqual([]);
+    await again.nc.close();
     expect([second.url, second.workerUrl]).toEqual([first.url, first.workerUrl]);
     await second.stop();
     for (const name of ["keys.json", "nats.conf"]) expect(statSync(`${folder}/kept/${name}`).mode & 0o077).toBe(0);

@@ -1,37 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
 import { temporaryFolder } from "../helpers/host.ts";
 import { freePort, Pith, titled } from "./processes.ts";
+import { left, train } from "./training.ts";
 
 const folder = temporaryFolder();
 const RUN = ["num_prompts=2", "num_generations=4", "max_iterations=4", "max_completion_length=24", "lag=1"];
-
-const train = (dir: string, ...more: string[]) =>
-  new Pith([
-    "train",
-    ...RUN.map((setting) => `--rl.${setting}`),
-    "--train.save_every=1",
-    `--train.output_dir=${dir}`,
-    ...more,
-  ]);
-
-const NOT_THE_RUNS = /^(time|rollout_time|step_time)$|^fleet\//;
-
-/** What a run left, times and what its fleet did left out. */
-function left(dir: string): Record<string, unknown> {
-  const checkpoints = readdirSync(`${dir}/checkpoints`).flatMap((step) =>
-    readdirSync(`${dir}/checkpoints/${step}`).map((name) => `checkpoints/${step}/${name}`),
-  );
-  const metrics = readFileSync(`${dir}/metrics.jsonl`, "utf8").trimEnd().split("\n");
-  return {
-    metrics: metrics.map(
-      (line) => JSON.parse(line, (key, value: unknown) => (NOT_THE_RUNS.test(key) ? undefined : value)) as unknown,
-    ),
-    completions: readFileSync(`${dir}/completions.jsonl`, "utf8"),
-    ...Object.fromEntries(checkpoints.sort().map((path) => [path, readFileSync(`${dir}/${path}`, "base64")])),
-  };
-}
 
 describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
   let server: Server;
@@ -48,14 +22,14 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
   });
 
   test("killed and begun again it leaves the files of a run on one device", async () => {
-    const alone = train(`${folder}/alone`);
+    const alone = train(RUN, `${folder}/alone`);
     expect(await alone.ended).toBe(0);
     const dir = `${folder}/together`;
-    const killed = train(dir, "--fleet", server.url);
+    const killed = train(RUN, dir, "--fleet", server.url);
     await killed.says(/iteration 2\/4/);
     killed.kill("SIGKILL");
     expect(await killed.ended).toBe(null);
-    const resumed = train(dir, "--fleet", server.url);
+    const resumed = train(RUN, dir, "--fleet", server.url);
     await resumed.ended;
     expect(resumed.said).toMatch(/goes on after iteration [12]/);
     expect(left(dir)).toEqual(left(`${folder}/alone`));

@@ -35,6 +35,7 @@ const ROLES = {
       allow: [
         "$JS.API.INFO",
         "$JS.API.STREAM.INFO.TASKS",
+        "$JS.API.STREAM.INFO.GROUPS",
         "$JS.API.CONSUMER.INFO.TASKS.*",
         "$JS.API.CONSUMER.MSG.NEXT.TASKS.*",
         "$JS.ACK.TASKS.>",

@@ -33,6 +33,8 @@ const IDLE = 1000;
 const BEAT = 1000;
 /** Milliseconds that a task which comes back waits for another guest before it is a worker's. */
 const ASIDE = 5000;
+/** Comings and goings of one guest that are said. */
+const MOST_NOTES = 6;
 const TOO_LONG = "this run's responses are too long for a tab";
 
 export interface GateOptions extends PresenceOptions {
@@ -170,6 +172,7 @@ export class Gate {
 
   #beat(): void {
     const now = Date.now();
+    if (this.#desk) this.#sayWhoIsHere();
     const isOver = ({ since }: { since: number }) => this.#desk !== null && now - since > ASIDE;
     for (const one of this.#aside) {
       if (isOver(one)) one.message.nak();
@@ -178,15 +181,24 @@ export class Gate {
     this.#aside = this.#aside.filter((one) => !isOver(one));
     for (const visitor of this.#all()) {
       visitor.beat(now);
-      if (visitor.isSilent(now) && !visitor.isShutOut) this.#forget(visitor, "is not heard of any more");
+      if (visitor.isSilent(now) && !visitor.isShutOut) {
+        this.#partWith(visitor, "is not heard of any more");
+        this.#visitors.delete(visitor.id);
+      }
     }
   }
 
-  #forget(visitor: Visitor, why: string): void {
+  /** Takes a guest's tasks back; it may come again. */
+  #partWith(visitor: Visitor, why: string): void {
     visitor.drop({ past: false });
-    if (!this.#visitors.delete(visitor.id) || visitor.weights === null) return;
-    this.#options.note(`guest ${visitor.name} ${why}: ${visitor.accepted} accepted, ${visitor.refused} refused`);
-    this.#sayWhoIsHere();
+    if (visitor.weights === null) return;
+    visitor.weights = null;
+    this.#noteMove(visitor, `${why}: ${visitor.accepted} accepted, ${visitor.refused} refused`);
+  }
+
+  /** What a guest may do again and again is said as often as a log bears. */
+  #noteMove(visitor: Visitor, what: string): void {
+    if (visitor.notes++ < MOST_NOTES) this.#options.note(`guest ${visitor.name} ${what}`);
   }
 
   #sayWhoIsHere(): void {
@@ -223,7 +235,7 @@ export class Gate {
   async #answer(visitor: Visitor, verb: Verb, bytes: Uint8Array): Promise<Reply | null> {
     if (verb === "beat") return null;
     if (verb === "leave") {
-      this.#forget(visitor, "has left");
+      this.#partWith(visitor, "has left");
       return null;
     }
     if (verb === "result") return this.#receive(visitor, bytes);
@@ -249,15 +261,10 @@ export class Gate {
         wait: "this run takes adapters that compute the trainer's bits alone, and this tab's computes others; pith gate --require-kind any would let it in",
       };
     if (trust.obstacle) return { wait: trust.obstacle };
-    const isNew = visitor.weights === null;
+    if (visitor.trust === null)
+      this.#noteMove(visitor, `samples, on an adapter of ${trust.isSameKind ? "the same" : "another"} kind`);
     visitor.trust = trust;
     visitor.weights = this.#policy.weights;
-    if (isNew) {
-      this.#options.note(
-        `guest ${visitor.name} samples, on an adapter of ${trust.isSameKind ? "the same" : "another"} kind`,
-      );
-      this.#sayWhoIsHere();
-    }
     return { joined: true };
   }
 
@@ -363,7 +370,6 @@ export class Gate {
     visitor.isShutOut = true;
     visitor.drop({ past: false });
     this.#options.note(`guest ${visitor.name} is shut out, for it did not draw what it sent: ${why}`);
-    this.#sayWhoIsHere();
     // The answer goes first: with the guest's right to be here its connection ends.
     void sleep(100)
       .then(() => revoke(this.#fleet, visitor.id))

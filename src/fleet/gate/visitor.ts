@@ -29,6 +29,8 @@ export class Visitor {
   weights: string | null = null;
   /** Nothing of it is heard any more. */
   isShutOut = false;
+  /** Lines in the log about it. */
+  notes = 0;
   accepted = 0;
   refused = 0;
   #heard: number;

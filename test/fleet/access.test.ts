@@ -1,9 +1,13 @@
+import type { NatsConnection } from "@nats-io/nats-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readKeys } from "../../src/fleet/access/keys.ts";
 import { frontOf, revoke } from "../../src/fleet/access/keeper.ts";
 import { joinFleet, makeTaskConsumer, type Fleet } from "../../src/fleet/connection.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
+import { readInvitation } from "../../src/fleet/guest/invitation.ts";
+import { joinAsGuest } from "../../src/fleet/guest/join.ts";
 import { temporaryFolder } from "../helpers/host.ts";
+import { invite } from "./guests.ts";
 import { freePort, titled } from "./processes.ts";
 
 const folder = temporaryFolder();
@@ -71,4 +75,31 @@ describe.skipIf(findServer() === null)(titled("who may do what"), () => {
     await expect(revoke(trainer, "x")).rejects.toThrow(/expected a user's public key, got x/);
     await expect(readKeys(folder)).rejects.toThrow(/expected the keys that pith fleet writes there/);
   });
+
+  test("who is shut out is put out, stays out when the server starts again, and is the only one", async () => {
+    const [liar, honest] = [
+      readInvitation(await invite(`${folder}/server`)),
+      readInvitation(await invite(`${folder}/server`)),
+    ];
+    const origin = `http://${await frontOf(trainer)}`;
+    const [first, second] = [await joinAsGuest(liar, origin), await joinAsGuest(honest, origin)];
+    const cut: string[] = [];
+    const hears = async (name: string, nc: NatsConnection) => {
+      for await (const { type } of nc.status()) if (type === "disconnect") cut.push(name);
+    };
+    for (const [name, nc] of Object.entries({ first, second, trainer: trainer.nc })) void hears(name, nc);
+    await revoke(trainer, liar.id);
+    expect(String(await first.closed())).toMatch(/Revoked|Authorization|refused/i);
+    await expect(joinAsGuest(liar, origin)).rejects.toThrow(/uthorization/);
+    await second.flush();
+    await trainer.nc.flush();
+    expect([...new Set(cut)]).toEqual(["first"]);
+    await Promise.all([second.close(), trainer.nc.close()]);
+    await server.stop();
+    server = await startServer(`${folder}/server`, { host: "127.0.0.1", port: await freePort(), note: () => {} });
+    trainer = await joinFleet(server.url, "trainer");
+    const again = `http://${await frontOf(trainer)}`;
+    await expect(joinAsGuest(liar, again)).rejects.toThrow(/uthorization/);
+    await (await joinAsGuest(honest, again)).close();
+  }, 60_000);
 });

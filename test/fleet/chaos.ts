@@ -60,6 +60,10 @@ async function inWork({ jsm }: Fleet, run: string): Promise<void> {
   while (((await taskConsumer({ jsm }, run))?.num_ack_pending ?? 0) === 0) await sleep(20);
 }
 
+/** Workers that run on from run to run, and one behind a link. */
+const near = [addWorker(), addWorker(), addWorker()];
+const far = network && addWorker(workerUrl.replace("127.0.0.1", network.host), network.within);
+
 const totals = { equal: 0, different: 0, hung: 0, early: 0 };
 for (let trial = 1; trial <= wanted; trial++) {
   const dir = `${folder}/run-${trial}`;
@@ -72,9 +76,7 @@ for (let trial = 1; trial <= wanted; trial++) {
     max_deliver: 5,
     max_ack_pending: -1,
   });
-  const far = network && addWorker(workerUrl.replace("127.0.0.1", network.host), network.within);
-  const [first, second, third] = [addWorker(), addWorker(), addWorker()];
-  const workers = [first, second, third, ...(far ? [far] : [])];
+  const [first, second, third] = near as [Pith, Pith, Pith];
   const begun = performance.now();
   const begin = () => train(RUN, dir, "--fleet", server.url.replace("0.0.0.0", "127.0.0.1"));
   let trainer = begin();
@@ -84,7 +86,8 @@ for (let trial = 1; trial <= wanted; trial++) {
     ...[first, second].map((worker) => async () => {
       worker.kill("SIGKILL");
       await sleep(2000);
-      workers.push(addWorker());
+      near.splice(near.indexOf(worker), 1);
+      near.push(addWorker()); // the one that was stopped is killed the next time
     }),
     async () => {
       third.kill("SIGSTOP");
@@ -129,7 +132,6 @@ for (let trial = 1; trial <= wanted; trial++) {
   const disturbed = disturb();
   const how = await Promise.race([finish(), hangs]);
   await Promise.race([disturbed, hangs]);
-  for (const worker of workers) worker.kill("SIGKILL");
   trainer.kill("SIGKILL");
   const seconds = ((performance.now() - begun) / 1000).toFixed(0);
   const code = how === "hung" ? null : await trainer.ended;
@@ -146,6 +148,7 @@ for (let trial = 1; trial <= wanted; trial++) {
 say(
   `${totals.equal} of ${wanted} runs equal to the bit, ${totals.different} different, ${totals.hung} hung; ${totals.early} disturbances came after their run's end (seed ${seed})`,
 );
+for (const worker of [...near, ...(far ? [far] : [])]) worker.kill("SIGKILL");
 await fleet.nc.close();
 await server.stop();
 network?.remove();

@@ -57,9 +57,14 @@ for (const alpha of ALPHAS) runs.push(await record(gpu, alpha));
 const saved = (i: number): number => {
   const [first, last] = [runs[0]!.answers[0]![i]!, runs.at(-1)!.answers.at(-1)![i]!];
   const right = runs.every(({ answers }) => answers.at(-1)![i]![1] === 1) && first[1] === 1;
-  return (right ? 1000 : 0) + first[0].length - last[0].length;
+  const lengths = runs.map(({ answers }) => answers.at(-1)![i]![0].length);
+  const rises = lengths.reduce((sum, length, j) => sum + Math.max(0, length - (lengths[j - 1] ?? length)), 0);
+  return (right ? 1000 : 0) + first[0].length - last[0].length - 3 * rises;
 };
-/** Problems in the order in which they are shown: first those that every model gets right, by the tokens that training saves. */
+/**
+ * Problems in the order in which they are shown: first those that every model gets right, by the tokens that training saves, and less
+ * those whose answers grow from one alpha to the next.
+ */
 const order = Array.from({ length: PROBLEMS }, (_, i) => i).sort((a, b) => saved(b) - saved(a));
 for (const run of runs) run.answers = run.answers.map((answers) => order.map((i) => answers[i]!));
 

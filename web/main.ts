@@ -114,7 +114,9 @@ function keepPage(): void {
 }
 
 function showAdapter(name: string): void {
-  adapter.textContent = name ? text.adapter(name) : text.noAdapter;
+  adapter.replaceChildren(
+    ...(name ? [h("span", {}, text.adapter, h("span", { class: "name" }, text.adapterName(name)))] : [text.noAdapter]),
+  );
   adapter.className = `adapter ${name ? "on" : "off"}`;
 }
 

@@ -53,7 +53,7 @@ export function smallTradeoff({ recordings, runs }: Measured, alpha: number): Ch
   return {
     title: t.chart,
     x: { label: t.tokensAxis, format: format.tokens, tick: (value) => value.toFixed(0), range: [0, 100] },
-    y: { label: t.yAxis, format: format.percent, tick: wholePercent },
+    y: { label: t.yAxis, unnamed: true, format: format.percent, tick: wholePercent },
     series: [
       {
         name: t.recorded,

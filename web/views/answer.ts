@@ -50,7 +50,7 @@ export function answerCard({ onProblem, onIteration }: AnswerHost): {
       const first = story.frames.find(({ step: at }) => at === 0);
       const frame = frameAt(story.frames, iteration ?? Infinity);
       before.show(first, t.beforeNote);
-      after.show(frame === first ? undefined : frame, frame ? t.afterNote(story.alpha, frame.step) : t.waiting);
+      after.show(frame === first ? undefined : frame, frame ? t.afterNote(story.alpha) : t.waiting);
       const share = first && frame && frame !== first ? 1 - frame.pieces.length / first.pieces.length : null;
       saved.textContent = share === null ? "" : t.saved(share, first!.correct, frame!.correct);
       film.show(story, frame);

@@ -31,7 +31,7 @@ export function tokenChips(
   const chips = h("span", { class: "chips", "aria-hidden": "true" });
   let shown = "";
   return {
-    element: h("p", { class: "tokens-line", "aria-label": label, role: "group" }, spoken, chips),
+    element: h("p", { class: "tokens-line", "aria-label": label, role: "group", tabindex: 0 }, spoken, chips),
     show(pieces) {
       const text = pieces.join("");
       if (text === shown && chips.childElementCount === pieces.length) return;

@@ -1,4 +1,4 @@
-import { ITERATIONS, type Chart, type Point, type Series } from "../../src/charts/chart.ts";
+import { ITERATIONS, smoothedBy, type Chart, type Point, type Series } from "../../src/charts/chart.ts";
 import { wholePercent } from "../../src/core/format.ts";
 import { ChartView } from "../charts.ts";
 import { h } from "../dom.ts";
@@ -71,7 +71,7 @@ function curveCharts(
 }
 
 export const stageCurves = (onIteration: (iteration: number) => void) =>
-  curveCharts([LENGTH, ACCURACY], 118, onIteration, true);
+  curveCharts([LENGTH, ACCURACY], 112, onIteration, true);
 
 /** The other curves, with what there is to know of them. */
 export function moreCurves(onIteration: (iteration: number) => void) {
@@ -101,7 +101,8 @@ function chartOf(
   const others = ghosts.map((rows): Series => ({ name: t.ghost, points: points(rows), line: "faint" }));
   return {
     title,
-    headline: read ? write(read[key]) : "–",
+    // Where the smooth curve is: a single iteration's value says little.
+    headline: read ? write(smoothedBy(points(curve), SMOOTHING)[curve.indexOf(read)]!.y) : "–",
     x: { ...ITERATIONS, unnamed, range: [1, Math.max(2, story?.iterations ?? 0)] },
     y: { label: "", format: write, tick, range },
     series: [...others, { name: title, points: points(curve), line: "solid", smooth: SMOOTHING }],

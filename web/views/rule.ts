@@ -38,6 +38,7 @@ export function rulePanel(onRead: () => void): {
     " ))",
   );
   const plot = h("div", { class: "sigmoid" });
+  const asked = h("span", { class: "faint" });
   const problem = h("code");
   const position = h("span", { class: "faint" });
   const turn = (by: number) => {
@@ -63,6 +64,13 @@ export function rulePanel(onRead: () => void): {
     { class: "responses", role: "group", "aria-label": t.responses },
     ...rows.map(({ element }) => element),
   );
+  const heads = h(
+    "div",
+    { class: "columns heads", "aria-hidden": "true" },
+    h("span", { class: "term length" }, t.columns.length),
+    h("span", { class: "term reward" }, t.columns.reward),
+    h("span", {}, t.columns.advantage),
+  );
   new ResizeObserver(() => draw()).observe(plot);
 
   function draw(): void {
@@ -72,8 +80,10 @@ export function rulePanel(onRead: () => void): {
     position.textContent = groups.length > 1 ? t.prompt(shown + 1, groups.length) : "";
     alphaTerm.textContent = alpha.toFixed(2);
     problem.textContent = group?.prompt ?? "";
+    asked.textContent = group ? t.answersTo(group.responses.length) : "";
     const { judged, statistics } = judge(group?.responses ?? [], alpha);
     words.textContent = group ? updateWords(judged) : t.empty;
+    heads.hidden = judged.length === 0;
     rows.forEach((row, i) => row.show(judged[i], { longest, open: open === i }));
     response.hidden = open === null || !judged[open];
     if (open !== null && judged[open]) {
@@ -88,9 +98,15 @@ export function rulePanel(onRead: () => void): {
     element: h(
       "article",
       { class: "card rule-card" },
-      h("div", { class: "row" }, h("h2", {}, t.title), h("div", { class: "pager" }, previous, problem, position, next)),
+      h(
+        "div",
+        { class: "row" },
+        h("h2", {}, t.title),
+        h("div", { class: "pager" }, previous, asked, problem, position, next),
+      ),
       formula,
       plot,
+      heads,
       list,
       words,
       response,

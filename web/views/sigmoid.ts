@@ -54,11 +54,9 @@ export function drawRule(
             height: bottom - MARGIN.top,
           }),
           svg("line", { class: "mean", x1: x(mean), x2: x(mean), y1: MARGIN.top, y2: bottom }),
-          svg("text", { class: "term stat", x: x(mean), y: bottom + 16, "text-anchor": "middle" }, t.mean(mean)),
-          svg(
-            "text",
-            { class: "term stat", x: Math.max(x(mean), MARGIN.left + 70), y: MARGIN.top - 6, "text-anchor": "middle" },
-            t.std(std),
+          // Right answers earn at least 0.5 and wrong ones 0: between them there is room.
+          ...[t.mean(mean), t.std(std)].map((words, i) =>
+            svg("text", { class: "term stat", x: x(mean), y: y(0.3) + 15 * i, "text-anchor": "middle" }, words),
           ),
           svg("path", { class: "curve", d: `M${curve.join("L")}` }),
         ]

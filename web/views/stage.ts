@@ -1,3 +1,4 @@
+import { difference } from "../../src/run/difference.ts";
 import { ChartView } from "../charts.ts";
 import type { Client } from "../client.ts";
 import { h } from "../dom.ts";
@@ -66,7 +67,7 @@ export function stageView(
   const curves = stageCurves(toIteration);
   const more = moreCurves(toIteration);
   const chart = new ChartView(smallTradeoff(measuredOf(client, recordings), selection.choice.alpha), {
-    height: () => 176,
+    height: () => 168,
     onPick: pick(client, recordings, selection, (run) => open(run)),
   });
   const knob = controls(client, selection, () => recordings.problems[selection.choice.problem]!.prompt);
@@ -92,16 +93,19 @@ export function stageView(
     curves.show(shown, behind, iteration);
     more.show(shown, behind, iteration);
     chart.update(smallTradeoff(measuredOf(client, recordings), shown.alpha));
-    const { facts } = recordings;
-    const { model, training } = state;
-    caption.textContent = {
-      recording: model.own
-        ? t.starts(model.name)
-        : t.recording(shown.alpha, facts.iterations, facts.prompts, facts.adapter),
-      live: shown.bundled ? t.live : t.liveOwn(training.run?.model ?? ""),
-      kept: opened ? t.kept(runName(opened.run)) : "",
-    }[shown.kind];
+    caption.replaceChildren(...captionOf(shown));
     back.hidden = !opened;
+  }
+
+  /** What is shown, and what it comes to. */
+  function captionOf(shown: Story): (Node | string)[] {
+    const { model, training } = state;
+    if (opened) return [t.kept(runName(opened.run))];
+    if (shown.kind === "live") return [shown.bundled ? t.live : t.liveOwn(training.run?.model ?? "")];
+    if (model.own) return [t.starts(model.name)];
+    const { base, facts } = recordings;
+    const { alpha, scores } = nearestRun(recordings, shown.alpha);
+    return [t.recording.before(alpha), h("b", {}, difference(base, scores)), t.recording.after(facts.evaluated)];
   }
 
   /** The curves of earlier runs, which are drawn behind. */

@@ -62,10 +62,11 @@ export function tradeoffView(
 
   function show(): void {
     const chosen = overlays();
+    const { facts } = recordings;
     set.hidden = chosen.paper === null;
     const table = chosen.paper === null ? null : PAPER[chosen.paper]!;
     note.textContent = [
-      t.recordedNote(recordings.facts.evaluated),
+      t.recordedNote(facts.iterations, facts.prompts, facts.adapter, facts.evaluated),
       ...(chosen.baselines ? [t.baselinesNote] : []),
       ...(table ? [t.paperNote(format.count(table.base.tokens)) + t.table(table.table)] : []),
     ].join(" ");

@@ -1,6 +1,7 @@
 import { proxy, wrap } from "comlink";
 // oxlint-disable-next-line import/default -- Vite makes it: the address of the worker's script
 import workerUrl from "./worker.ts?worker&url";
+import { openWorker } from "./open-worker.ts";
 import type { EngineEvent, NoticeKind, Sampled, Snapshot } from "./session/protocol.ts";
 import type { RemoteEngine } from "./session/engine.ts";
 
@@ -132,10 +133,7 @@ export class Client {
 /** The engine in its worker; where the page may run none, one that refuses everything. */
 function openEngine(onNotice: (kind: PageNotice, detail: string) => void): RemoteEngine {
   try {
-    // A worker that begins as a blob is under the page's policy; one from a file host would be under none.
-    const script = `import ${JSON.stringify(new URL(workerUrl, location.href).href)};`;
-    const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
-    const worker = new Worker(url, { type: "module" });
+    const worker = openWorker(workerUrl);
     worker.addEventListener("error", (event) => onNotice("worker-failed", event.message ?? ""));
     return wrap(worker) as unknown as RemoteEngine;
   } catch (error) {

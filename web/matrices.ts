@@ -4,7 +4,7 @@ export type Operation = (typeof OPERATIONS)[number];
 
 export const SIZES = [128, 256, 512] as const;
 
-const RUNS = 5;
+const RUNS = 3;
 
 export interface Measured<T = Float32Array> {
   /** Median of the runs, after a warm-up. */

@@ -24,8 +24,8 @@ addEventListener("activate", (event) => {
 addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
-  const kept = () => caches.match(request.mode === "navigate" ? "./" : request, { ignoreSearch: true });
+  const kept = () => caches.match(request, { ignoreSearch: true });
   // A newer page is taken where there is a network; the files that it names never change.
-  if (request.mode === "navigate") event.respondWith(fetch(request).catch(kept));
+  if (request.mode === "navigate") event.respondWith(fetch(request).catch(async () => (await kept()) ?? caches.match("./")));
   else event.respondWith(kept().then((response) => response ?? fetch(request)));
 });

@@ -367,6 +367,7 @@ export const text = {
     product: (n: number) => `Product ${n} × ${n} × ${n}, GFLOP/s`,
     softmax: (n: number) => `Softmax of ${n} rows of ${n}, 10⁶ numbers/s`,
     missing: "not available",
+    peer: "gpu.js",
     agree: (error: string) =>
       `All results agree to within ${error} of each other (largest difference over the largest value).`,
     selfTest: "Check every kernel",

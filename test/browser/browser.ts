@@ -18,13 +18,34 @@ const TYPES: Record<string, string> = {
   ".json": "application/json",
 };
 
-/** Keeps every device that the worker opens, for a test to destroy: put before the worker's own script. */
-const KEEP_DEVICES = `{
+/**
+ * Keeps every device that the worker opens, for a test to destroy, and counts the buffers that are there: put before the worker's own
+ * script.
+ */
+const WATCH_DEVICES = `{
   const request = GPUAdapter.prototype.requestDevice;
   GPUAdapter.prototype.requestDevice = async function (...args) {
     const device = await request.apply(this, args);
     (globalThis.devices ??= []).push(device);
     return device;
+  };
+  globalThis.buffers = { count: 0, bytes: 0 };
+  const create = GPUDevice.prototype.createBuffer;
+  GPUDevice.prototype.createBuffer = function (...args) {
+    const buffer = create.apply(this, args);
+    buffers.count++;
+    buffers.bytes += buffer.size;
+    return buffer;
+  };
+  const destroyed = new WeakSet();
+  const destroy = GPUBuffer.prototype.destroy;
+  GPUBuffer.prototype.destroy = function () {
+    if (!destroyed.has(this)) {
+      buffers.count--;
+      buffers.bytes -= this.size;
+    }
+    destroyed.add(this);
+    destroy.call(this);
   };
 }
 `;
@@ -36,23 +57,23 @@ export interface Site {
   close(): void;
 }
 
-/** The built page behind a plain file host, under a path of its own. */
-export async function serveBuilt(): Promise<Site> {
+/** The built page behind a plain file host, under a path of its own; such a host sends no `headers` beside what a file is. */
+export async function serveBuilt(headers: Readonly<Record<string, string>> = {}): Promise<Site> {
   const outDir = mkdtempSync(join(tmpdir(), "pith-site-"));
   await build({ configFile: `${root}/vite.config.ts`, logLevel: "warn", build: { outDir } });
   const requests: Site["requests"] = [];
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url!, "http://host");
-    const file = join(outDir, pathname.replace(/^\/a\/demo\//, "").replace(/^$/, "index.html"));
-    if (!pathname.startsWith("/a/demo/") || !existsSync(file)) return void response.writeHead(404).end();
+    const file = join(outDir, pathname.replace(/^\/pith\//, "").replace(/^$/, "index.html"));
+    if (!pathname.startsWith("/pith/") || !existsSync(file)) return void response.writeHead(404).end();
     const bytes = readFileSync(file);
     requests.push({ path: pathname, compressedBytes: gzipSync(bytes).length });
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
-    response.end(/\/worker-[^/]*\.js$/.test(pathname) ? KEEP_DEVICES + bytes.toString() : bytes);
+    response.writeHead(200, { ...headers, "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+    response.end(/\/worker-[^/]*\.js$/.test(pathname) ? WATCH_DEVICES + bytes.toString() : bytes);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://localhost:${(server.address() as AddressInfo).port}/a/demo/`,
+    url: `http://localhost:${(server.address() as AddressInfo).port}/pith/`,
     requests,
     close() {
       server.close();
@@ -69,10 +90,15 @@ export interface Tab {
   troubles: string[];
 }
 
-/** A fresh browser. Without `gpu`, one whose WebGPU has no adapter. */
-export async function openTab(site: Site, { gpu = true }: { gpu?: boolean } = {}): Promise<Tab> {
+/** A fresh browser, with `flags` of its own. Without `gpu`, one whose WebGPU has no adapter. */
+export async function openTab(
+  site: Site,
+  { gpu = true, flags = [] }: { gpu?: boolean; flags?: readonly string[] } = {},
+): Promise<Tab> {
+  const options = launchOptions(gpu ? undefined : ["--disable-gpu", "--use-webgpu-adapter=default"]);
   const context = await chromium.launchPersistentContext("", {
-    ...launchOptions(gpu ? undefined : ["--disable-gpu", "--use-webgpu-adapter=default"]),
+    ...options,
+    args: [...options.args, ...flags],
     viewport: { width: 1280, height: 900 },
   });
   const page = context.pages()[0]!;
@@ -87,4 +113,10 @@ export async function openTab(site: Site, { gpu = true }: { gpu?: boolean } = {}
       troubles.push(`a request to ${request.url()}`);
   });
   return { context, page, troubles };
+}
+
+/** Waits until the stage is drawn. */
+export async function drawn(page: Page): Promise<void> {
+  await page.locator(".rule-card svg").waitFor();
+  await page.locator(".side .chart svg").nth(2).waitFor();
 }

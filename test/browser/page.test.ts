@@ -1,22 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Page } from "playwright";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { packFolder } from "../../web/session/archive.ts";
-import { keptRun } from "../web/kept-run.ts";
-import { openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
+import { drawn, openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
 import { accessibilityFaults } from "./axe.ts";
 import { CHROMIUM } from "./chromium.ts";
 
 const tokens = async (page: Page) => Number(await page.locator(".reply.after .figure").innerText());
-
-/** The stage, drawn. */
-async function ready(page: Page): Promise<void> {
-  await page.locator(".rule-card svg").waitFor();
-  await page.locator(".side .chart svg").nth(2).waitFor();
-}
-
 const setAlpha = (page: Page, alpha: number) => page.getByRole("slider", { name: "Alpha" }).fill(String(alpha));
 
 describe.skipIf(!CHROMIUM)(
@@ -26,9 +14,7 @@ describe.skipIf(!CHROMIUM)(
     let site: Site;
     let tab: Tab;
     let page: Page;
-    let folder: string;
     beforeAll(async () => {
-      folder = mkdtempSync(join(tmpdir(), "pith-page-"));
       site = await serveBuilt();
       tab = await openTab(site, { gpu: false });
       ({ page } = tab);
@@ -36,13 +22,12 @@ describe.skipIf(!CHROMIUM)(
     afterAll(async () => {
       await tab.context.close();
       site.close();
-      rmSync(folder, { recursive: true });
     });
     beforeEach(() => page.setViewportSize({ width: 1280, height: 800 }));
 
     test("on arrival the answer shrinks by itself, before a byte of a model: at most 1.5 MB", async () => {
       await page.goto(site.url);
-      await ready(page);
+      await drawn(page);
       const before = site.requests.filter(({ path }) => !/safetensors/.test(path));
       expect(before.reduce((sum, { compressedBytes }) => sum + compressedBytes, 0)).toBeLessThan(1_500_000);
       const untrained = Number(await page.locator(".reply.before .figure").innerText());
@@ -59,10 +44,31 @@ describe.skipIf(!CHROMIUM)(
       const picture = await page.locator('meta[property="og:image"]').getAttribute("content");
       expect((await page.request.get(new URL(picture!, site.url).href)).status()).toBe(200);
       // What is on one screen.
-      for (const seen of ["#alpha", ".rule-card .responses", "#iteration", ".side .chart:last-child svg"]) {
+      const bottom = async (seen: string) => {
         const { y, height } = (await page.locator(seen).boundingBox())!;
-        expect(y + height, seen).toBeLessThanOrEqual(800);
+        return y + height;
+      };
+      const tradeoff = ".side .chart:first-child svg";
+      for (const seen of [
+        "#alpha",
+        ".controls .primary:visible",
+        ".update",
+        "#iteration",
+        ".side .chart:last-child svg",
+      ])
+        expect(await bottom(seen), seen).toBeLessThanOrEqual(800);
+      for (const [width, height] of [
+        [768, 1024],
+        [360, 800],
+      ] as const) {
+        await page.setViewportSize({ width, height });
+        for (const seen of ["#alpha", ".reply.after", ".reply.before", tradeoff])
+          await expect.poll(() => bottom(seen), { message: `${seen} at ${width}` }).toBeLessThanOrEqual(height);
       }
+      const order = await Promise.all(
+        ["#alpha", ".reply.after", tradeoff, ".rule-card", ".idea", "#prompts"].map(bottom),
+      );
+      expect(order).toEqual(order.toSorted((a, b) => a - b));
     });
 
     test("alpha changes the answer, and rewards and advantages as the formula has them", async () => {
@@ -88,8 +94,23 @@ describe.skipIf(!CHROMIUM)(
           const others = rewards.filter((_, j) => j !== i).reduce((a, b) => a + b, 0) / 7;
           expect(Math.abs(advantage - (rewards[i]! - others))).toBeLessThan(1e-6);
         });
-        expect(await page.locator(".sigmoid").innerText()).toContain(`mean ${mean.toFixed(1)}`);
+        const marks = await page.locator(".sigmoid").innerText();
+        expect(marks).toContain(`mean ${mean.toFixed(1)}`);
+        expect(marks).toContain(`± std ${std.toFixed(1)}`);
+        expect(await page.locator(".sigmoid .dot").count()).toBe(8);
       }
+      // The formula's terms have the colours of what they name.
+      const colour = (term: string) =>
+        page
+          .locator(term)
+          .first()
+          .evaluate((element) => getComputedStyle(element).color);
+      for (const [term, named] of [
+        ["length", ".response-row:visible .length"],
+        ["alpha", "output[for=alpha]"],
+        ["correct", ".response-row.correct:visible .sign"],
+      ])
+        expect(await colour(`.formula .${term}`), term).toBe(await colour(named!));
       expect(seen[1]).toBeLessThan(seen[0]!);
       expect(await page.locator(".update").innerText()).toMatch(/more likely|teaches nothing/);
     });
@@ -111,6 +132,9 @@ describe.skipIf(!CHROMIUM)(
       await page.getByRole("slider", { name: "Along training" }).fill("1");
       scales.push(...(await perToken()));
       for (const scale of scales) expect(scale).toBeCloseTo(scales[0]!, 4);
+      // A smooth curve lies over the raw one, in the same colour.
+      const curve = page.locator(".side .chart").nth(1).locator('[data-mark="line"] path');
+      expect(await curve.count()).toBe(2);
       await page.getByText("Reward and cut-off").click();
       await page.getByText("it can fall or stand still while everything gets better").waitFor();
       const row = page.locator(".response-row").nth(2);
@@ -148,115 +172,13 @@ describe.skipIf(!CHROMIUM)(
       const before = await seen();
       await page.goto("about:blank");
       await page.goto(link);
-      await ready(page);
+      await drawn(page);
       expect(await seen()).toEqual(before);
       expect(await page.locator("output[for=alpha]").innerText()).toBe("0.10");
       for (const broken of ["?alpha=9&problem=-1&iteration=x", "?problem=999&alpha=<b>"]) {
         await page.goto(site.url + broken);
-        await ready(page);
+        await drawn(page);
       }
-    });
-
-    test("an exported run is taken in, opened, renamed with the focus kept, and gone once deleted", async () => {
-      const archive = join(folder, "run.tar.gz");
-      writeFileSync(archive, Buffer.from(await (await packFolder(await keptRun(), "runs/abc")).arrayBuffer()));
-      await page.locator("#import").setInputFiles(archive);
-      await page.getByRole("button", { name: "Open first on the stage" }).click();
-      await page.getByText("Your run “first”.").waitFor();
-      expect(await page.locator(".reply.after .figure").innerText()).toBe("2");
-      // A point of the trade-off opens the run that it stands for.
-      await page.getByRole("button", { name: "Back" }).click();
-      const plot = page.locator(".tradeoff .plot").first();
-      await plot.focus();
-      const read = page.locator(".tradeoff .chart").first().locator("[aria-live]");
-      for (let i = 0; i < 20 && !(await read.innerText()).startsWith("your runs"); i++)
-        await page.keyboard.press("ArrowLeft");
-      await page.keyboard.press("Enter");
-      await page.getByText("Your run “first”.").waitFor();
-      await page.getByRole("heading", { name: "Kept runs" }).waitFor();
-      await page.setViewportSize({ width: 360, height: 800 });
-      const table = page.locator(".runs table");
-      expect(await table.evaluate((element) => element.getBoundingClientRect().right)).toBeLessThanOrEqual(360);
-      await page.setViewportSize({ width: 1280, height: 800 });
-      const points = page.locator(".tradeoff .chart").first().locator("tbody tr");
-      await page.locator(".tradeoff summary").first().click();
-      await points.filter({ hasText: "your runs" }).waitFor();
-      await points.filter({ hasText: "recorded" }).nth(4).waitFor();
-      for (const [label, name] of [
-        ["Untrained, cut off", "cut off"],
-        ["SFT and DPO", "SFT"],
-        ["The paper’s models", "paper"],
-      ] as const) {
-        await page.getByLabel(label).check();
-        await points.filter({ hasText: name }).first().waitFor();
-      }
-      const name = page.getByLabel("Name of the run: first");
-      await name.fill("my first");
-      await name.press("Enter");
-      const renamed = page.getByLabel("Name of the run: my first");
-      await renamed.waitFor();
-      expect(await renamed.evaluate((element) => element === document.activeElement)).toBe(true);
-      await page.reload();
-      await ready(page);
-      await renamed.waitFor();
-      await page.getByRole("button", { name: "Delete my first" }).click();
-      await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-      await page.getByText("None yet.").waitFor();
-      writeFileSync(archive, "no run");
-      await page.locator("#import").setInputFiles(archive);
-      const refused = page.locator('.notice[data-kind="failed"]', {
-        hasText: "expected a run that this page exported",
-      });
-      await refused.waitFor();
-      // Where the visitor is, not where the page begins.
-      const { y, height } = (await refused.boundingBox())!;
-      expect([y >= 0, y + height <= 800]).toEqual([true, true]);
-    });
-
-    test("a disk that is full at whichever write: the page says so, goes on in memory, and opens well next time", async () => {
-      const archive = join(folder, "again.tar.gz");
-      writeFileSync(archive, Buffer.from(await (await packFolder(await keptRun(), "runs/abc")).arrayBuffer()));
-      for (const room of [0, 3, 7]) {
-        const [worker] = page.workers();
-        await worker!.evaluate((most) => {
-          const { write } = FileSystemWritableFileStream.prototype;
-          let left = most;
-          FileSystemWritableFileStream.prototype.write = async function (chunk) {
-            if (left-- <= 0) throw new DOMException("full", "QuotaExceededError");
-            await write.call(this, chunk);
-          };
-        }, room);
-        await page.locator("#import").setInputFiles(archive);
-        await page.locator('.notice[data-kind="not-saved"]').waitFor();
-        await page.getByLabel("Name of the run: first").last().waitFor();
-        await page.reload();
-        await ready(page);
-        await page.getByText("Task: arithmetic").waitFor();
-        expect(await page.locator('.notice[data-kind="unreadable"]').count(), `room for ${room}`).toBe(0);
-      }
-    });
-
-    test("a stored file that is empty or cut costs itself, not the page", async () => {
-      await page.evaluate(async () => {
-        const root = await (await navigator.storage.getDirectory()).getDirectoryHandle("pith", { create: true });
-        for (const [path, content] of [
-          ["runs/x/run.json", ""],
-          ["runs/y/run.json", '{"id": "y", "na'],
-          ["problems/mine.jsonl", ""],
-        ] as const) {
-          const parts = path.split("/");
-          let at = root;
-          for (const part of parts.slice(0, -1)) at = await at.getDirectoryHandle(part, { create: true });
-          const writable = await (await at.getFileHandle(parts.at(-1)!, { create: true })).createWritable();
-          await writable.write(content);
-          await writable.close();
-        }
-      });
-      await page.reload();
-      await page.locator('.notice[data-kind="unreadable"]').waitFor();
-      await ready(page);
-      await page.getByText("Task: arithmetic").waitFor();
-      await page.locator('.notice[data-kind="unreadable"] button').click();
     });
 
     test("the worker is under the page's policy: no code from text, no strangers", async () => {
@@ -305,7 +227,7 @@ describe.skipIf(!CHROMIUM)(
     test("for those who want no motion nothing plays; the keyboard alone comes to every control", async () => {
       await page.emulateMedia({ reducedMotion: "reduce" });
       await page.goto(site.url);
-      await ready(page);
+      await drawn(page);
       expect(await page.locator("output[for=alpha]").innerText()).toBe("0.20");
       expect(await page.getByRole("button", { name: "Stop" }).count()).toBe(0);
       const reached = new Set<string>();
@@ -333,7 +255,7 @@ describe.skipIf(!CHROMIUM)(
     test("without workers the recordings play, and the page says what does not", async () => {
       await page.addInitScript(() => Reflect.deleteProperty(globalThis, "Worker"));
       await page.goto(site.url);
-      await ready(page);
+      await drawn(page);
       await page.locator('.notice[data-kind="no-worker"]').waitFor();
     });
 
@@ -342,7 +264,7 @@ describe.skipIf(!CHROMIUM)(
       await page.reload();
       site.close();
       await page.goto(`${site.url}?alpha=0.4`);
-      await ready(page);
+      await drawn(page);
       expect(await tokens(page)).toBeGreaterThan(0);
       expect(await page.locator("output[for=alpha]").innerText()).toBe("0.40");
     });

@@ -57,13 +57,30 @@ const bench = {
     heading.textContent = "A chart";
     main.append(heading, holder);
     document.body.replaceChildren(main);
+    return view;
+  },
+  /** Milliseconds of each of `count` updates of a chart that is shown: its drawing, styles and layout. */
+  async time(kind: Kind, width: number, count: number): Promise<number[]> {
+    const { draw } = await import("../../src/charts/draw.ts");
+    const view = bench.show(kind, width);
+    const times: number[] = [];
+    for (let i = 0; i < count; i++) {
+      await new Promise(requestAnimationFrame);
+      const start = performance.now();
+      view.update({ ...CHARTS[kind], headline: String(i) });
+      view.redraw(draw);
+      view.element.getBoundingClientRect();
+      times.push(performance.now() - start);
+    }
+    return times;
   },
 };
 
 declare global {
   var bench: {
     picked: string[];
-    show(kind: Kind, width: number): void;
+    show(kind: Kind, width: number): unknown;
+    time(kind: Kind, width: number, count: number): Promise<number[]>;
   };
 }
 globalThis.bench = bench;

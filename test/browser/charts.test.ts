@@ -1,49 +1,27 @@
 import { readFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import { DOMParser } from "@xmldom/xmldom";
-import { chromium, type Browser, type Page } from "playwright";
-import { createServer, type ViteDevServer } from "vite";
+import type { Page } from "playwright";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { accessibilityFaults } from "./axe.ts";
 import type { Kind } from "./charts-bench.ts";
-import { CHROMIUM, launchOptions } from "./chromium.ts";
+import { openBench } from "./charts-page.ts";
+import { CHROMIUM } from "./chromium.ts";
 
-const root = new URL("../..", import.meta.url).pathname;
 /** As in charts-bench.ts, which only a tab can load. */
 const ITERATIONS = 500;
 
 describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is found; PITH_CHROMIUM names one]", () => {
-  let server: ViteDevServer;
-  let browser: Browser;
   let page: Page;
+  let close: () => Promise<void>;
   /** What the page complains of, its policy among it. */
   const troubles: string[] = [];
 
   beforeAll(async () => {
-    server = await createServer({
-      configFile: `${root}/vite.config.ts`,
-      logLevel: "error",
-      server: { port: 0, hmr: false },
-    });
-    await server.listen();
-    browser = await chromium.launch(launchOptions([]));
-    page = await browser.newPage({ viewport: { width: 800, height: 700 } });
-    const url = `http://localhost:${(server.httpServer!.address() as AddressInfo).port}/`;
-    const policy = /<meta\s+http-equiv="Content-Security-Policy"[^>]*>/.exec(
-      readFileSync(`${root}/web/index.html`, "utf8"),
-    )![0];
-    const body = `<!doctype html><html lang="en"><head><title>Charts</title>${policy}<link rel="stylesheet" href="/style.css">
-      <script type="module" src="/@fs${root}test/browser/charts-bench.ts"></script></head><body></body></html>`;
-    await page.route(`${url}charts`, (route) => route.fulfill({ contentType: "text/html", body }));
+    ({ page, close } = await openBench());
     page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
     page.on("pageerror", ({ message }) => troubles.push(message));
-    await page.goto(`${url}charts`);
-    await page.waitForFunction(() => "bench" in globalThis);
   });
-  afterAll(async () => {
-    await browser.close();
-    await server.close();
-  });
+  afterAll(() => close());
 
   afterEach(() => expect(troubles.splice(0)).toEqual([]));
 

@@ -1,0 +1,128 @@
+/**
+ * Training in a tab for minutes: whether the heaps of the page and its worker or the device's buffers grow, whether a task on the main
+ * thread blocks it, and what an update of the charts takes at 500 iterations.
+ *
+ *   node --import ./scripts/wgsl-hook.js test/browser/endurance.ts [MINUTES]      prints the figures; 1 if one is above its limit
+ */
+import process from "node:process";
+import type { Page } from "playwright";
+import { openTab, serveBuilt } from "./browser.ts";
+import { openBench } from "./charts-page.ts";
+import { choose, opened, press, statusOf } from "./training.ts";
+
+const MINUTES = Number(process.argv[2] ?? 10);
+/** Minutes after which nothing grows any more. */
+const SETTLED = 2;
+/** Share by which a heap may be larger than when it had settled: what is drawn of more iterations is kept, and little. */
+const MOST_GROWTH = 0.1;
+/** Milliseconds of a task on the main thread, and of an update of a chart. */
+const MOST_TASK = 100;
+const MOST_UPDATE = 8;
+
+interface Sample {
+  minute: number;
+  iteration: number;
+  /** Bytes. */
+  page: number;
+  worker: number;
+  buffers: { count: number; bytes: number };
+}
+
+declare global {
+  /** Of the main thread: those that took 50 milliseconds or more. */
+  var tasks: { at: number; duration: number }[];
+}
+
+/** Heaps are measured after a collection, which browsers do for pages that are isolated. */
+const ISOLATED = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const failures: string[] = [];
+const limit = (what: string, value: number, most: number) => {
+  say(`${what}: ${value.toFixed(1)}, at most ${most}`);
+  if (!(value <= most)) failures.push(what);
+};
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+await charts();
+await training();
+if (failures.length > 0) say(`above their limits: ${failures.join(", ")}`);
+process.exitCode = failures.length > 0 ? 1 : 0;
+
+async function charts(): Promise<void> {
+  const { page, close } = await openBench();
+  for (const width of [330, 1000]) {
+    const times = await page.evaluate((wide) => bench.time("curves", wide, 60), width);
+    // Of the first ones the compiler's work is a part.
+    const settled = times.slice(10);
+    limit(`median update of a curve of 500 iterations, ${width} pixels wide, ms`, median(settled), MOST_UPDATE);
+    limit(`longest update of it, ms`, Math.max(...settled), MOST_UPDATE);
+  }
+  await close();
+}
+
+async function training(): Promise<void> {
+  const site = await serveBuilt(ISOLATED);
+  const { context, page, troubles } = await openTab(site, {
+    flags: ["--enable-blink-features=ForceEagerMeasureMemory"],
+  });
+  await page.addInitScript(() => {
+    globalThis.tasks = [];
+    new PerformanceObserver((list) => {
+      for (const { startTime: at, duration } of list.getEntries()) tasks.push({ at, duration });
+    }).observe({ type: "longtask", buffered: true });
+  });
+  await page.goto(site.url);
+  await opened(page);
+  await choose(page, 500);
+  await press(page, "Start");
+  await statusOf(page, /Training, iteration 1 /);
+  const begin = performance.now();
+  const samples: Sample[] = [];
+  for (let minute = 1; minute <= MINUTES; minute++) {
+    await page.waitForTimeout(begin + 60_000 * minute - performance.now());
+    const one = await sample(page, minute);
+    samples.push(one);
+    say(
+      `minute ${minute}, iteration ${one.iteration}: page ${megabytes(one.page)}, worker ${megabytes(one.worker)}, ${one.buffers.count} buffers of ${megabytes(one.buffers.bytes)}`,
+    );
+  }
+  const settled = samples.find(({ minute }) => minute === SETTLED)!;
+  const last = samples.at(-1)!;
+  for (const part of ["page", "worker"] as const)
+    limit(`heap of the ${part} over what it was after ${SETTLED} minutes`, last[part] / settled[part], 1 + MOST_GROWTH);
+  limit(`bytes of buffers over what they were then`, last.buffers.bytes / settled.buffers.bytes, 1);
+  const tasks = await page.evaluate(() => globalThis.tasks);
+  for (const { at, duration } of tasks) say(`task at ${(at / 1000).toFixed(1)} s: ${duration.toFixed(0)} ms`);
+  limit("longest task on the main thread, ms", Math.max(0, ...tasks.map(({ duration }) => duration)), MOST_TASK);
+  if (troubles.length > 0) failures.push(...troubles);
+  await context.close();
+  site.close();
+}
+
+async function sample(page: Page, minute: number): Promise<Sample> {
+  const heap = await page.evaluate(async () => {
+    interface Memory {
+      breakdown: { bytes: number; attribution: { scope: string }[] }[];
+    }
+    const measuring = performance as unknown as { measureUserAgentSpecificMemory(): Promise<Memory> };
+    const { breakdown } = await measuring.measureUserAgentSpecificMemory();
+    const of = (worker: boolean) =>
+      breakdown
+        .filter(({ attribution }) => attribution.some(({ scope }) => scope.includes("Worker")) === worker)
+        .reduce((sum, { bytes }) => sum + bytes, 0);
+    return { page: of(false), worker: of(true) };
+  });
+  const buffers = await page
+    .workers()[0]!
+    .evaluate(() => (globalThis as unknown as { buffers: Sample["buffers"] }).buffers);
+  const iteration = Number(/iteration (\d+)/.exec(await page.locator(".progress .status").innerText())![1]);
+  return { minute, iteration, ...heap, buffers };
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`;
+}

@@ -1,35 +1,23 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Download, Page } from "playwright";
+import type { Page } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
-import { QUICK, writeTinyAdapter, writeTinyModel } from "../helpers/model-folder.ts";
+import { QUICK, writeTinyModel } from "../helpers/model-folder.ts";
+import { expectAccessible } from "./axe.ts";
 import { openTab, serveBuilt, type Site, type Tab } from "./browser.ts";
 import { CHROMIUM } from "./chromium.ts";
+import { choose, dropEasySums, iterationOf, opened, press, save, statusOf } from "./training.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 const REASONER = join(root, "models/reasoner");
 
-/** Sums of one step: short responses, so that a software adapter trains on them within a minute. */
-const EASY = Array.from({ length: 40 }, (_, i) => ({
-  problem: `${10 + i}+${1 + (i % 8)}=?`,
-  answer: 11 + i + (i % 8),
-}));
-
-const ITERATIONS = 8;
+const ITERATIONS = 3;
+/** Of a run that much happens to. */
+const LONG = 12;
 const ALPHA = 0.4;
-
-const status = (page: Page): Promise<string> => page.locator(".progress .status").innerText();
-
-/** Waits for the status line to match, and gives it. */
-async function statusOf(page: Page, pattern: RegExp, timeout = 180_000): Promise<string> {
-  await page.locator(".progress .status", { hasText: pattern }).waitFor({ timeout });
-  return status(page);
-}
-
-const iterationOf = (line: string): number => Number(/iteration (\d+)/.exec(line)![1]);
 
 /** The table of the curve of mean tokens: iteration, mean tokens. */
 async function curve(page: Page): Promise<number[][]> {
@@ -43,16 +31,6 @@ async function curve(page: Page): Promise<number[][]> {
   );
 }
 
-async function ready(page: Page): Promise<void> {
-  await page.locator("#adapter.on, #adapter.off").waitFor({ timeout: 60_000 });
-}
-
-async function save(download: Download, dir: string): Promise<string> {
-  const path = join(dir, download.suggestedFilename());
-  await download.saveAs(path);
-  return path;
-}
-
 describe.skipIf(!CHROMIUM)(
   "the demo page in Chromium [skipped where no Chromium is found; PITH_CHROMIUM names one]",
   () => {
@@ -64,6 +42,7 @@ describe.skipIf(!CHROMIUM)(
     let changedAt: number;
     beforeAll(async () => {
       folder = mkdtempSync(join(tmpdir(), "pith-demo-"));
+      await writeTinyModel(nodeFiles, join(folder, "tiny"), { ...QUICK, num_hidden_layers: 1 });
       site = await serveBuilt();
       tab = await openTab(site);
       ({ page } = tab);
@@ -74,9 +53,19 @@ describe.skipIf(!CHROMIUM)(
       rmSync(folder, { recursive: true });
     });
 
+    /** Makes a tiny model the one that Start trains. */
+    const trainTiny = async () => {
+      await page.locator("#folder").setInputFiles(join(folder, "tiny"));
+      await page.getByText(/^tiny is ready/).waitFor();
+      await press(page, "Train it");
+      await page.getByText("Start trains tiny.").waitFor();
+    };
+
     test("opens under a path of a plain file host in at most 3 MB, with its policy in force and nothing from elsewhere", async () => {
       await page.goto(site.url);
-      await ready(page);
+      await opened(page);
+      const { pathname } = new URL(page.url());
+      expect(pathname).toBe("/pith/");
       expect(await page.locator("#adapter").innerText()).toContain("WebGPU on");
       const bytes = site.requests.reduce((sum, { compressedBytes }) => sum + compressedBytes, 0);
       expect(bytes).toBeGreaterThan(300_000); // the model is in it
@@ -102,7 +91,7 @@ describe.skipIf(!CHROMIUM)(
       const problem = page.getByLabel("Problem", { exact: true });
       for (const none of ["", "If Ann has 3 apples, how many has she?"]) {
         await problem.fill(none);
-        await page.getByRole("button", { name: "Answer", exact: true }).click();
+        await press(page, "Answer");
         await page.getByText("This model was taught sums alone").waitFor();
       }
       await problem.fill("7 + 8 = ?");
@@ -117,7 +106,7 @@ describe.skipIf(!CHROMIUM)(
         }
         return gap;
       });
-      await page.getByRole("button", { name: "Answer", exact: true }).click();
+      await press(page, "Answer");
       await page.locator(".answer.base .badge").waitFor({ timeout: 30_000 });
       expect(await problem.inputValue()).toBe("7+8=?");
       expect(await page.locator(".answer.base pre").innerText()).toMatch(/\\boxed\{15\}/);
@@ -126,97 +115,56 @@ describe.skipIf(!CHROMIUM)(
       expect(await longest).toBeLessThan(1000);
     });
 
-    test("a file that is no task is refused in words, and a good one becomes the task", async () => {
-      writeFileSync(join(folder, "bad.jsonl"), '{"problem": "1+1=?", "answer"\n');
-      await page.locator("#problems").setInputFiles(join(folder, "bad.jsonl"));
-      await page.locator("#own .error").waitFor();
-      expect(await page.locator("#own .error").innerText()).toMatch(/bad\.jsonl.*line 1.*expected JSON/);
-
-      writeFileSync(join(folder, "easy.jsonl"), EASY.map((row) => JSON.stringify(row)).join("\n"));
-      await page.locator("#problems").setInputFiles(join(folder, "easy.jsonl"));
-      await page.getByText("Task: easy.jsonl, 32 problems to train on, 8 held out").waitFor();
-    });
-
     test(
-      "trains at alpha 0.4, pauses, comes back after a reload, survives a lost device and one without memory, and finishes",
-      { timeout: 480_000 },
+      "trains at alpha 0.4; what is being read stands still, and alpha may change",
+      { timeout: 150_000 },
       async () => {
+        await dropEasySums(page, folder);
         const slider = page.getByRole("slider", { name: "Alpha" });
         await slider.focus();
         await page.keyboard.press("Home");
         for (let i = 0; i < Math.round(ALPHA / 0.05); i++) await page.keyboard.press("ArrowRight");
         expect(await page.locator("output[for=alpha]").innerText()).toBe("0.40");
-        await page.getByLabel("Iterations", { exact: true }).fill(String(ITERATIONS));
-        await page.getByLabel("Prompts each", { exact: true }).fill("1");
-        await page.getByRole("button", { name: "Start", exact: true }).click();
+        await choose(page, ITERATIONS);
+        await press(page, "Start");
         // Responses stream as they are sampled.
         const stream = page.locator(".stream");
         await stream.locator("i").nth(7).waitFor({ state: "attached", timeout: 60_000 });
         expect(await stream.locator("code").textContent()).not.toBe("");
         await statusOf(page, /Training, iteration [1-9]/);
-        // What is being read stands still, and keeps the focus, until one follows again.
+        // What is being read stands still, and keeps the focus, until one follows again; so does what the pointer reads of a curve.
         const row = page.locator(".response-row").nth(2);
-        await row.click();
+        await row.press("Enter");
         const read = await page.locator("pre.response").innerText();
+        const tokens = page.locator(".side .chart").nth(1);
+        await tokens.locator(".plot").hover();
+        await tokens
+          .locator(".reading > rect")
+          .first()
+          .hover({ position: { x: 2, y: 20 } });
+        const readOut = () => tokens.locator(".read-out:visible text").allTextContents();
+        await expect.poll(readOut).toContain("iteration 1");
+        const values = await readOut();
         await statusOf(page, /Training, iteration [2-9]/);
+        expect(await readOut()).toEqual(values);
         expect(await page.locator("pre.response").innerText()).toBe(read);
         expect(await row.evaluate((element) => element === document.activeElement)).toBe(true);
         expect(await page.getByLabel("Follow training").isChecked()).toBe(false);
         expect(await page.title()).toMatch(new RegExp(`^\\d/${ITERATIONS} `));
-        await page.getByRole("button", { name: "Pause" }).click();
-        const paused = iterationOf(await statusOf(page, /Paused/));
-        const before = await curve(page);
-        expect(before.map(([iteration]) => iteration)).toEqual(Array.from({ length: paused }, (_, i) => i + 1));
-        expect(await page.locator(".response-row:visible").count()).toBe(8);
-        // The pinned problem was answered before the first iteration and after each, but for one that the pause cut off.
+        await slider.press("ArrowRight");
+        changedAt = iterationOf(await statusOf(page, /iteration/));
+        await expectAccessible(page, "while it trains");
+        await statusOf(page, /Finished/);
+        expect(await curve(page)).toHaveLength(ITERATIONS);
+        // The pinned problem was answered before the first iteration and after each.
         const film = page.getByRole("slider", { name: "Along training" });
-        const frames = Number(await film.getAttribute("max"));
-        expect([paused, paused - 1]).toContain(frames);
+        expect(await film.getAttribute("max")).toBe(String(ITERATIONS));
         await film.fill("0");
         expect(await film.getAttribute("aria-valuetext")).toMatch(/^untrained: \d+ tokens/);
-        await film.fill(String(frames));
-
-        await page.reload();
-        await ready(page);
-        expect(iterationOf(await statusOf(page, /Paused/))).toBe(paused);
-        expect(await curve(page)).toEqual(before);
-        await page.getByText("A run is waiting.").waitFor();
-        expect(await page.getByLabel("Iterations", { exact: true }).inputValue()).toBe(String(ITERATIONS));
-        expect(await page.getByLabel("Prompts each", { exact: true }).inputValue()).toBe("1");
-
-        await page.getByRole("button", { name: "Resume" }).click();
-        await page.getByText("A run is waiting.").waitFor({ state: "detached" });
-        await statusOf(page, new RegExp(`Training, iteration [${paused + 1}-9]`));
-        await page.waitForTimeout(500);
-        const lostAt = iterationOf(await status(page));
-        const [worker] = page.workers();
-        await worker!.evaluate(() => (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!.destroy());
-        await page.getByText("The GPU is back.").waitFor();
-        expect(iterationOf(await statusOf(page, /Training/))).toBeGreaterThanOrEqual(lostAt - 1);
-
-        // The device has no memory for a buffer, and none for another when everything is made anew.
-        await statusOf(page, new RegExp(`Training, iteration [${lostAt + 1}-9]`));
-        await worker!.evaluate(() => {
-          const device = (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!;
-          const createBuffer = device.createBuffer.bind(device);
-          let made = 0;
-          device.createBuffer = (descriptor) => {
-            const fails = made === 0 || made === 20;
-            made++;
-            return createBuffer(fails ? { ...descriptor, size: device.limits.maxBufferSize } : descriptor);
-          };
-        });
-        await page.getByText("The GPU ran out of memory.").waitFor();
-
-        await page.getByRole("slider", { name: "Alpha" }).press("ArrowRight");
-        changedAt = iterationOf(await status(page));
-
-        await statusOf(page, /Finished/, 150_000);
-        expect(await page.getByRole("slider", { name: "Along training" }).getAttribute("max")).toBe(String(ITERATIONS));
-        const after = await curve(page);
-        expect(after.map(([iteration]) => iteration)).toEqual(Array.from({ length: ITERATIONS }, (_, i) => i + 1));
-        expect(after.slice(0, paused)).toEqual(before);
-        expect(tab.troubles.splice(0)).toEqual([]);
+        await film.fill(String(ITERATIONS));
+        expect(await film.getAttribute("aria-valuetext")).toMatch(
+          new RegExp(`^after iteration ${ITERATIONS}: \\d+ tokens`),
+        );
       },
     );
 
@@ -224,10 +172,7 @@ describe.skipIf(!CHROMIUM)(
       "exports the run; `pith generate` answers with the exported model as the page does",
       { timeout: 60_000 },
       async () => {
-        const [download] = await Promise.all([
-          page.waitForEvent("download"),
-          page.getByRole("button", { name: /^Export/ }).click(),
-        ]);
+        const [download] = await Promise.all([page.waitForEvent("download"), press(page, /^Export/)]);
         const dir = join(folder, "exported");
         mkdirSync(dir);
         execFileSync("tar", ["xzf", await save(download, folder), "-C", dir]);
@@ -242,130 +187,127 @@ describe.skipIf(!CHROMIUM)(
         );
 
         await page.getByLabel("Problem", { exact: true }).fill("37+8=?");
-        await page.getByRole("button", { name: "Answer", exact: true }).click();
+        await press(page, "Answer");
         await page.locator(".answer.trained .badge").first().waitFor({ timeout: 30_000 });
         const there = await page.locator(".answer.trained pre").innerText();
         const here = execFileSync(
           process.execPath,
-          [
-            "--import",
-            "./scripts/wgsl-hook.js",
-            "src/cli/main.ts",
-            "generate",
-            join(dir, "model"),
-            "--chat",
-            "--prompt",
-            "37+8=?",
-          ].concat(["--temperature", "0"]),
+          ["--import", "./scripts/wgsl-hook.js", "src/cli/main.ts", "generate", join(dir, "model"), "--chat"].concat(
+            ["--prompt", "37+8=?"],
+            ["--temperature", "0"],
+          ),
           { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
         );
         expect(there).toContain("\\boxed{");
         expect(here.trim()).toBe(there.trim());
 
         // Where it was deleted it is taken in again.
-        await page.getByRole("button", { name: /^Delete/ }).click();
-        await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+        await press(page, /^Delete/);
+        await expectAccessible(page, "before something is deleted");
+        await page.getByRole("dialog").getByRole("button", { name: "Delete" }).press("Enter");
         await page.getByText("None yet.").waitFor();
         await page.locator("#import").setInputFiles(join(folder, download.suggestedFilename()));
         await page.getByRole("button", { name: /^Open/ }).waitFor();
       },
     );
 
-    test("a sweep trains at one alpha after the other, until it is reset", { timeout: 120_000 }, async () => {
-      await page.getByLabel("Iterations", { exact: true }).fill("1");
-      await page.getByLabel("Prompts each", { exact: true }).fill("1");
-      await page.getByRole("button", { name: "Sweep" }).click();
+    test("a run pauses, comes back after a reload, survives a lost device and one without memory, and finishes", async () => {
+      await trainTiny();
+      await choose(page, LONG);
+      await press(page, "Start");
+      await statusOf(page, /Training, iteration [2-9]/);
+      await press(page, "Pause");
+      const paused = iterationOf(await statusOf(page, /Paused/));
+      const before = await curve(page);
+      expect(before.map(([iteration]) => iteration)).toEqual(Array.from({ length: paused }, (_, i) => i + 1));
+      expect(await page.locator(".response-row:visible").count()).toBe(8);
+      // But for one answer to the pinned problem that the pause cut off.
+      const frames = Number(await page.getByRole("slider", { name: "Along training" }).getAttribute("max"));
+      expect([paused, paused - 1]).toContain(frames);
+
+      await page.reload();
+      await opened(page);
+      expect(iterationOf(await statusOf(page, /Paused/))).toBe(paused);
+      expect(await curve(page)).toEqual(before);
+      await page.getByText("A run is waiting.").waitFor();
+      expect(await page.getByLabel("Iterations", { exact: true }).inputValue()).toBe(String(LONG));
+      expect(await page.getByLabel("Prompts each", { exact: true }).inputValue()).toBe("1");
+      await expectAccessible(page, "while a run waits");
+
+      const beyond = (iteration: number) =>
+        expect
+          .poll(async () => iterationOf(await statusOf(page, /Training, iteration/)), { timeout: 30_000 })
+          .toBeGreaterThan(iteration);
+      await press(page, "Resume");
+      await page.getByText("A run is waiting.").waitFor({ state: "detached" });
+      await beyond(paused);
+      const [worker] = page.workers();
+      await worker!.evaluate(() => (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!.destroy());
+      const lostAt = iterationOf(await statusOf(page, /iteration/));
+      await page.getByText("The GPU is back.").waitFor();
+      expect(iterationOf(await statusOf(page, /Training/))).toBeGreaterThanOrEqual(lostAt - 1);
+
+      // The device has no memory for a buffer, and none for another when everything is made anew.
+      await beyond(lostAt);
+      await worker!.evaluate(() => {
+        const device = (globalThis as unknown as { devices: GPUDevice[] }).devices.at(-1)!;
+        const createBuffer = device.createBuffer.bind(device);
+        let made = 0;
+        device.createBuffer = (descriptor) => {
+          const fails = made === 0 || made === 20;
+          made++;
+          return createBuffer(fails ? { ...descriptor, size: device.limits.maxBufferSize } : descriptor);
+        };
+      });
+      await page.getByText("The GPU ran out of memory.").waitFor();
+
+      await statusOf(page, /Finished/);
+      const after = await curve(page);
+      expect(after.map(([iteration]) => iteration)).toEqual(Array.from({ length: LONG }, (_, i) => i + 1));
+      expect(after.slice(0, paused)).toEqual(before);
+      expect(tab.troubles.splice(0)).toEqual([]);
+    });
+
+    test("a sweep trains at one alpha after the other, until it is reset", { timeout: 90_000 }, async () => {
+      await trainTiny();
+      await choose(page, 1);
+      await press(page, "Sweep");
       await page.getByText("then alpha 0.1, 0.2, 0.4").waitFor();
-      await page.getByText("then alpha 0.4").waitFor({ timeout: 110_000 });
-      await page.getByRole("button", { name: "Reset" }).click();
+      await page.getByText("then alpha 0.4").waitFor({ timeout: 80_000 });
+      await press(page, "Reset");
       await expect
         .poll(() => page.locator(".runs td[data-label=Alpha]").allInnerTexts())
-        .toEqual(["to 0.45", "0.05", "0.10"]);
+        .toEqual(["to 0.45", "0.45", "0.05", "0.10"]);
       // Another model is chosen: the answer of the one before goes.
-      await page.getByRole("button", { name: "Answer", exact: true }).click();
+      await press(page, "Answer");
       await page.locator(".answer.trained .badge").first().waitFor({ timeout: 30_000 });
       await page.locator("#trained").selectOption({ index: 1 });
       expect(await page.locator(".answer.trained .badge").count()).toBe(0);
       expect(await page.locator(".answer.trained pre").innerText()).toBe("Its answer appears here.");
     });
 
-    const generate = async (prompt: string) => {
-      await page.locator("#own-prompt").fill(prompt);
-      await page.getByRole("button", { name: "Generate" }).click();
-      await page.getByText(/tokens, .* a second/).waitFor({ timeout: 30_000 });
-    };
-
-    test("a model's folder is checked and generates; a bad one is refused in words", async () => {
-      const answer = page.locator("#own .error");
-      const bad = (name: string, change: (dir: string) => void) => {
-        const dir = join(folder, name);
-        cpSync(REASONER, dir, { recursive: true });
-        change(dir);
-        return dir;
-      };
-      const cut = bad("cut", (dir) => {
-        const path = join(dir, "model.safetensors");
-        writeFileSync(path, readFileSync(path).subarray(0, 100_000));
-      });
-      await page.locator("#folder").setInputFiles(cut);
-      await answer.waitFor();
-      expect(await answer.innerText()).toMatch(/model\.safetensors.*cut short/);
-
-      const huge = bad("huge", (dir) => {
-        const config = JSON.parse(readFileSync(join(dir, "config.json"), "utf8")) as object;
-        writeFileSync(
-          join(dir, "config.json"),
-          JSON.stringify({ ...config, vocab_size: 2 ** 24, hidden_size: 2 ** 14 }),
-        );
-      });
-      await page.locator("#folder").setInputFiles(huge);
-      await page.locator("#own .error", { hasText: "this adapter's limit" }).waitFor();
-
-      await page.locator("#folder").setInputFiles(REASONER);
-      await page.getByText(/reasoner is ready: qwen2, 2\d\d,\d+ parameters/).waitFor({ timeout: 30_000 });
-      await generate("12+3=?");
-      expect(await page.locator("#own pre.output").innerText()).toMatch(/\\boxed\{15\}/);
-      await page.getByText(/reasoner is ready: /).waitFor(); // no late progress takes its place
-    });
-
-    test("a dropped model trains two iterations; its export is read again, and so is an adapter", async () => {
-      const tiny = join(folder, "tiny");
-      await writeTinyModel(nodeFiles, tiny, { ...QUICK, num_hidden_layers: 1 });
-      await page.locator("#folder").setInputFiles(tiny);
-      await page.getByText("It trains here, all of its weights: about").waitFor({ timeout: 30_000 });
-      await page.getByRole("button", { name: "Train it" }).click();
-      await page.getByText("Start trains tiny.").waitFor();
-      await page.getByText(/^The first, as tiny reads it, in \d+ tokens$/).waitFor();
-      await page.getByText("Start trains tiny, which is yours.").waitFor();
-      await page.getByLabel("Iterations", { exact: true }).fill("2");
-      await page.getByRole("button", { name: "Start", exact: true }).click();
-      await statusOf(page, /Finished, iteration 2 of 2/);
-      const row = page.locator(".runs tbody tr", { hasText: "tiny, easy.jsonl" });
-      const [download] = await Promise.all([
-        page.waitForEvent("download"),
-        row.getByRole("button", { name: /^Export/ }).click(),
-      ]);
-      const dir = join(folder, "own");
-      mkdirSync(dir);
-      execFileSync("tar", ["xzf", await save(download, folder), "-C", dir]);
-      await page.getByRole("button", { name: "Back to the bundled reasoner" }).click();
-      await page.getByText("Start trains tiny.").waitFor({ state: "hidden" });
-
-      await page.locator("#folder").setInputFiles(join(dir, "model"));
-      await page.getByText(/^model is ready: qwen2, /).waitFor({ timeout: 30_000 });
-      await generate("1+1=?");
-      await writeTinyAdapter(nodeFiles, join(folder, "adapter"), tiny);
-      await page.locator("#folder").setInputFiles(join(folder, "adapter"));
-      await page.getByText(/^adapter is ready: qwen2, /).waitFor({ timeout: 30_000 });
-      await page.getByText("It does not train here: it is an adapter").waitFor();
-      await generate("1+1=?");
-      expect(tab.troubles.splice(0)).toEqual([]);
-    });
-
-    test("the benchmark measures every case, and gpu.js computes the same", { timeout: 120_000 }, async () => {
-      await page.getByRole("button", { name: "Run the benchmark" }).click();
+    test("the benchmark measures every case, and gpu.js computes the same", { timeout: 90_000 }, async () => {
+      const begun = page.waitForEvent("worker");
+      await press(page, "Run the benchmark");
+      // It may build code, and speak with nobody.
+      const tried = await (
+        await begun
+      ).evaluate(
+        () =>
+          new Promise((resolve) => {
+            setTimeout(() => {
+              const built = new Function("return 1")() as number;
+              fetch("https://example.com/").then(
+                () => resolve([built, "fetched"]),
+                (error: Error) => resolve([built, error.name]),
+              );
+            });
+          }),
+      );
+      expect(tried).toEqual([1, "TypeError"]);
+      expect(tab.troubles.splice(0).filter((trouble) => /request to/.test(trouble))).toEqual([]);
       const agreement = page.getByText(/All results agree to within/);
-      await agreement.waitFor({ timeout: 100_000 });
+      await agreement.waitFor({ timeout: 80_000 });
       expect(Number(/within (\S+) of/.exec(await agreement.innerText())![1])).toBeLessThan(5e-5);
       const speeds = await page.locator(".bench tbody td b").allTextContents();
       expect(speeds.length).toBe(18); // two operations, three sizes, three peers

@@ -1,11 +1,9 @@
 import { packBf16 } from "../../src/core/bf16.ts";
 import { elementCount } from "../../src/gpu/tensor.ts";
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapterConfigText, type LoraConfig } from "../../src/hf/peft.ts";
 import { writeSafetensors, type TensorSource } from "../../src/hf/safetensors.ts";
 import { parameterShapes } from "../../src/model/config.ts";
 import { normalAt } from "../../src/model/init.ts";
-import { adapterShapes } from "../../src/model/lora.ts";
-import { readModelConfig, writeModelFolder } from "../../src/model/model.ts";
+import { writeModelFolder } from "../../src/model/model.ts";
 import type { Files } from "../../src/runtime/types.ts";
 import { tinyConfig } from "./models.ts";
 import { byteLevelJson } from "./tokenizers.ts";
@@ -25,15 +23,6 @@ export async function writeTinyModel(
   const config = tinyConfig({ vocab_size: 258, eos_token_id: 256, ...overrides });
   await writeModelFolder(files, dir, { config, dtype: "bfloat16" }, randomTensors(parameterShapes(config)));
   await files.write(`${dir}/tokenizer.json`, JSON.stringify(byteLevelJson()));
-}
-
-/** A random adapter over the tiny model of a folder, in PEFT's format. */
-export async function writeTinyAdapter(files: Files, dir: string, base: string): Promise<void> {
-  const lora: LoraConfig = { r: 2, alpha: 4, useRslora: false, targetModules: ["q_proj", "v_proj"], baseModel: base };
-  const shapes = adapterShapes(await readModelConfig(files, base), lora);
-  await files.mkdir(dir);
-  await files.write(`${dir}/${ADAPTER_CONFIG}`, adapterConfigText(lora));
-  await writeSafetensors(files, `${dir}/${ADAPTER_WEIGHTS}`, randomTensors(shapes), { format: "pt" });
 }
 
 const randomTensors = (shapes: ReadonlyMap<string, readonly number[]>): TensorSource[] =>

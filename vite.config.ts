@@ -49,8 +49,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2024",
     assetsInlineLimit: 0,
-    rolldownOptions: { input: ["index.html", "peer.html"].map((page) => `${root}/web/${page}`) },
     modulePreload: { polyfill: false },
-    rolldownOptions: { input: { index: `${root}/web/index.html`, lend: `${root}/web/lend/index.html` } },
+    rolldownOptions: { input: ["index.html", "peer.html", "lend/index.html"].map((page) => `${root}/web/${page}`) },
   },
 });

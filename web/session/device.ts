@@ -12,7 +12,7 @@ export interface Opened extends Loaded {
   lost: boolean;
 }
 
-/** As the page says it. */
+/** Browsers leave most of an adapter's description out, so that it tells people apart less: what they give is joined. */
 export const adapterName = ({ name, info }: Gpu): string =>
   info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") || name;
 

@@ -332,7 +332,6 @@ async function room(): Promise<number> {
   return quota - usage;
 }
 
-/** Browsers leave most of an adapter's description out, so that it tells people apart less: what they give is joined. */
 /** Whether this worker is the only one with the store: held until the worker ends. */
 function holdLock(): Promise<boolean> {
   return new Promise((resolve) => {

@@ -286,7 +286,7 @@ describe.skipIf(!CHROMIUM)(
       expect(await page.locator(".answer.trained pre").innerText()).toBe("Its answer appears here.");
     });
 
-    test("the benchmark measures every case, and gpu.js computes the same", { timeout: 90_000 }, async () => {
+    test("the benchmark measures every case, and gpu.js computes the same", { timeout: 120_000 }, async () => {
       const begun = page.waitForEvent("worker");
       await press(page, "Run the benchmark");
       // It may build code, and speak with nobody.
@@ -307,7 +307,7 @@ describe.skipIf(!CHROMIUM)(
       expect(tried).toEqual([1, "TypeError"]);
       expect(tab.troubles.splice(0).filter((trouble) => /request to/.test(trouble))).toEqual([]);
       const agreement = page.getByText(/All results agree to within/);
-      await agreement.waitFor({ timeout: 80_000 });
+      await agreement.waitFor({ timeout: 110_000 });
       expect(Number(/within (\S+) of/.exec(await agreement.innerText())![1])).toBeLessThan(5e-5);
       const speeds = await page.locator(".bench tbody td b").allTextContents();
       expect(speeds.length).toBe(18); // two operations, three sizes, three peers

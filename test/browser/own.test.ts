@@ -136,7 +136,8 @@ describe.skipIf(!CHROMIUM)(
     test("one that is too large for that trains two iterations by LoRA; its adapter is exported and read again", async () => {
       const wide = join(folder, "wide");
       // Few weights, whose activations in a full batch would be many.
-      await writeTinyModel(nodeFiles, wide, { ...QUICK, num_hidden_layers: 4, intermediate_size: 12_288 });
+      const shape = { num_hidden_layers: 5, hidden_size: 8, num_attention_heads: 2, intermediate_size: 10_240 };
+      await writeTinyModel(nodeFiles, wide, { ...QUICK, ...shape });
       await drop(wide);
       await isReady("wide");
       await page.getByText("It trains here by LoRA, adapters of rank 16").waitFor();

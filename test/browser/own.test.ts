@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Page } from "playwright";
@@ -130,28 +130,6 @@ describe.skipIf(!CHROMIUM)(
       await drop(trained);
       await isReady("model");
       await generate("Once upon a time");
-      expect(tab.troubles.splice(0)).toEqual([]);
-    });
-
-    test("one that is too large for that trains two iterations by LoRA; its adapter is exported and read again", async () => {
-      const wide = join(folder, "wide");
-      // Few weights, whose activations in a full batch would be many.
-      const shape = { num_hidden_layers: 5, hidden_size: 8, num_attention_heads: 2, intermediate_size: 10_240 };
-      await writeTinyModel(nodeFiles, wide, { ...QUICK, ...shape });
-      await drop(wide);
-      await isReady("wide");
-      await page.getByText("It trains here by LoRA, adapters of rank 16").waitFor();
-      const adapter = await train("wide");
-      expect(readdirSync(adapter).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
-      expect(JSON.parse(readFileSync(join(adapter, "adapter_config.json"), "utf8"))).toMatchObject({
-        peft_type: "LORA",
-        r: 16,
-        base_model_name_or_path: "wide",
-      });
-      await drop(adapter);
-      await isReady("model");
-      await page.getByText("It does not train here: it is an adapter").waitFor();
-      await generate("1+1=?");
       expect(tab.troubles.splice(0)).toEqual([]);
     });
   },

@@ -1,6 +1,6 @@
 import { packBf16 } from "../../src/core/bf16.ts";
 import { elementCount } from "../../src/gpu/tensor.ts";
-import { writeSafetensors, type TensorSource } from "../../src/hf/safetensors.ts";
+import type { TensorSource } from "../../src/hf/safetensors.ts";
 import { parameterShapes } from "../../src/model/config.ts";
 import { normalAt } from "../../src/model/init.ts";
 import { writeModelFolder } from "../../src/model/model.ts";

@@ -26,6 +26,7 @@ addEventListener("fetch", (event) => {
   if (request.method !== "GET" || !request.url.startsWith(self.registration.scope)) return;
   const kept = () => caches.match(request, { ignoreSearch: true });
   // A newer page is taken where there is a network; the files that it names never change.
-  if (request.mode === "navigate") event.respondWith(fetch(request).catch(async () => (await kept()) ?? caches.match("./")));
+  if (request.mode === "navigate")
+    event.respondWith(fetch(request).catch(async () => (await kept()) ?? caches.match("./")));
   else event.respondWith(kept().then((response) => response ?? fetch(request)));
 });

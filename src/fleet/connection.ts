@@ -10,7 +10,7 @@ import {
   type JetStreamManager,
 } from "@nats-io/jetstream";
 import { Kvm, type KV } from "@nats-io/kv";
-import { jwtAuthenticator } from "@nats-io/nats-core";
+import { errors, jwtAuthenticator } from "@nats-io/nats-core";
 import { Objm, setSha256Backend, type ObjectStore } from "@nats-io/obj";
 import { connect, nanos, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -35,6 +35,8 @@ export const WORKER_TTL = 30_000;
 const KEPT_MS = 7 * 24 * 3600 * 1000;
 /** Milliseconds between tries of what the server did not take. */
 const RETRY = 1000;
+/** Milliseconds that a server may be away from who joins. */
+const AWAY = 8000;
 
 export const taskSubject = (run: string): string => `tasks.${run}`;
 /** By its last part the trainer reads, and removes, what belongs together. */
@@ -54,13 +56,30 @@ export interface Fleet {
  * Joins the fleet whose server is at `url`: as pith fleet prints it, or nats://host:4222, nats://TOKEN@host:4222,
  * nats://user:password@host:4222, or tls://. A connection that is lost comes back by itself, however long that takes.
  *
- * `name`: a word, by which a worker's rights go.
+ * `name`: a word, by which a worker's rights go. One that is away is given a moment, for it may be starting again.
  *
  * @throws PithError where the server cannot be reached or has no JetStream
  */
 export async function joinFleet(url: string, name: string): Promise<Fleet> {
   setSha256Backend("native");
-  const { servers, ...login } = serverOf(url, name);
+  const server = serverOf(url, name);
+  const begun = performance.now();
+  for (;;) {
+    try {
+      return await joinOnce(server, name);
+    } catch (error) {
+      if (!isAway((error as Error).cause) || performance.now() - begun > AWAY) throw error;
+      await sleep(RETRY);
+    }
+  }
+}
+
+const isAway = (error: unknown): boolean =>
+  [errors.ConnectionError, errors.ClosedConnectionError, errors.TimeoutError, errors.RequestError].some(
+    (kind) => error instanceof kind,
+  );
+
+async function joinOnce({ servers, ...login }: ReturnType<typeof serverOf>, name: string): Promise<Fleet> {
   let nc: NatsConnection;
   try {
     nc = await connect({ servers, name, ...login, maxReconnectAttempts: -1, pingInterval: 5000, maxPingOut: 2 });

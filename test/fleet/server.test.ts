@@ -1,5 +1,6 @@
 import { createAccount } from "@nats-io/nkeys";
 import { statSync } from "node:fs";
+import process from "node:process";
 import { describe, expect, test } from "vitest";
 import { seedOf } from "../../src/fleet/access/keys.ts";
 import { joinFleet } from "../../src/fleet/connection.ts";
@@ -53,6 +54,15 @@ describe.skipIf(findServer() === null)(titled("a server"), () => {
     await expect(startServer(`${folder}/two`, { host: "127.0.0.1", port, note: quiet })).rejects.toThrow(
       /expected a port that is free, got 127.0.0.1:\d+, where somebody listens; choose another by --listen/,
     );
+    await first.stop();
+  }, 60_000);
+
+  test("that is away for a moment is waited for by who joins", async () => {
+    const port = await freePort();
+    const first = await startServer(`${folder}/away`, { host: "127.0.0.1", port, note: quiet });
+    process.kill(first.pid(), "SIGKILL"); // and it is started again
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await (await joinFleet(first.workerUrl, "test")).nc.close();
     await first.stop();
   }, 60_000);
 });

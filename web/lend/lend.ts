@@ -57,10 +57,8 @@ if (!read || read.ends < Date.now()) {
     button.textContent = words.stop;
     state.textContent = words.opening;
     lend(lender)
-      .then(
-        (why) => (state.textContent = why),
-        (error: unknown) => (state.textContent = words.failed((error as Error).message)),
-      )
+      .catch((error: unknown) => whyNot((error as Error).message ?? ""))
+      .then((why) => (state.textContent = why))
       .finally(() => {
         isLending = false;
         button.textContent = words.lend;
@@ -87,7 +85,12 @@ async function lend(lender: ReturnType<typeof openLender>): Promise<string> {
   const ended = await lender.lend(location.origin, invitation, proxy(host));
   if (ended === "") return words.stopped;
   if (/invitation has ended/.test(last)) return last;
-  return Date.now() >= read!.ends ? words.over : words.failed(ended);
+  return whyNot(ended);
+}
+
+function whyNot(message: string): string {
+  if (Date.now() >= read!.ends) return words.over;
+  return /authori[sz]ation|authentication|revoked/i.test(message) ? words.refused : words.failed(message);
 }
 
 function readOrNull(): Invitation | null {

@@ -33,7 +33,7 @@ async function outcome(source?: (model: Awaited<ReturnType<typeof toySetup>>["mo
 
 describe.skipIf(!CHROMIUM || findServer() === null)(
   "a tab that is lent [skipped where no Chromium or no nats-server is found]",
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   () => {
     let folder: string;
     let server: Server;
@@ -69,7 +69,7 @@ describe.skipIf(!CHROMIUM || findServer() === null)(
 
     const newTab = async () => openLink(`${gate.origin}/lend/#${await invite(`${folder}/server`)}`);
     const said = (page: Page, what: RegExp) =>
-      expect.poll(() => page.locator("#state").innerText(), { timeout: 60_000 }).toMatch(what);
+      expect.poll(() => page.locator("#state").innerText(), { timeout: 120_000 }).toMatch(what);
     const lend = (page: Page) => page.getByRole("button", { name: "Lend this tab" }).click();
     const figure = async (page: Page, id: string) => Number(await page.locator(`#${id}`).innerText());
 
@@ -108,7 +108,7 @@ describe.skipIf(!CHROMIUM || findServer() === null)(
       gate = await openGate(server, folder, { page: `${folder}/page`, requireKind: "any" });
       const [first, second] = [await newTab(), await newTab()];
       await lend(first);
-      await expect.poll(() => figure(first, "accepted"), { timeout: 60_000 }).toBeGreaterThan(2);
+      await expect.poll(() => figure(first, "accepted"), { timeout: 120_000 }).toBeGreaterThan(2);
       await first.close(); // with tasks in work
       await lend(second);
       expect(await training).toEqual(alone);

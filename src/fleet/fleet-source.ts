@@ -133,10 +133,7 @@ export class FleetSource implements RolloutSource {
     const model = this.#model;
     const { engine, files, dir } = this.#host;
     const { maxModelLen, blockSize, maxNumSeqs } = engineSize(model, engine);
-    const { base: frozen } = model;
-    const publishBase = () => publishWeights(this.#fleet, this.#run, frozen!, files, `${dir}/base`);
-    if (frozen && !this.#base)
-      this.#metrics["fleet/weights_bytes"] += bytesOf((this.#base = await untilTaken(publishBase, signal)));
+    if (model.base && !this.#base) await this.#publishBase(model.base, signal);
     const publish = () =>
       publishWeights(this.#fleet, this.#run, model, files, dir, { before: this.#published, base: this.#base });
     const { dir: own, ...version } = await untilTaken(publish, signal);
@@ -158,6 +155,13 @@ export class FleetSource implements RolloutSource {
     const changed = announced.files.reduce((sum, file) => sum + (file.delta?.bytes ?? file.bytes), 0);
     this.#metrics["fleet/weights_bytes"] += bytes;
     this.#metrics["fleet/delta_ratio"] = changed / bytes;
+  }
+
+  async #publishBase(base: Model, signal: AbortSignal | undefined): Promise<void> {
+    const { files, dir } = this.#host;
+    const publish = () => publishWeights(this.#fleet, this.#run, base, files, `${dir}/base`);
+    this.#base = await untilTaken(publish, signal);
+    this.#metrics["fleet/weights_bytes"] += bytesOf(this.#base);
   }
 
   /** @throws PithError where the server would not take the longest result */

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Page } from "playwright";
@@ -130,6 +130,30 @@ describe.skipIf(!CHROMIUM)(
       await drop(trained);
       await isReady("model");
       await generate("Once upon a time");
+      expect(tab.troubles.splice(0)).toEqual([]);
+    });
+
+    test("where the machine has little memory it trains two iterations by LoRA; its adapter is exported and read again", async () => {
+      const small = join(folder, "small");
+      await writeTinyModel(nodeFiles, small, { ...QUICK, num_hidden_layers: 2 });
+      // As in a browser on a machine of 64 MiB.
+      await page
+        .workers()[0]!
+        .evaluate(() => Object.defineProperty(navigator, "deviceMemory", { configurable: true, value: 1 / 16 }));
+      await drop(small);
+      await isReady("small");
+      await page.getByText("It trains here by LoRA, adapters of rank 16").waitFor();
+      const adapter = await train("small");
+      expect(readdirSync(adapter).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+      expect(JSON.parse(readFileSync(join(adapter, "adapter_config.json"), "utf8"))).toMatchObject({
+        peft_type: "LORA",
+        r: 16,
+        base_model_name_or_path: "small",
+      });
+      await drop(adapter);
+      await isReady("model");
+      await page.getByText("It does not train here: it is an adapter").waitFor();
+      await generate("1+1=?");
       expect(tab.troubles.splice(0)).toEqual([]);
     });
   },

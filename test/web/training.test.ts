@@ -146,5 +146,13 @@ test("small models train whole, larger ones by adapters, and those that a tab ha
   expect(await plan(tinyConfig())).toMatchObject({ rank: 0 });
   expect(await plan(await shape("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"))).toMatchObject({ rank: 16 });
   expect(await plan(await shape("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"))).toHaveProperty("refusal");
+  const tight = planTraining(
+    gpu,
+    tinyConfig({ ...QUICK, vocab_size: 258 }),
+    { name: "x", dir: "own/x" },
+    [256],
+    2 ** 26,
+  );
+  expect(await tight).toMatchObject({ rank: 16 });
   expect(await plan(tinyConfig(), [])).toEqual({ refusal: expect.stringContaining("a token that ends a response") });
 });

@@ -11,8 +11,14 @@ import { runConfig } from "./settings.ts";
 const NUM_PROMPTS = 8;
 /** Rank of the adapters. */
 const RANK = 16;
-/** WebGPU does not tell an adapter's memory: all weights are trained where that takes no more than most have to spare, adapters up to what larger ones have. */
-const MOST_BYTES = { whole: 2 * 2 ** 30, adapters: 8 * 2 ** 30 };
+/**
+ * WebGPU does not tell an adapter's memory: all weights are trained where that takes no more than most have to spare, adapters up to
+ * what larger ones have; on a machine of `memory` bytes neither takes more than a quarter of them, or all.
+ */
+const mostBytes = (memory: number) => ({
+  whole: Math.min(2 * 2 ** 30, memory / 4),
+  adapters: Math.min(8 * 2 ** 30, memory),
+});
 
 /** How a model trains here: all its weights where it is small, adapters beside them where it is not, or not at all. */
 export async function planTraining(
@@ -20,14 +26,16 @@ export async function planTraining(
   config: ModelConfig,
   { name, dir }: Pick<Trainee, "name" | "dir">,
   stopTokenIds: readonly number[],
+  memory = memoryOf(globalThis.navigator),
 ): Promise<TrainingPlan> {
   if (stopTokenIds.length === 0)
     return { refusal: "expected a token that ends a response, got no eos_token_id and no eos_token" };
   const { hiddenSize: width, maxPositionEmbeddings: context } = config;
+  const mostOf = mostBytes(memory);
   let least = Infinity;
   for (const [rank, most] of [
-    [0, MOST_BYTES.whole],
-    [RANK, MOST_BYTES.adapters],
+    [0, mostOf.whole],
+    [RANK, mostOf.adapters],
   ] as const) {
     const run = { alpha: 0.1, maxIterations: 1, numPrompts: NUM_PROMPTS, task: "" };
     const settings = runConfig(run, { name, dir, rank, width, context }, "");
@@ -47,6 +55,10 @@ export async function planTraining(
     }
   }
   return {
-    refusal: `expected at most ${MOST_BYTES.adapters} bytes on the GPU, got ${least}; pith train has no such limit`,
+    refusal: `expected at most ${mostOf.adapters} bytes on the GPU, got ${least}; pith train has no such limit`,
   };
 }
+
+/** Bytes of the machine's memory, which some browsers tell roughly, in GiB. */
+const memoryOf = (navigator: Navigator & { deviceMemory?: number }): number =>
+  (navigator.deviceMemory ?? Infinity) * 2 ** 30;

@@ -69,14 +69,15 @@ function unfinishedSaves(dir: string): string[] {
 
 /** Measured, and so different in every run; pages and TensorBoard's events are made of them. */
 const TIMES = new Set(["time", "rollout_time", "step_time"]);
-const MADE_OF_TIMES = /(^|\/)(events\.out\.tfevents\.\w+|[\w-]+\.html)$/;
+/** And a killed process's lock, which the next one that opens the folder takes over: nobody opens a finished run of reproduce. */
+const NOT_RESULTS = /(^|\/)(events\.out\.tfevents\.\w+|[\w-]+\.html|lock)$/;
 
-/** SHA-256 of what each file under `dir` says, times left out, by its path. */
+/** SHA-256 of what each result under `dir` says, times left out, by its path. */
 export function contents(dir: string): Record<string, string> {
   const entries = readdirSync(dir, { recursive: true, encoding: "utf8" }).sort();
   return Object.fromEntries(
     entries
-      .filter((path) => statSync(`${dir}/${path}`).isFile() && !MADE_OF_TIMES.test(path))
+      .filter((path) => statSync(`${dir}/${path}`).isFile() && !NOT_RESULTS.test(path))
       .map((path) => [
         path,
         createHash("sha256")

@@ -74,7 +74,9 @@ export async function joinFleet(url: string, name: string): Promise<Fleet> {
   }
 }
 
+/** A server that is away, or so busy that signing in timed out. */
 const isAway = (error: unknown): boolean =>
+  (error instanceof errors.AuthorizationError && /timeout/i.test(error.message)) ||
   [errors.ConnectionError, errors.ClosedConnectionError, errors.TimeoutError, errors.RequestError].some(
     (kind) => error instanceof kind,
   );
@@ -82,7 +84,15 @@ const isAway = (error: unknown): boolean =>
 async function joinOnce({ servers, ...login }: ReturnType<typeof serverOf>, name: string): Promise<Fleet> {
   let nc: NatsConnection;
   try {
-    nc = await connect({ servers, name, ...login, maxReconnectAttempts: -1, pingInterval: 5000, maxPingOut: 2 });
+    nc = await connect({
+      servers,
+      name,
+      ...login,
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true, // one that has signed in once is let in again
+      pingInterval: 5000,
+      maxPingOut: 2,
+    });
   } catch (error) {
     throw new PithError(
       `expected a NATS server at ${servers}, got: ${(error as Error).message}; start one with pith fleet`,

@@ -15,6 +15,8 @@ import { operatorToken } from "./access/roles.ts";
 const MAX_PAYLOAD = 8 * 2 ** 20;
 /** Milliseconds that a server may take to answer. */
 const PATIENCE = 10_000;
+/** Seconds that a client may take to sign in: one on a machine that computes with all its cores is slow at it. */
+const LOGIN_SECONDS = 15;
 /** Where Debian puts it, for users whose PATH lacks that. */
 const ALSO = ["/usr/sbin", "/usr/local/sbin"];
 
@@ -131,6 +133,7 @@ operator: ${operatorToken(keys)}
 system_account: ${keys.system.getPublicKey()}
 resolver { type: full, dir: ${JSON.stringify(`${dir}/accounts`)}, allow_delete: false }
 max_payload: ${MAX_PAYLOAD}
+authorization { timeout: ${LOGIN_SECONDS} }
 websocket { listen: ${JSON.stringify(front)}, no_tls: true }
 jetstream { store_dir: ${JSON.stringify(`${dir}/jetstream`)} }
 `;

@@ -7,7 +7,7 @@
  */
 import { AckPolicy } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -52,7 +52,8 @@ const expected = JSON.stringify(left(`${folder}/alone`));
 
 /** Of the file's rows together. */
 function sumOf(dir: string, metric: string): number {
-  const rows = readFileSync(`${dir}/metrics.jsonl`, "utf8").trimEnd().split("\n");
+  const path = `${dir}/metrics.jsonl`;
+  const rows = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
   return rows.reduce((sum, row) => sum + Number((JSON.parse(row) as Record<string, number>)[metric] ?? 0), 0);
 }
 

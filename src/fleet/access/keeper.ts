@@ -59,7 +59,8 @@ export class Keeper {
     const authenticator = jwtAuthenticator(systemUserToken(keys, user), user.getSeed());
     const { host } = new URL(url.replace(/^nats:/, "http:"));
     const fleet = await joinFleet(url, "keeper");
-    const system = await connect({ servers: host, name: "keeper", authenticator, maxReconnectAttempts: -1 });
+    const again = { maxReconnectAttempts: -1, ignoreAuthErrorAbort: true };
+    const system = await connect({ servers: host, name: "keeper", authenticator, ...again });
     const keeper = new Keeper(dir, keys, system, fleet);
     fleet.nc.subscribe(FRONT, { callback: (_error, message) => void message.respond(front) });
     fleet.nc.subscribe(REVOKE, {

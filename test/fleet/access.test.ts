@@ -35,7 +35,7 @@ describe.skipIf(findServer() === null)(titled("who may do what"), () => {
     server = await startServer(`${folder}/server`, { host: "127.0.0.1", port: await freePort(), note: () => {} });
     trainer = await joinFleet(server.url, "trainer");
     await makeTaskConsumer(trainer, "r");
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await trainer?.nc.close();
@@ -101,5 +101,5 @@ describe.skipIf(findServer() === null)(titled("who may do what"), () => {
     const again = `http://${await frontOf(trainer)}`;
     await expect(joinAsGuest(liar, again)).rejects.toThrow(/uthorization/);
     await (await joinAsGuest(honest, again)).close();
-  }, 60_000);
+  }, 180_000);
 });

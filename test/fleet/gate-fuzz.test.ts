@@ -19,7 +19,7 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
 
   beforeAll(async () => {
     run = await StrangeRun.open(folder);
-  }, 60_000);
+  }, 180_000);
 
   afterAll(() => run?.close());
 

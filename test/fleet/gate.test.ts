@@ -89,7 +89,7 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     server = await startServer(`${folder}/server`, { host: "127.0.0.1", port: await freePort(), note: () => {} });
     gate = await openGate(server, folder);
     alone = await outcome(await toySetup("float32"), OPTIONS);
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await gate?.close();
@@ -126,7 +126,7 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     expect(two.map(({ lent }) => lent.refused)).toEqual([0, 0]);
     expect(two.reduce((sum, { lent }) => sum + lent.accepted, 0)).toBe(2 * 4 * 3);
     expect(gate.said.filter((line) => /refused|problem/.test(line))).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test("catches each lie, shuts its guest out, and has its tasks drawn by others", async () => {
     const lies = { ...LIES, "the weights": withOther(await otherWeights()) };
@@ -144,7 +144,7 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     });
     expect(together).toEqual(alone);
     expect(gate.said.filter((line) => /is shut out, for it did not draw what it sent/.test(line))).toHaveLength(5);
-  }, 120_000);
+  }, 240_000);
 
   test("tells an adapter of another kind why it waits, and lets it in where any may come", async () => {
     const other = await newGuest(ROUNDS_OTHERWISE);
@@ -161,5 +161,5 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     });
     expect(together).toEqual(alone);
     expect(gate.said.filter((line) => line.endsWith("samples, on an adapter of another kind"))).toHaveLength(2);
-  }, 120_000);
+  }, 240_000);
 });

@@ -23,7 +23,7 @@ describe.skipIf(findServer() === null)(titled("strangers"), () => {
 
   beforeAll(async () => {
     run = await StrangeRun.open(folder);
-  }, 60_000);
+  }, 180_000);
 
   afterAll(() => run?.close());
 

@@ -57,7 +57,7 @@ describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is fou
   test("have a table of every value", async () => {
     await show("curves");
     await page.locator(".chart summary").click();
-    expect(await page.locator(".chart tbody tr").count()).toBe(ITERATIONS);
+    await expect.poll(() => page.locator(".chart tbody tr").count()).toBe(ITERATIONS); // filled once it is open
   });
 
   test.each(["curves", "points"] as const)("of %s cut no text at 360 pixels", async (kind) => {
@@ -99,7 +99,10 @@ describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is fou
   test.each(["curves", "points"] as const)("of %s have no fault that axe finds", async (kind) => {
     await show(kind);
     // Of the short table: axe takes minutes for one of 500 rows, and finds the same.
-    if (kind === "points") await page.locator(".chart summary").click();
+    if (kind === "points") {
+      await page.locator(".chart summary").click();
+      await page.locator(".chart tbody tr").first().waitFor();
+    }
     await page.locator(".plot").focus();
     await page.keyboard.press("ArrowLeft");
     for (const colorScheme of ["light", "dark"] as const) {

@@ -114,6 +114,7 @@ fn project(lane: u32, kind: u32, weight_at: u32) {
     }
     var tile = tile_product(x_at, rows_at, place.terms);
     for (var r = 0u; r < min(TILE_ROWS, params.rows - group_row); r++) {
+      // The first row is stored and the others move down: a row of stores is compiled once, not 16 times.
       var sums = tile[0];
       for (var i = 1u; i < TILE_ROWS; i++) { tile[i - 1u] = tile[i]; }
       for (var j = 0u; j < PAIRS && kind != HEAD; j++) { sums[j] += weight_pair(bias_at + columns[j]); }

@@ -45,6 +45,7 @@ export async function equalGpus(sysfs = SYSFS): Promise<string[]> {
  * @throws UsageError for what is no address
  */
 export function selectGpu(address: string): string {
-  if (!ADDRESS.test(address)) throw new UsageError(`expected a PCI address such as 0000:65:00.0, got ${address}`);
+  if (!ADDRESS.test(address))
+    throw new UsageError(`--gpu: expected all or a PCI address such as 0000:65:00.0, got ${address}`);
   return `pci-${address.replaceAll(/[:.]/g, "_")}!`;
 }

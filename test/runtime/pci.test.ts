@@ -35,5 +35,5 @@ test("none where the system lists none", async () => {
 test("one of them is chosen below WebGPU, by its address", () => {
   expect(selectGpu("0000:65:00.0")).toBe("pci-0000_65_00_0!");
   for (const address of ["", "65:00.0", "0000:65:00", "3", "0000:65:00.0!"])
-    expect(() => selectGpu(address)).toThrow(/expected a PCI address such as 0000:65:00.0, got/);
+    expect(() => selectGpu(address)).toThrow(/--gpu: expected all or a PCI address such as 0000:65:00.0, got/);
 });

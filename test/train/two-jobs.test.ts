@@ -68,7 +68,6 @@ beforeAll(async () => {
 afterAll(() => gpu.dispose());
 
 const canFail = async (failure: Failure): Promise<boolean> => failure === "refused" || lacksMemory(gpu);
-const ROOM = "the adapter has room for its largest buffer";
 
 const inTab = typeof document !== "undefined";
 
@@ -82,7 +81,7 @@ describe.each<{ failure: Failure; stride: number }>([
     { name: "rollouts", work: rollOut, most: 20 },
     { name: "an optimizer step", work: step, most: 60 },
   ])("another model answers to the bit, and $name are done after all", async ({ work, most }, context) => {
-    if (!(await canFail(failure))) return context.skip(ROOM);
+    if (!(await canFail(failure))) return context.skip("the adapter has room for its largest buffer");
     Object.assign(job, { left: Infinity, failure });
     const model = await toyModel("float32", gpu, 1);
     const alone = { answer: await answer(model), work: await work(job.gpu, () => {}) };
@@ -107,7 +106,7 @@ describe.each<{ failure: Failure; stride: number }>([
   });
 
   test("another model is trained to the bit, and the next answer is right", async (context) => {
-    if (!(await canFail(failure))) return context.skip(ROOM);
+    if (!(await canFail(failure))) return context.skip("the adapter has room for its largest buffer");
     Object.assign(job, { left: Infinity, failure });
     const model = await toyModel("float32", job.gpu, 1);
     const alone = { answer: await answer(model), step: await step(gpu, () => {}) };

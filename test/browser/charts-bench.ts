@@ -1,6 +1,7 @@
 /** Runs in a tab: charts of both kinds, for charts.test.ts to read and export. */
 import type { Chart } from "../../src/charts/chart.ts";
 import { ChartView } from "../../web/charts.ts";
+import { answerCard } from "../../web/views/answer.ts";
 
 export type Kind = "curves" | "points";
 
@@ -41,6 +42,17 @@ const CHARTS: Record<Kind, Chart> = {
   },
 };
 
+function hold(element: HTMLElement, width: number): void {
+  const holder = document.createElement("div");
+  holder.style.width = `${width}px`;
+  holder.append(element);
+  const main = document.createElement("main");
+  const heading = document.createElement("h1");
+  heading.textContent = "A chart";
+  main.append(heading, holder);
+  document.body.replaceChildren(main);
+}
+
 const bench = {
   /** What was picked, by id. */
   picked: [] as string[],
@@ -49,15 +61,20 @@ const bench = {
       height: () => 300,
       onPick: ({ id, x }) => bench.picked.push(id ?? String(x)),
     });
-    const holder = document.createElement("div");
-    holder.style.width = `${width}px`;
-    holder.append(view.element);
-    const main = document.createElement("main");
-    const heading = document.createElement("h1");
-    heading.textContent = "A chart";
-    main.append(heading, holder);
-    document.body.replaceChildren(main);
+    hold(view.element, width);
     return view;
+  },
+  /** The card of a run whose pinned problem was answered so often, at one of the answers. */
+  film(answers: number, iteration: number, width: number) {
+    const card = answerCard({ onProblem() {}, onIteration() {} });
+    hold(card.element, width);
+    const frames = Array.from({ length: answers }, (_, step) => ({
+      step,
+      pieces: Array<string>(answers - step).fill("1"),
+      correct: true,
+    }));
+    const run = { kind: "live", bundled: true, alpha: 0.2, problem: "1+1=?", iterations: answers } as const;
+    card.show({ ...run, curve: [], frames, groups: [] }, iteration);
   },
   /** Milliseconds of each of `count` updates of a chart that is shown: its drawing, styles and layout. */
   async time(kind: Kind, width: number, count: number): Promise<number[]> {
@@ -80,6 +97,7 @@ declare global {
   var bench: {
     picked: string[];
     show(kind: Kind, width: number): unknown;
+    film(answers: number, iteration: number, width: number): void;
     time(kind: Kind, width: number, count: number): Promise<number[]>;
   };
 }

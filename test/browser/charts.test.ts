@@ -54,6 +54,29 @@ describe.skipIf(!CHROMIUM)("charts in Chromium [skipped where no Chromium is fou
     expect(await page.evaluate(() => bench.picked)).toEqual(["second", "first"]);
   });
 
+  test("a filmstrip of any number of answers fits its card, and marks the one that is shown", async () => {
+    for (const [answers, at] of [
+      [2, 1],
+      [61, 30],
+      [501, 250],
+    ] as const) {
+      await page.evaluate(([n, i]) => bench.film(n, i, 330), [answers, at] as const);
+      const seen = await page.locator(".bars").evaluate((bars) => {
+        const { left, right } = bars.getBoundingClientRect();
+        const all = [...bars.children].map((bar) => bar.getBoundingClientRect());
+        const here = bars.querySelector(".here")!;
+        return {
+          inside: all.every((one) => one.left >= left && one.right <= right + 1 && one.width >= 1),
+          share: (here.getBoundingClientRect().left - left) / (right - left),
+          height: here.getBoundingClientRect().height / all[0]!.height,
+        };
+      });
+      expect(seen.inside, `${answers} answers`).toBe(true);
+      expect(seen.share).toBeCloseTo(0.5, 1);
+      expect(seen.height).toBeCloseTo((answers - at) / answers, 1);
+    }
+  });
+
   test("have a table of every value", async () => {
     await show("curves");
     await page.locator(".chart summary").click();

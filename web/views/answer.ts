@@ -84,6 +84,8 @@ function answerRow(kind: "before" | "after", title: string) {
 
 /** Milliseconds of a frame. */
 const FRAME_MS = 450;
+/** More would not be told apart; of a longer run every so many answers have one. */
+const MOST_BARS = 60;
 
 /** The answers' lengths as bars on one scale, with a slider over them. */
 function filmstrip(onIteration: AnswerHost["onIteration"]) {
@@ -142,12 +144,15 @@ function filmstrip(onIteration: AnswerHost["onIteration"]) {
       slider.disabled = play.disabled = frames.length < 2;
       words.textContent = shown ? t.frame(shown.step, iterations) : "";
       slider.setAttribute("aria-valuetext", shown ? t.spoken(shown.step, shown.pieces.length, shown.correct) : "");
-      while (bars.childElementCount > frames.length) bars.lastElementChild!.remove();
-      while (bars.childElementCount < frames.length) bars.append(h("i"));
-      frames.forEach(({ pieces, correct }, i) => {
-        const bar = bars.children[i] as HTMLElement;
-        bar.className = `${correct === false ? "wrong" : "right"}${i === at ? " here" : ""}`;
-        bar.style.setProperty("--share", `${(100 * pieces.length) / longest}%`);
+      const count = Math.min(frames.length, MOST_BARS);
+      while (bars.childElementCount > count) bars.lastElementChild!.remove();
+      while (bars.childElementCount < count) bars.append(h("i"));
+      const here = Math.round((at * (count - 1)) / (frames.length - 1 || 1));
+      [...bars.children].forEach((bar, i) => {
+        const index = i === here ? at : Math.round((i * (frames.length - 1)) / (count - 1 || 1));
+        const { pieces, correct } = frames[index]!;
+        bar.className = `${correct === false ? "wrong" : "right"}${i === here ? " here" : ""}`;
+        (bar as HTMLElement).style.setProperty("--share", `${(100 * pieces.length) / longest}%`);
       });
     },
   };

@@ -1,9 +1,16 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { groupSubject, joinFleet, makeTaskConsumer, takeTasks, taskSubject } from "../src/fleet/connection.ts";
 import { Draw } from "../src/fleet/draw.ts";
-import { encodeResult, encodeTask, type Task } from "../src/fleet/messages.ts";
+import { decodeTask, encodeResult, encodeTask, type Task } from "../src/fleet/messages.ts";
+import { findServer, startServer } from "../src/fleet/server.ts";
 
 /**
  * How fleets of workers of the paper's 1.5B run would spend their time, and what their server would have to carry: a simulation with the
- * run's requests, split into tasks and encoded as they are sent, on workers that take a modelled time. See docs/fleet.md.
+ * run's requests, split into tasks and encoded as they are sent, on workers that take a modelled time. Then what a server on this machine
+ * carries of such messages and of weights, as fast as clients beside it ask. See docs/fleet.md.
  *
  *   node --import ./scripts/wgsl-hook.js bench/fleet-load.ts
  */
@@ -81,10 +88,10 @@ function drawnAfter(workers: number, lengths: readonly number[][]): number[] {
 
 /** The tokens of each task's samples in each iteration, and the bytes of all messages, in and out again. */
 const ITERATION_TASKS = Array.from({ length: ITERATIONS }, (_, iteration) => {
-  const { tasks } = drawOf(iteration);
+  const { tasks, id } = drawOf(iteration);
   const lengths = tasks.map(({ samples }) => Array.from({ length: samples }, responseLength));
   const sizes = tasks.map((task, i) => encodeTask(task).length + answerOf(task, lengths[i]!).length);
-  return { lengths, bytes: 2 * sizes.reduce((sum, size) => sum + size, 0) };
+  return { id, tasks, lengths, bytes: 2 * sizes.reduce((sum, size) => sum + size, 0) };
 });
 
 function simulate(workers: number, lag: number) {
@@ -117,3 +124,74 @@ function simulate(workers: number, lag: number) {
 
 console.table([8, 64, 512].flatMap((workers) => [0, 1].map((lag) => simulate(workers, lag))));
 console.table([1, 2, 4].flatMap((workers) => [0, 1].map((lag) => simulate(workers, lag))));
+
+const RUN = "trial";
+const PORT = 14_222;
+/** Workers that take tasks at once, and who fetch the weights at once. */
+const TAKERS = 16;
+const FETCHERS = 4;
+const TRIAL_WEIGHTS = 2 ** 28;
+
+/** Seconds that `work` took. */
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
+
+/** The iterations' tasks and results without the time that drawing takes, and a version of weights for several workers at once. */
+async function carried() {
+  const folder = mkdtempSync(join(tmpdir(), "pith-load-"));
+  const server = await startServer(folder, { host: "127.0.0.1", port: PORT, note: console.error });
+  try {
+    const fleet = await joinFleet(server.url, "load");
+    await makeTaskConsumer(fleet, RUN);
+    const counted = ITERATION_TASKS.reduce((sum, { tasks }) => sum + tasks.length, 0);
+    const put = () =>
+      Promise.all(
+        ITERATION_TASKS.flatMap(({ tasks }) =>
+          tasks.map((task) => fleet.js.publish(taskSubject(RUN), encodeTask(task))),
+        ),
+      );
+    const answers = new Map(
+      ITERATION_TASKS.flatMap(({ tasks, lengths }) =>
+        tasks.map((task, i) => [`${task.draw} ${task.promptId} ${task.firstSample}`, answerOf(task, lengths[i]!)]),
+      ),
+    );
+    const take = async (_: unknown, worker: number) => {
+      const consumer = await takeTasks(fleet, RUN);
+      for (let message; (message = await consumer.next({ expires: 1000 }));) {
+        const { draw, promptId, firstSample } = decodeTask(new Uint8Array(message.data));
+        await fleet.js.publish(
+          groupSubject(RUN, `worker${worker}`, draw),
+          answers.get(`${draw} ${promptId} ${firstSample}`)!,
+        );
+        message.ack();
+        if (message.info.pending === 0) return;
+      }
+    };
+    const time = await seconds(async () => {
+      await put();
+      await Promise.all(Array.from({ length: TAKERS }, take));
+    });
+    const bytes = ITERATION_TASKS.reduce((sum, one) => sum + one.bytes, 0);
+    const stored = await seconds(() => fleet.weights.putBlob({ name: RUN }, randomBytes(TRIAL_WEIGHTS)));
+    const fetched = await seconds(() =>
+      Promise.all(Array.from({ length: FETCHERS }, () => fleet.weights.getBlob(RUN))),
+    );
+    await fleet.nc.close();
+    return {
+      "tasks/s": (counted / time).toFixed(0),
+      "messages/s": ((8 * counted) / time).toFixed(0), // put, asked for, given, kept and said so twice, acknowledged
+      "tasks and results MB/s": (bytes / time / 1e6).toFixed(2),
+      "weights in MB/s": (TRIAL_WEIGHTS / stored / 1e6).toFixed(0),
+      "weights out MB/s": ((FETCHERS * TRIAL_WEIGHTS) / fetched / 1e6).toFixed(0),
+    };
+  } finally {
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+if (findServer() === null) console.log("no nats-server is found: what one carries is left out");
+else console.table([await carried()]);

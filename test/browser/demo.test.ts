@@ -312,6 +312,7 @@ describe.skipIf(!CHROMIUM)(
       const speeds = await page.locator(".bench tbody td b").allTextContents();
       expect(speeds.length).toBe(18); // two operations, three sizes, three peers
       expect(Math.min(...speeds.map(Number))).toBeGreaterThan(0);
+      await expectAccessible(page, "measured");
     });
   },
 );

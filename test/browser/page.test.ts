@@ -220,7 +220,7 @@ describe.skipIf(!CHROMIUM)(
           expect(await page.evaluate(() => document.documentElement.scrollWidth), `${width}`).toBeLessThanOrEqual(
             width,
           );
-          if (width !== 640) expect(await accessibilityFaults(page), `${width}`).toEqual([]);
+          expect(await accessibilityFaults(page), `${width}`).toEqual([]);
         }
       });
 

@@ -14,7 +14,7 @@ export function ownView(client: Client): HTMLElement {
   const report = h("p", { role: "status" });
   const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": t.checking });
   const prompt = h("textarea", { id: "own-prompt", rows: 3 });
-  const output = h("pre", { class: "output", tabindex: 0, "aria-label": t.output });
+  const output = h("pre", { class: "output", role: "group", tabindex: 0, "aria-label": t.output });
   const rate = h("p", { class: "faint", role: "status" });
   const generate = h("button", { type: "submit", class: "primary" }, t.generate);
   const stop = h("button", { type: "button", hidden: true, onclick: () => void engine.stopGenerating() }, t.stop);

@@ -51,7 +51,7 @@ export function rulePanel(onRead: () => void): {
     h("button", { type: "button", class: "round", "aria-label": label, onclick: () => turn(by) }, sign);
   const [previous, next] = [button(-1, t.previous, "‹"), button(1, t.next, "›")];
   const words = h("p", { class: "update" });
-  const response = h("pre", { class: "response", id: "response", hidden: true, tabindex: 0 });
+  const response = h("pre", { class: "response", id: "response", role: "group", hidden: true, tabindex: 0 });
   const rows = Array.from({ length: NUM_GENERATIONS }, (_, i) =>
     responseRow(i, () => {
       onRead();

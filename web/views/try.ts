@@ -158,7 +158,7 @@ const verdictOf = ({ correct, truncated }: Answer): { words: string; kind: strin
 function answerCard(title: string, side: Side) {
   const count = h("b", {}, "–");
   const meter = h("div");
-  const output = h("pre", { tabindex: 0, "aria-label": title }, t.waiting);
+  const output = h("pre", { role: "group", tabindex: 0, "aria-label": title }, t.waiting);
   const badges = h("div", { class: "row" });
   const setTokens = (n: number) => {
     count.textContent = format.count(n);

@@ -8,14 +8,14 @@ import { makeInvitation } from "../fleet/access/invitation.ts";
 import { frontOf } from "../fleet/access/keeper.ts";
 import { readKeys } from "../fleet/access/keys.ts";
 import { readAnnouncement, RUN_NAME } from "../fleet/announcement.ts";
-import { joinFleet, taskConsumer, type Fleet } from "../fleet/connection.ts";
+import { joinFleet, keysOf, taskConsumer, type Fleet } from "../fleet/connection.ts";
 import { FleetSource } from "../fleet/fleet-source.ts";
 import { openDoor } from "../fleet/gate/door.ts";
 import { Gate } from "../fleet/gate/gate.ts";
 import { isOwnMachine, requireSafe } from "../fleet/gate/version.ts";
 import type { PresenceOptions } from "../fleet/presence.ts";
 import { parseListen, serverVersion, startServer } from "../fleet/server.ts";
-import { allWorkers } from "../fleet/status.ts";
+import { listWorkers } from "../fleet/status.ts";
 import { Worker } from "../fleet/worker.ts";
 import { fetchWeights } from "../fleet/weights.ts";
 import { WorkerPolicy, type FetchVersion } from "../fleet/worker-policy.ts";
@@ -66,14 +66,15 @@ export async function statusCommand(url: string, { watch }: { watch: boolean }):
 
 async function statusText(fleet: Fleet): Promise<string> {
   const lines: string[] = [];
-  for await (const run of await fleet.runs.keys()) {
+  for (const run of await keysOf(fleet, "runs")) {
     const announced = readAnnouncement(await fleet.runs.get(run));
+    if (!announced) continue; // over
     const queue = await taskConsumer(fleet, run);
     const work = queue ? `${queue.num_pending} tasks wait, ${queue.num_ack_pending} are in work` : "no queue";
-    lines.push(`run ${run}: ${work}; weights ${short(announced?.weights)}, kind ${short(announced?.kind)}`);
+    lines.push(`run ${run}: ${work}; weights ${short(announced.weights)}, kind ${short(announced.kind)}`);
   }
   if (lines.length === 0) lines.push("no run");
-  const workers = await allWorkers(fleet);
+  const workers = await listWorkers(fleet);
   for (const { id, run, adapter, kind, weights, tasks, tokens, tokensPerSecond, state } of workers) {
     lines.push(
       `worker ${id} on ${adapter}: ${run ?? "no run"}, ${tasks} tasks, ${tokens} tokens, ${tokensPerSecond.toFixed(0)} tok/s, weights ${short(weights)}, kind ${short(kind)}; ${state}`,

@@ -176,6 +176,16 @@ async function makeAll(js: JetStreamClient, { streams }: JetStreamManager): Prom
   await new Objm(js).create(WEIGHTS);
 }
 
+/**
+ * A bucket's keys that match `filter`, those that were deleted and are not forgotten yet among them. The stream is asked: each time that
+ * the client's own kv.keys() is, a consumer stays at the server for minutes.
+ */
+export async function keysOf({ jsm }: Pick<Fleet, "jsm">, bucket: "runs" | "workers", filter = ">"): Promise<string[]> {
+  const prefix = `$KV.${bucket}.`;
+  const { state } = await jsm.streams.info(`KV_${bucket}`, { subjects_filter: prefix + filter });
+  return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+}
+
 const consumerName = (run: string): string => `workers-${run}`;
 
 /** Where the run's workers take their tasks. One that is there keeps its settings. */

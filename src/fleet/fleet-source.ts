@@ -13,7 +13,7 @@ import { dropRun, dropTasks, groupSubject, GROUPS, makeTaskConsumer, untilTaken,
 import { Draw, SAMPLES_PER_TASK } from "./draw.ts";
 import { kindOf, probe } from "./kind.ts";
 import { FORMAT } from "./messages.ts";
-import { countWorkers } from "./status.ts";
+import { listWorkers } from "./status.ts";
 import { pruneWeights, publishWeights, type LocalVersion, type Weights } from "./weights.ts";
 
 /** Draws whose results and weights stay at the server: a trainer that died has them again without anybody's work. */
@@ -201,15 +201,23 @@ export class FleetSource implements RolloutSource {
       .flatMap((request) => request.outputs)
       .reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
     await this.#keepLast(draw);
-    this.#metrics["fleet/workers"] = await countWorkers(this.#fleet, this.#run).catch(() => 0);
+    this.#metrics["fleet/workers"] = (await this.#countWorkers()) ?? 0;
     this.#metrics["fleet/tokens_per_second"] = tokens / ((performance.now() - start) / 1000);
     return outputs;
+  }
+
+  /** null where the server is away. */
+  #countWorkers(): Promise<number | null> {
+    return listWorkers(this.#fleet, this.#run).then(
+      ({ length }) => length,
+      () => null,
+    );
   }
 
   async #sayIfAlone(draw: Draw): Promise<void> {
     if (performance.now() - this.#said < SAY) return;
     this.#said = performance.now();
-    const workers = await countWorkers(this.#fleet, this.#run).catch(() => null);
+    const workers = await this.#countWorkers();
     const server = this.#fleet.nc.getServer();
     if (workers === null) this.#host.onWarning(`the fleet's server ${server} does not answer; goes on when it is back`);
     else if (workers === 0)

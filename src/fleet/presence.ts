@@ -1,6 +1,6 @@
 import { readAnnouncement, type Announcement, type WorkerStatus } from "./announcement.ts";
-import { WORKER_TTL, type Fleet } from "./connection.ts";
-import { countWorkers, statusKey } from "./status.ts";
+import { keysOf, WORKER_TTL, type Fleet } from "./connection.ts";
+import { statusKey } from "./status.ts";
 
 export interface PresenceOptions {
   id: string;
@@ -70,7 +70,7 @@ export class Presence {
 
   async #announcedRun(): Promise<{ run: string; announced: Announcement } | null> {
     const { run: only } = this.#options;
-    const runs = only === undefined ? await Array.fromAsync(await this.#fleet.runs.keys()) : [only];
+    const runs = only === undefined ? await keysOf(this.#fleet, "runs") : [only];
     const ordered = this.#run !== null && runs.includes(this.#run) ? [this.#run, ...runs] : runs;
     for (const run of ordered) {
       const announced = readAnnouncement(await this.#fleet.runs.get(run));
@@ -102,7 +102,9 @@ export class Presence {
     };
     try {
       await this.#fleet.workers.put(statusKey(this.#run, id), JSON.stringify(status));
-      if (this.#run !== null) this.#peers = Math.max(1, await countWorkers(this.#fleet, this.#run));
+      if (this.#run === null) return;
+      const peers = await keysOf(this.#fleet, "workers", statusKey(this.#run, "*"));
+      this.#peers = Math.max(1, peers.length);
     } catch {
       // the server is away: the next report tells
     }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dropRun, joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
 import { FleetSource } from "../../src/fleet/fleet-source.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
-import { allWorkers } from "../../src/fleet/status.ts";
+import { listWorkers } from "../../src/fleet/status.ts";
 import { publishWeights } from "../../src/fleet/weights.ts";
 import { LoraModel } from "../../src/model/lora.ts";
 import type { Model } from "../../src/model/model.ts";
@@ -165,8 +165,11 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
     await workers[0]!.says(
       /run toy-kind: waits: the run wants log-probabilities of kind abababab, those of .* are of kind [0-9a-f]{8}/,
     );
-    const there = (await allWorkers(fleet)).filter(({ run }) => run === "toy-kind");
+    const there = await listWorkers(fleet, "toy-kind");
     expect(there.some(({ state }) => state.startsWith("waits: the run wants"))).toBe(true);
+    // To ask again and again who is there, and for a run, leaves nothing at the server.
+    for (const bucket of ["KV_runs", "KV_workers"])
+      expect((await fleet.jsm.streams.info(bucket)).state.consumer_count, bucket).toBe(0);
     await dropRun(fleet, "toy-kind");
     await fleet.nc.close();
   }, 300_000);

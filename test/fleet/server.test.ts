@@ -6,7 +6,7 @@ import { seedOf } from "../../src/fleet/access/keys.ts";
 import { joinFleet } from "../../src/fleet/connection.ts";
 import { findServer, parseListen, startServer } from "../../src/fleet/server.ts";
 import { temporaryFolder } from "../helpers/host.ts";
-import { allWorkers } from "../../src/fleet/status.ts";
+import { listWorkers } from "../../src/fleet/status.ts";
 import { freePort, titled } from "./processes.ts";
 
 const folder = temporaryFolder();
@@ -41,7 +41,7 @@ describe.skipIf(findServer() === null)(titled("a server"), () => {
     await first.stop();
     const second = await startServer(`${folder}/kept`, { host: "127.0.0.1", port, note: quiet });
     const again = await joinFleet(second.workerUrl, "test");
-    expect(await allWorkers(again)).toEqual([]);
+    expect(await listWorkers(again)).toEqual([]);
     await again.nc.close();
     expect([second.url, second.workerUrl]).toEqual([first.url, first.workerUrl]);
     await second.stop();

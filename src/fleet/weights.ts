@@ -5,6 +5,7 @@ import type { Files } from "../runtime/types.ts";
 import type { Announcement, WeightFile } from "./announcement.ts";
 import type { Fleet } from "./connection.ts";
 import { applyDelta, deltaOf, pieces } from "./delta.ts";
+import { readObject } from "./objects.ts";
 
 /** Times that a file is fetched before its hash is believed to be wrong at the source. */
 const TRIES = 3;
@@ -94,7 +95,7 @@ export async function pruneWeights(
  * @throws FormatError where the files stay other than announced
  */
 export async function fetchWeights(
-  { weights: store }: Fleet,
+  fleet: Fleet,
   run: string,
   announced: Weights,
   files: Files,
@@ -111,8 +112,8 @@ export async function fetchWeights(
   await files.mkdir(aside);
   for (const file of announced.files) {
     const path = `${aside}/${file.name}`;
-    if (!before || !(await fetchChange(store, run, file, files, path, before)))
-      await fetchFile(store, run, file, files, path);
+    if (!before || !(await fetchChange(fleet, run, file, files, path, before)))
+      await fetchFile(fleet, run, file, files, path);
   }
   await files.rename(aside, dir).catch(async (error: unknown) => {
     if (!(await files.exists(dir))) throw error; // otherwise another worker of this machine was quicker
@@ -121,19 +122,13 @@ export async function fetchWeights(
   return dir;
 }
 
-async function fetchFile(
-  store: Fleet["weights"],
-  run: string,
-  file: WeightFile,
-  files: Files,
-  path: string,
-): Promise<void> {
+async function fetchFile(fleet: Fleet, run: string, file: WeightFile, files: Files, path: string): Promise<void> {
   const { name, bytes, sha256 } = file;
   let why = "";
   for (let tries = 0; tries < TRIES; tries++) {
-    const found = await store.get(objectName(run, sha256));
+    const found = await readObject(fleet, objectName(run, sha256));
     if (!found) throw new Error(`expected ${name} (${sha256}) in the fleet's store, got nothing`);
-    why = await wrongIn(files, path, found.data, file);
+    why = await wrongIn(files, path, found, file);
     if (why === "") return;
   }
   throw new FormatError(`run ${run}, ${name}: expected ${bytes} bytes of SHA-256 ${sha256}, got ${why}`);
@@ -141,7 +136,7 @@ async function fetchFile(
 
 /** Makes the file of the version before; false where that or the change is not there, or came otherwise than announced. */
 async function fetchChange(
-  store: Fleet["weights"],
+  fleet: Fleet,
   run: string,
   file: WeightFile,
   files: Files,
@@ -154,8 +149,8 @@ async function fetchChange(
   if (!(await files.exists(old))) return false;
   if (base === sha256) return (await wrongIn(files, path, pieces(files, old), file)) === "";
   if (!delta || base !== delta.base) return false;
-  const found = await store.get(objectName(run, delta.sha256));
-  return found !== null && (await wrongIn(files, path, applyDelta(files, old, found.data), file)) === "";
+  const found = await readObject(fleet, objectName(run, delta.sha256));
+  return found !== null && (await wrongIn(files, path, applyDelta(files, old, found), file)) === "";
 }
 
 /** Writes what comes; what was wrong with it, "" where it is the file. */

@@ -48,6 +48,37 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
     expect(await files.list(`${folder}/cache-shared`)).toEqual([announced.weights]);
   });
 
+  test("come no faster than the disk takes them", async () => {
+    const size = 2 ** 26;
+    const large = {
+      save: async (to: typeof files, dir: string) => {
+        await to.mkdir(dir);
+        await to.write(`${dir}/model.safetensors`, new Uint8Array(size));
+      },
+    };
+    const announced = await publishWeights(fleet, "large", large as never, files, `${folder}/large-outgoing`);
+    const { inBytes: before } = fleet.nc.stats();
+    let came = 0;
+    const slow: typeof files = {
+      ...files,
+      write: (path, bytes) =>
+        files.write(
+          path,
+          (async function* () {
+            for await (const piece of bytes as AsyncIterable<Uint8Array>) {
+              if (came === 0) await new Promise((resolve) => setTimeout(resolve, 1000));
+              came ||= fleet.nc.stats().inBytes - before;
+              yield piece;
+            }
+          })(),
+        ),
+    };
+    await fetchWeights(fleet, "large", announced, slow, `${folder}/cache-large`, "me");
+    expect(came).toBeGreaterThan(0);
+    expect(came).toBeLessThan(size / 4);
+    expect((await fleet.jsm.streams.info("OBJ_weights")).state.consumer_count, "left at the server").toBe(0);
+  });
+
   test("of another hash, or cut short, are refused and leave nothing in the cache", async () => {
     const announced = await publish("changed");
     const model = announced.files.find(({ name }) => name === "model.safetensors")!;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { groupSubject, joinFleet, makeTaskConsumer, takeTasks, taskSubject } from "../src/fleet/connection.ts";
 import { Draw } from "../src/fleet/draw.ts";
 import { decodeTask, encodeResult, encodeTask, type Task } from "../src/fleet/messages.ts";
+import { readObject } from "../src/fleet/objects.ts";
 import { findServer, startServer } from "../src/fleet/server.ts";
 
 /**
@@ -176,9 +177,12 @@ async function carried() {
     });
     const bytes = ITERATION_TASKS.reduce((sum, one) => sum + one.bytes, 0);
     const stored = await seconds(() => fleet.weights.putBlob({ name: RUN }, randomBytes(TRIAL_WEIGHTS)));
-    const fetched = await seconds(() =>
-      Promise.all(Array.from({ length: FETCHERS }, () => fleet.weights.getBlob(RUN))),
-    );
+    const fetch = async () => {
+      let bytes = 0;
+      for await (const piece of (await readObject(fleet, RUN))!) bytes += piece.length;
+      return bytes;
+    };
+    const fetched = await seconds(() => Promise.all(Array.from({ length: FETCHERS }, fetch)));
     await fleet.nc.close();
     return {
       "tasks/s": (counted / time).toFixed(0),

@@ -68,10 +68,9 @@ async function statusText(fleet: Fleet): Promise<string> {
   const lines: string[] = [];
   for (const run of await keysOf(fleet, "runs")) {
     const announced = readAnnouncement(await fleet.runs.get(run));
-    if (!announced) continue; // over
     const queue = await taskConsumer(fleet, run);
     const work = queue ? `${queue.num_pending} tasks wait, ${queue.num_ack_pending} are in work` : "no queue";
-    lines.push(`run ${run}: ${work}; weights ${short(announced.weights)}, kind ${short(announced.kind)}`);
+    lines.push(`run ${run}: ${work}; weights ${short(announced?.weights)}, kind ${short(announced?.kind)}`);
   }
   if (lines.length === 0) lines.push("no run");
   const workers = await listWorkers(fleet);

@@ -3,7 +3,7 @@ import { nanos } from "@nats-io/transport-node";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dropRun, joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
+import { dropRun, keysOf, joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
 import { FleetSource } from "../../src/fleet/fleet-source.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
 import { listWorkers } from "../../src/fleet/status.ts";
@@ -171,6 +171,7 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
     for (const bucket of ["KV_runs", "KV_workers"])
       expect((await fleet.jsm.streams.info(bucket)).state.consumer_count, bucket).toBe(0);
     await dropRun(fleet, "toy-kind");
+    expect(await keysOf(fleet, "runs")).not.toContain("toy-kind");
     await fleet.nc.close();
   }, 300_000);
 

@@ -89,10 +89,10 @@ function drawnAfter(workers: number, lengths: readonly number[][]): number[] {
 
 /** The tokens of each task's samples in each iteration, and the bytes of all messages, in and out again. */
 const ITERATION_TASKS = Array.from({ length: ITERATIONS }, (_, iteration) => {
-  const { tasks, id } = drawOf(iteration);
+  const { tasks } = drawOf(iteration);
   const lengths = tasks.map(({ samples }) => Array.from({ length: samples }, responseLength));
   const sizes = tasks.map((task, i) => encodeTask(task).length + answerOf(task, lengths[i]!).length);
-  return { id, tasks, lengths, bytes: 2 * sizes.reduce((sum, size) => sum + size, 0) };
+  return { tasks, lengths, bytes: 2 * sizes.reduce((sum, size) => sum + size, 0) };
 });
 
 function simulate(workers: number, lag: number) {
@@ -177,12 +177,12 @@ async function carried() {
     });
     const bytes = ITERATION_TASKS.reduce((sum, one) => sum + one.bytes, 0);
     const stored = await seconds(() => fleet.weights.putBlob({ name: RUN }, randomBytes(TRIAL_WEIGHTS)));
-    const fetch = async () => {
-      let bytes = 0;
-      for await (const piece of (await readObject(fleet, RUN))!) bytes += piece.length;
-      return bytes;
+    const drain = async () => {
+      let got = 0;
+      for await (const piece of (await readObject(fleet, RUN))!) got += piece.length;
+      if (got !== TRIAL_WEIGHTS) throw new Error(`expected ${TRIAL_WEIGHTS} bytes of weights, got ${got}`);
     };
-    const fetched = await seconds(() => Promise.all(Array.from({ length: FETCHERS }, fetch)));
+    const fetched = await seconds(() => Promise.all(Array.from({ length: FETCHERS }, drain)));
     await fleet.nc.close();
     return {
       "tasks/s": (counted / time).toFixed(0),

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import { joinFleet, type Fleet } from "../../src/fleet/connection.ts";
+import { readObject } from "../../src/fleet/objects.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
 import { fetchWeights, pruneWeights, publishWeights, type LocalVersion } from "../../src/fleet/weights.ts";
 import { FuzzRandom } from "../helpers/fuzz.ts";
@@ -78,6 +79,18 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
     expect(came).toBeLessThan(size / 4);
     expect((await fleet.jsm.streams.info("OBJ_weights")).state.consumer_count, "left at the server").toBe(0);
   });
+
+  test("that are removed while they are fetched end in an error", async () => {
+    const bytes = new Uint8Array(2 ** 26);
+    await fleet.weights.putBlob({ name: "gone" }, bytes);
+    let came = 0;
+    for await (const piece of (await readObject(fleet, "gone"))!) {
+      if (came === 0) await fleet.weights.delete("gone");
+      came += piece.length;
+    }
+    expect(came).toBeLessThan(bytes.length); // who fetches compares the hash
+    expect(await readObject(fleet, "gone")).toBeNull();
+  }, 30_000);
 
   test("of another hash, or cut short, are refused and leave nothing in the cache", async () => {
     const announced = await publish("changed");

@@ -1,8 +1,10 @@
 import { LLM } from "../engine/llm.ts";
+import { beforeStop, untilStop } from "../engine/stop-strings.ts";
 import { UsageError } from "../errors.ts";
 import { stopTokenIds } from "../hf/generation-config.ts";
 import { StreamDecoder } from "../hf/tokenizer.ts";
 import { readModelConfig, type ModelDType } from "../model/model.ts";
+import { decodeWith } from "../train/rollouts.ts";
 import { files, loadModel, modelFolders, openGpu, openTokenizer, print, write } from "./host.ts";
 import { readerGone } from "./output.ts";
 
@@ -17,6 +19,8 @@ export interface GenerateOptions {
   topK: number;
   minP: number;
   maxTokens: number;
+  /** Strings that end a completion; its text is what comes before. */
+  stop: readonly string[];
   json: boolean;
   /** Send the prompt as a user's message through the chat template. */
   chat: boolean;
@@ -50,16 +54,20 @@ export async function generateCommand(name: string, options: GenerateOptions): P
   const model = await loadModel(gpu, folders, options.dtype);
   const needed = Math.min(promptTokenIds.length + options.maxTokens, model.config.maxPositionEmbeddings);
   const llm = new LLM(model, { maxNumSeqs: options.n, maxModelLen: Math.max(needed, 2) });
+  const given = untilStop(options.stop);
   const stream = !options.json && options.n === 1 && tokenizer ? new StreamDecoder(tokenizer) : null;
   const [result] = await llm.generate(
     [{ promptId: 0, promptTokenIds }],
     { ...options, stopTokenIds: await stopTokenIds(files, dir, config, tokenizer) },
     {
       signal: readerGone.signal,
-      ...(stream ? { onTokens: ({ tokenIds, finished }) => write(stream.push(tokenIds, finished)) } : {}),
+      ...(tokenizer ? { decode: decodeWith(tokenizer) } : {}),
+      ...(stream
+        ? { onTokens: ({ tokenIds, finished }) => write(given(stream.push(tokenIds, finished), finished)) }
+        : {}),
     },
   );
-  const text = (ids: readonly number[]) => tokenizer?.decode(ids, { skipSpecialTokens: true }) ?? null;
+  const text = (ids: readonly number[]) => (tokenizer ? beforeStop(decodeWith(tokenizer)(ids), options.stop) : null);
   if (options.json) {
     const outputs = result!.outputs.map(({ index, tokenIds, logprobs, finishReason }) => ({
       index,

@@ -22,3 +22,22 @@ export function beforeStop(text: string, stop: readonly string[]): string {
   const ends = stop.map((string) => text.indexOf(string)).filter((at) => at >= 0);
   return text.slice(0, Math.min(text.length, ...ends));
 }
+
+/** Gives a text out as it comes, up to the first of the strings `stop`: what may be the beginning of one waits for more. */
+export function untilStop(stop: readonly string[]): (added: string, last: boolean) => string {
+  let held = "";
+  return (added, last) => {
+    const text = beforeStop(held + added, stop);
+    const given = text.length - (last ? 0 : beginning(text, stop));
+    held = text.slice(given);
+    return text.slice(0, given);
+  };
+}
+
+/** How many characters at the end of a text may be the beginning of one of the strings. */
+function beginning(text: string, strings: readonly string[]): number {
+  const longest = Math.max(0, ...strings.map((string) => string.length - 1));
+  for (let count = Math.min(longest, text.length); count > 0; count--)
+    if (strings.some((string) => string.startsWith(text.slice(-count)))) return count;
+  return 0;
+}

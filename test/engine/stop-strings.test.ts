@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { beforeStop, stopsAfter } from "../../src/engine/stop-strings.ts";
+import { beforeStop, stopsAfter, untilStop } from "../../src/engine/stop-strings.ts";
 import { judgeGroups } from "../../src/train/rollouts.ts";
 import { toyTask, toyTokenizer } from "../helpers/toy.ts";
 
@@ -43,6 +43,33 @@ test("beforeStop cuts at the earliest of the strings", () => {
   expect(beforeStop("one, two. three", [".", ","])).toBe("one");
   expect(beforeStop("one", ["."])).toBe("one");
   expect(beforeStop(".", ["."])).toBe("");
+});
+
+describe("untilStop", () => {
+  test("what may be the beginning of a stop string waits, and is given out when it is none", () => {
+    const give = untilStop(["\n\nUser", "."]);
+    expect(give("one\n", false)).toBe("one");
+    expect(give("\nUs", false)).toBe("");
+    expect(give("age", false)).toBe("\n\nUsage");
+    expect(give(" here.", true)).toBe(" here");
+  });
+
+  test("however a text comes in pieces, what is given out is the text before the stop string", () => {
+    const pieces = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "\n"), maxLength: 3 }), { minLength: 1 });
+    const stop = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "\n"), minLength: 1, maxLength: 4 }), {
+      maxLength: 2,
+    });
+    fc.assert(
+      fc.property(pieces, stop, (texts, strings) => {
+        // As the engine does: nothing comes after the piece that completes a string.
+        const ends = texts.findIndex((_, i) => strings.some((s) => texts.slice(0, i + 1).join("").includes(s)));
+        const drawn = ends < 0 ? texts : texts.slice(0, ends + 1);
+        const give = untilStop(strings);
+        const given = drawn.map((text, i) => give(text, i === drawn.length - 1)).join("");
+        expect(given).toBe(beforeStop(drawn.join(""), strings));
+      }),
+    );
+  });
 });
 
 test("a task judges what comes before the stop string, and a stop token is not part of the text", () => {

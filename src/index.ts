@@ -28,6 +28,7 @@ export {
 } from "./core/advantage.ts";
 export { k1, rewardToGo } from "./core/kl.ts";
 export type { Group, Outcome } from "./core/group.ts";
+export type { Solution } from "./core/solutions.ts";
 export {
   compareAnswers,
   grade,

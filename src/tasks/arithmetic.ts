@@ -2,6 +2,7 @@ import { ConfigError, FormatError } from "../errors.ts";
 import { randomAt } from "../core/rng.ts";
 import { gradeMarked } from "../grader/grade.ts";
 import { chainValues, formatChain, parseChain, staysInRange, writeDemonstration } from "./arithmetic-chains.ts";
+import { chainSolutions } from "./arithmetic-solutions.ts";
 import type { Chain, Random, Step } from "./arithmetic-chains.ts";
 import type { Problem, Task } from "./task.ts";
 
@@ -37,6 +38,7 @@ export function arithmeticTask(options: Readonly<Record<string, unknown>> = {}):
       tokenizer.applyChatTemplate([{ role: "user", content: problem.prompt }], { addGenerationPrompt: true }),
     judge: (problem, response) => gradeMarked(response, problem.answer),
     demonstration,
+    solutions: (problem, response) => chainSolutions(response, problem.answer),
   };
 }
 

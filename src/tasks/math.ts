@@ -3,6 +3,7 @@ import { normaliseProblem } from "./normalise.ts";
 import { ConfigError } from "../errors.ts";
 import { gradeMarked, GRADERS, type Grader } from "../grader/grade.ts";
 import { mathRows, NOT_A_NUMBER, unusable } from "./math-rows.ts";
+import { proseSolutions } from "./prose-solutions.ts";
 import { readDataset, type DataHost } from "./rows.ts";
 import type { Problem, Task, TaskOptions } from "./task.ts";
 
@@ -64,6 +65,8 @@ async function makeTask(
     dropped: path ? train.dropped : test.dropped,
     render: (problem) => template.replace("{problem}", () => problem.prompt),
     judge: (problem, response) => gradeMarked(response, problem.answer, settings.grader),
+    solutions: (problem, response) =>
+      proseSolutions(response, (answer) => gradeMarked(`\\boxed{${answer}}`, problem.answer, settings.grader).correct),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Reference } from "../core/length-rewards/index.ts";
+import type { Solution } from "../core/solutions.ts";
 import type { Verdict } from "../grader/grade.ts";
 import type { DataHost } from "./rows.ts";
 
@@ -36,6 +37,8 @@ export interface Task {
   judge(problem: Problem, response: string): Judgement;
   /** A worked response for `pith sft`, drawn by seed; only tasks that can write one have it. */
   demonstration?(problem: Problem, seed: number): string;
+  /** Where a response that is judged correct reaches answers, in order, for `dpo.data`; only tasks that can tell have it. Never throws. */
+  solutions?(problem: Problem, response: string): Solution[];
   /** Rows that were left out when the data was read, by reason. */
   dropped?: Readonly<Record<string, number>>;
 }

@@ -86,7 +86,7 @@ export const CONFIGURED: Readonly<Record<string, ConfiguredCommand>> = {
     run: async (config) => (await import("./sft.ts")).sftCommand(config),
   },
   dpo: {
-    summary: "Preference optimisation: the model's shortest correct responses against its longest",
+    summary: "Preference optimisation: the model's shortest correct responses, or cut ones, against its longest",
     flags: {},
     run: async (config) => (await import("./dpo.ts")).dpoCommand(config),
   },

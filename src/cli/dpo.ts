@@ -14,13 +14,22 @@ import { resume } from "../train/resume.ts";
 import type { Sources } from "../train/sources.ts";
 import { printSteps } from "./steps.ts";
 
-/** `pith dpo`: prefers the model's shortest correct responses to its longest. Goes on from the newest checkpoint. */
+/** `pith dpo`: prefers the model's shortest correct responses, or what is left of cut ones, to its longest. Goes on from the newest checkpoint. */
 export async function dpoCommand(config: Config): Promise<number> {
   const sources = await openSources(config);
   requireTrainable(sources);
+  requireSolutions(sources, config);
   const gpu = await openDevices(config, sources.modelDir);
   const { finished } = await runDpo(gpu, sources, await openRun(config, "dpo"));
   return finished ? 0 : INTERRUPTED;
+}
+
+/** @throws ConfigError where responses are to be cut that the task has no places to cut at */
+function requireSolutions({ task }: Sources, { dpo }: Config): void {
+  if (dpo.data === "shortest" || task.solutions) return;
+  throw new ConfigError(
+    `dpo.data: expected "shortest" for the task ${task.name}, which has no \`solutions\` to say where responses reach answers, got "${dpo.data}"`,
+  );
 }
 
 /** The training run itself; leaves the trained model on the device. */
@@ -31,8 +40,9 @@ export async function runDpo(
 ): Promise<{ model: Model; finished: boolean }> {
   const { config } = folder;
   const { dtype } = config.model;
+  const { data: kind } = config.dpo;
   const signal = interruptSignal();
-  const selected = await selectedResponses(gpu, files, sources, folder, { signal, note });
+  const selected = await selectedResponses(gpu, files, sources, folder, { kind, signal, note });
   const pairs = selected.flatMap(({ promptTokenIds, shortest, longest }): PreferencePair[] =>
     longest ? [{ promptTokenIds, chosen: shortest, rejected: longest }] : [],
   );

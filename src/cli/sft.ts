@@ -64,7 +64,7 @@ async function examples(
 ): Promise<Generator<Example, never>> {
   const { sft, train } = folder.config;
   if (sft.data === "shortest_correct") {
-    const selected = await selectedResponses(gpu, files, sources, folder, { signal, note });
+    const selected = await selectedResponses(gpu, files, sources, folder, { kind: "shortest", signal, note });
     return passes(
       selected.map(({ promptTokenIds, shortest }) => ({ promptTokenIds, completionTokenIds: shortest })),
       train.seed,

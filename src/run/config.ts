@@ -6,6 +6,7 @@ import { parseBestRule } from "../core/best.ts";
 import { LENGTH_REWARD_NAMES, LENGTH_REWARDS } from "../core/length-rewards/index.ts";
 import { IMPORTANCE_SAMPLING_LEVELS } from "../core/ratio.ts";
 import { LR_SCHEDULERS, type Stages } from "../core/schedule.ts";
+import { SOLUTION_CUTS } from "../core/solutions.ts";
 import { ConfigError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 import { nearest } from "./nearest.ts";
@@ -207,6 +208,12 @@ const configSchema = z.strictObject({
     .prefault({}),
   dpo: z
     .strictObject({
+      data: z
+        .enum(["shortest", ...SOLUTION_CUTS])
+        .default("shortest")
+        .describe(
+          "what is preferred to the longest correct response: the shortest one; or the shortest of those cut after their first correct solution (fcs), after their second (fcs_reflection), or when a solution brings no new approach (gds)",
+        ),
       loss_type: z
         .enum(["sigmoid", "simpo"])
         .default("sigmoid")

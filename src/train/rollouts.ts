@@ -176,11 +176,12 @@ export const decodeWith =
   (tokenIds) =>
     tokenizer.decode(tokenIds, { skipSpecialTokens: true });
 
-function judge(
+/** What the task says of a completion's text, which ends before a stop token or string. */
+export function judge(
   tokenizer: Tokenizer,
   task: Task,
   problem: Problem,
-  { tokenIds, finishReason }: Completion,
+  { tokenIds, finishReason }: Pick<Completion, "tokenIds" | "finishReason">,
   { stopTokenIds, stop = [] }: Stops,
 ) {
   const byToken = finishReason === "stop" && stopTokenIds.includes(tokenIds.at(-1)!);

@@ -167,17 +167,21 @@ describe("commands", () => {
     expect(outputs[0]!.logprobs.length).toBe(outputs[0]!.token_ids.length);
   });
 
-  test("generate ends at the first of the stop strings, which is no part of the text", { timeout: 120_000 }, async () => {
-    const args = ["generate", "models/reasoner", "--prompt", "7+8-5=?", "--chat", "--temperature", "0"];
-    const whole = await pith(...args);
-    const stops = ["\\boxed", "=10"];
-    const before = whole.stdout.slice(0, Math.min(...stops.map((stop) => whole.stdout.indexOf(stop))));
-    const flags = stops.flatMap((stop) => ["--stop", stop]);
-    const [streamed, json] = await Promise.all([pith(...args, ...flags), pith(...args, ...flags, "--json")]);
-    expect(streamed).toMatchObject({ code: 0, stdout: `${before}\n` });
-    const { outputs } = JSON.parse(json.stdout) as { outputs: { text: string; finish_reason: string }[] };
-    expect(outputs[0]).toMatchObject({ text: before, finish_reason: "stop" });
-  });
+  test(
+    "generate ends at the first of the stop strings, which is no part of the text",
+    { timeout: 120_000 },
+    async () => {
+      const args = ["generate", "models/reasoner", "--prompt", "7+8-5=?", "--chat", "--temperature", "0"];
+      const whole = await pith(...args);
+      const stops = ["\\boxed", "=10"];
+      const before = whole.stdout.slice(0, Math.min(...stops.map((stop) => whole.stdout.indexOf(stop))));
+      const flags = stops.flatMap((stop) => ["--stop", stop]);
+      const [streamed, json] = await Promise.all([pith(...args, ...flags), pith(...args, ...flags, "--json")]);
+      expect(streamed).toMatchObject({ code: 0, stdout: `${before}\n` });
+      const { outputs } = JSON.parse(json.stdout) as { outputs: { text: string; finish_reason: string }[] };
+      expect(outputs[0]).toMatchObject({ text: before, finish_reason: "stop" });
+    },
+  );
 
   test("tune measures where there is a choice, and says why where there is none", { timeout: 240_000 }, async () => {
     const model = "test/fixtures/transformers/qwen2-tied";

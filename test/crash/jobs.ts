@@ -106,6 +106,19 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "dpo on cut responses",
+    args: (dir) => [
+      "dpo",
+      ...flags({
+        ...REJECTION,
+        "dpo.data": "fcs",
+        "dpo.max_steps": 4,
+        "dpo.pairs_per_batch": 4,
+        "train.output_dir": dir,
+      }),
+    ],
+  },
+  {
     name: "rejection",
     args: (dir) => [
       "sft",

@@ -62,7 +62,14 @@ describe("untilStop", () => {
     fc.assert(
       fc.property(pieces, stop, (texts, strings) => {
         // As the engine does: nothing comes after the piece that completes a string.
-        const ends = texts.findIndex((_, i) => strings.some((s) => texts.slice(0, i + 1).join("").includes(s)));
+        const ends = texts.findIndex((_, i) =>
+          strings.some((s) =>
+            texts
+              .slice(0, i + 1)
+              .join("")
+              .includes(s),
+          ),
+        );
         const drawn = ends < 0 ? texts : texts.slice(0, ends + 1);
         const give = untilStop(strings);
         const given = drawn.map((text, i) => give(text, i === drawn.length - 1)).join("");

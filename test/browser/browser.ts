@@ -57,8 +57,8 @@ export interface Site {
   close(): void;
 }
 
-/** The built page behind a plain file host, under a path of its own; such a host sends no `headers` beside what a file is. */
-export async function serveBuilt(headers: Readonly<Record<string, string>> = {}): Promise<Site> {
+/** The built page behind a plain file host, under a path of its own; such a host sends no headers beside what a file is. */
+export async function serveBuilt(): Promise<Site> {
   const outDir = mkdtempSync(join(tmpdir(), "pith-site-"));
   await build({ configFile: `${root}/vite.config.ts`, logLevel: "warn", build: { outDir } });
   const requests: Site["requests"] = [];
@@ -68,7 +68,7 @@ export async function serveBuilt(headers: Readonly<Record<string, string>> = {})
     if (!pathname.startsWith("/pith/") || !existsSync(file)) return void response.writeHead(404).end();
     const bytes = readFileSync(file);
     requests.push({ path: pathname, compressedBytes: gzipSync(bytes).length });
-    response.writeHead(200, { ...headers, "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
     response.end(/\/worker-[^/]*\.js$/.test(pathname) ? WATCH_DEVICES + bytes.toString() : bytes);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

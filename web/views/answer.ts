@@ -37,7 +37,7 @@ export function answerCard({ onProblem, onIteration }: AnswerHost): {
     element: h(
       "article",
       { class: "card answer-card" },
-      h("div", { class: "row" }, h("h2", {}, t.title), h("div", { class: "pager" }, previous, problem, next)),
+      h("div", { class: "row" }, h("h2", {}, t.title), h("div", { class: "pager" }, problem, previous, next)),
       after.element,
       saved,
       before.element,

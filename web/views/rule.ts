@@ -102,7 +102,7 @@ export function rulePanel(onRead: () => void): {
         "div",
         { class: "row" },
         h("h2", {}, t.title),
-        h("div", { class: "pager" }, previous, asked, problem, position, next),
+        h("div", { class: "pager" }, asked, problem, position, previous, next),
       ),
       formula,
       plot,

@@ -12,13 +12,19 @@ export interface GenerateRequest {
   /** Key of the random numbers: the same (seed, promptId, sample, position) draws the same token whatever else runs. */
   promptId: number;
   promptTokenIds: readonly number[];
-  /** The first of its n samples, 0 by default: samples are keys of their own, so that they may be asked for in parts. */
+  /** The first of its samples, 0 by default: samples are keys of their own, so that they may be asked for in parts. */
   firstSample?: number;
+  /** How many from there on, n of the parameters by default. */
+  samples?: number;
 }
+
+/** Completions that are asked for in all. */
+export const countSamples = (requests: readonly GenerateRequest[], { n }: Pick<SamplingParams, "n">): number =>
+  requests.reduce((sum, { samples = n }) => sum + samples, 0);
 
 /** A response as the engine made it. */
 export interface Completion {
-  /** Which of the n samples. */
+  /** Which of the prompt's samples. */
   index: number;
   /** The stop token or the tokens of the stop string included, where there is one. */
   tokenIds: number[];
@@ -87,7 +93,7 @@ export class LLM {
   }
 
   /**
-   * n completions for each request, in the order of the requests. A completion ends with a stop token or string ("stop"; strings
+   * n completions for each request, or as many as it asks for, in the order of the requests. A completion ends with a stop token or string ("stop"; strings
    * take `decode`) or at `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason. Several calls may be
    * under way on one engine, or on several engines of one model: they share nothing that a call changes.
    *
@@ -99,7 +105,7 @@ export class LLM {
     { onTokens, ...host }: { onTokens?: OnTokens; signal?: AbortSignal; decode?: Decode } = {},
   ): Promise<RequestOutput[]> {
     checkSamplingParams(params);
-    for (const request of requests) this.#checkPrompt(request);
+    for (const request of requests) this.#checkRequest(request);
     return Promise.all(
       requests.map((request, i) =>
         this.addRequest(request, params, {
@@ -110,7 +116,7 @@ export class LLM {
     );
   }
 
-  /** n completions for one request, which joins those under way. An abort ends this request alone. */
+  /** A request's completions; it joins those under way. An abort ends this request alone. */
   addRequest(
     request: GenerateRequest,
     params: SamplingParams,
@@ -125,7 +131,7 @@ export class LLM {
       const { stop = [] } = params;
       if (stop.length > 0 && !decode)
         throw new ConfigError("stop: expected a tokenizer to know what tokens say, got none");
-      this.#checkPrompt(request);
+      this.#checkRequest(request);
       const sequences = this.#sequences(request, params);
       const job: Job = {
         ...request,
@@ -227,7 +233,9 @@ export class LLM {
     }
   }
 
-  #checkPrompt({ promptTokenIds }: GenerateRequest): void {
+  #checkRequest({ promptTokenIds, samples = 1 }: GenerateRequest): void {
+    if (!(Number.isInteger(samples) && samples >= 1))
+      throw new ConfigError(`samples: expected a whole number of at least 1, got ${samples}`);
     const { vocabSize } = this.model.config;
     if (promptTokenIds.length === 0) throw new ConfigError("a prompt: expected at least one token, got none");
     if (promptTokenIds.length >= this.maxModelLen) {
@@ -241,12 +249,12 @@ export class LLM {
   }
 
   #sequences(
-    { promptId, promptTokenIds, firstSample = 0 }: GenerateRequest,
+    { promptId, promptTokenIds, firstSample = 0, samples }: GenerateRequest,
     { n, maxTokens }: SamplingParams,
   ): Sequence[] {
     const prompt: Prompt = { promptId, tokenIds: promptTokenIds, sharedBlocks: [], holders: 0 };
     const maxLength = Math.min(promptTokenIds.length + maxTokens, this.maxModelLen);
-    return Array.from({ length: n }, (_, i) => new Sequence(prompt, firstSample + i, maxLength));
+    return Array.from({ length: samples ?? n }, (_, i) => new Sequence(prompt, firstSample + i, maxLength));
   }
 }
 

@@ -28,6 +28,8 @@ export class Draw {
   readonly id: string;
   readonly tasks: readonly Task[];
   readonly #requests: readonly GenerateRequest[];
+  /** By the place of the request. */
+  readonly #tasksOf: readonly (readonly Task[])[];
   readonly #context: DrawContext;
   readonly #byKey = new Map<string, Task>();
   readonly #results = new Map<string, { result: Result; worker: string }>();
@@ -39,15 +41,20 @@ export class Draw {
         JSON.stringify([
           context.weights,
           params,
-          requests.map(({ promptId, promptTokenIds }) => [promptId, promptTokenIds]),
+          requests.map(({ promptId, promptTokenIds, firstSample, samples }) => [
+            promptId,
+            promptTokenIds,
+            firstSample,
+            samples,
+          ]),
         ]),
       )
       .digest("hex")
       .slice(0, 16);
     this.#requests = requests;
     this.#context = context;
-    this.tasks = requests.flatMap(({ promptId, promptTokenIds }) =>
-      Array.from({ length: Math.ceil(n / SAMPLES_PER_TASK) }, (_, part) => ({
+    this.#tasksOf = requests.map(({ promptId, promptTokenIds, firstSample = 0, samples = n }) =>
+      Array.from({ length: Math.ceil(samples / SAMPLES_PER_TASK) }, (_, part) => ({
         temperature,
         topK,
         topP,
@@ -57,12 +64,13 @@ export class Draw {
         weights: context.weights,
         draw: this.id,
         promptId,
-        firstSample: part * SAMPLES_PER_TASK,
-        samples: Math.min(SAMPLES_PER_TASK, n - part * SAMPLES_PER_TASK),
+        firstSample: firstSample + part * SAMPLES_PER_TASK,
+        samples: Math.min(SAMPLES_PER_TASK, samples - part * SAMPLES_PER_TASK),
         promptTokenIds: [...promptTokenIds],
         stopTokenIds: [...stopTokenIds],
       })),
     );
+    this.tasks = this.#tasksOf.flat();
     for (const task of this.tasks) this.#byKey.set(keyOf(task), task);
   }
 
@@ -107,11 +115,10 @@ export class Draw {
 
   /** All that was drawn, in the order of the requests. */
   outputs(): RequestOutput[] {
-    const byPrompt = Map.groupBy(this.tasks, ({ promptId }) => promptId);
-    return this.#requests.map(({ promptId, promptTokenIds }) => ({
+    return this.#requests.map(({ promptId, promptTokenIds }, i) => ({
       promptId,
       promptTokenIds,
-      outputs: byPrompt.get(promptId)!.flatMap((task) => completionsOf(this.#results.get(keyOf(task))!.result)),
+      outputs: this.#tasksOf[i]!.flatMap((task) => completionsOf(this.#results.get(keyOf(task))!.result)),
     }));
   }
 }

@@ -1,5 +1,5 @@
 import { engineSize, type EngineOptions } from "../engine/engine-size.ts";
-import type { GenerateRequest, RequestOutput } from "../engine/llm.ts";
+import { countSamples, type GenerateRequest, type RequestOutput } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { PithError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
@@ -100,7 +100,7 @@ export class FleetSource implements RolloutSource {
       if (!this.#begun) await dropTasks(this.#fleet, this.#run); // of a trainer that died: what is needed is queued anew
     }, signal);
     this.#begun = true;
-    const outputs = this.#collect(draw, requests.length * params.n, onProgress);
+    const outputs = this.#collect(draw, countSamples(requests, params), onProgress);
     outputs.catch(() => {}); // whoever awaits them hears of it
     return { outputs };
   }

@@ -6,7 +6,7 @@ import type { Sampler } from "./sampler.ts";
 
 /** An iteration's responses, on their way. */
 export interface Drawing {
-  /** n completions for each request, in the order of the requests. */
+  /** The completions that each request asks for, in the order of the requests. */
   outputs: Promise<RequestOutput[]>;
 }
 
@@ -26,7 +26,7 @@ export interface RolloutSource {
 /** The trainer's own device draws: all is there before the policy changes. */
 export const localSource = (sampler: Sampler, decode: Decode): RolloutSource => ({
   begin: async (requests, params, { signal, onProgress, onTokens }) => {
-    const count = countFinished(requests.length, params.n, onProgress);
+    const count = countFinished(requests, params, onProgress);
     const hear: OnTokens = (update) => {
       onTokens?.(update);
       count(update);

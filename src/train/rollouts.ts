@@ -1,5 +1,12 @@
 import { isCorrect, scoreOf } from "../core/group.ts";
-import type { Completion, GenerateRequest, LLM, OnTokens, RequestOutput } from "../engine/llm.ts";
+import {
+  countSamples,
+  type Completion,
+  type GenerateRequest,
+  type LLM,
+  type OnTokens,
+  type RequestOutput,
+} from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { beforeStop, type Decode } from "../engine/stop-strings.ts";
 import { ConfigError } from "../errors.ts";
@@ -125,7 +132,7 @@ export function askProblems(
 /** What ends a response. */
 export type Stops = Pick<SamplingParams, "stopTokenIds" | "stop">;
 
-/** Has the task judge what was drawn for `asked`: a group for each problem, in their order. */
+/** Has the task judge what was drawn for `asked`: a group, or the part of one that was asked for, for each, in their order. */
 export function judgeGroups(
   tokenizer: Tokenizer,
   task: Task,
@@ -133,22 +140,30 @@ export function judgeGroups(
   drawn: readonly RequestOutput[],
   stops: Stops,
 ): Rollout[][] {
-  return asked.map((request, i) =>
+  return asked.map(({ promptId, problem, prompt, promptTokenIds }, i) =>
     drawn[i]!.outputs.map((completion) => ({
       ...completion,
-      ...request,
-      ...judge(tokenizer, task, request.problem, completion, stops),
+      promptId,
+      problem,
+      prompt,
+      promptTokenIds,
+      ...judge(tokenizer, task, problem, completion, stops),
       advantage: 0,
     })),
   );
 }
 
-/** Hears of each response of `requests` that ends, of the n to each. */
-export function countFinished(requests: number, n: number, onProgress: RolloutHost["onProgress"]): OnTokens {
-  const done = new Set<number>(); // a response that is sampled anew counts once
+/** Hears of each response of `requests` that ends, of all that are asked for. */
+export function countFinished(
+  requests: readonly GenerateRequest[],
+  params: Pick<SamplingParams, "n">,
+  onProgress: RolloutHost["onProgress"],
+): OnTokens {
+  const total = countSamples(requests, params);
+  const done = new Set<string>(); // a response that is sampled anew counts once
   return ({ request, index, finished }) => {
     const { size } = done;
-    if (finished && done.add(request * n + index).size > size) onProgress?.(size + 1, requests * n);
+    if (finished && done.add(`${request}/${index}`).size > size) onProgress?.(size + 1, total);
   };
 }
 
@@ -163,11 +178,9 @@ export async function sampleRollouts(
   { stopTokenIds, firstPromptId = 0, signal, onProgress }: RolloutHost,
 ): Promise<Rollout[][]> {
   const asked = askProblems(tokenizer, task, problems, firstPromptId);
-  const drawn = await llm.generate(
-    asked,
-    { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop },
-    { onTokens: countFinished(asked.length, n, onProgress), signal, decode: decodeWith(tokenizer) },
-  );
+  const params = { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop };
+  const onTokens = countFinished(asked, params, onProgress);
+  const drawn = await llm.generate(asked, params, { onTokens, signal, decode: decodeWith(tokenizer) });
   return judgeGroups(tokenizer, task, asked, drawn, { stopTokenIds, stop });
 }
 

@@ -1,5 +1,5 @@
 import { engineSize, shareOfEngine, type EngineOptions } from "../engine/engine-size.ts";
-import { LLM, type GenerateRequest, type RequestOutput } from "../engine/llm.ts";
+import { countSamples, LLM, type GenerateRequest, type RequestOutput } from "../engine/llm.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
 import { Budget } from "./budget.ts";
@@ -48,7 +48,7 @@ export class Sampler implements Pick<LLM, "generate"> {
         if (!(error instanceof OutOfMemoryError)) throw error;
         await this.#model.gpu.trim();
         if (tries === 0) continue;
-        const tried = Math.min(maxNumSeqs, requests.length * params.n);
+        const tried = Math.min(maxNumSeqs, countSamples(requests, params));
         if (tried === 1) {
           throw new OutOfMemoryError(
             `expected memory to sample one sequence of ${full.maxModelLen} tokens, got none: ${error.message}; lower engine.max_model_len, or use a smaller model`,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { EngineOptions } from "../../src/engine/engine-size.ts";
-import { LLM, type RequestOutput } from "../../src/engine/llm.ts";
+import { LLM, type GenerateRequest, type RequestOutput } from "../../src/engine/llm.ts";
 import type { SamplingParams } from "../../src/engine/sampling-params.ts";
 import { ConfigError } from "../../src/errors.ts";
 import { packSequences } from "../../src/model/batch.ts";
@@ -10,7 +10,7 @@ import { testGpu } from "../helpers/gpu.ts";
 import { tinyConfig } from "../helpers/models.ts";
 
 const params: SamplingParams = { n: 3, temperature: 1, topK: 0, topP: 1, maxTokens: 40, seed: 7, stopTokenIds: [0, 5] };
-const requests = [
+const requests: GenerateRequest[] = [
   { promptId: 11, promptTokenIds: [1, 2, 3] },
   { promptId: 12, promptTokenIds: Array.from({ length: 37 }, (_, i) => (7 * i + 1) % 37) },
   { promptId: 13, promptTokenIds: [9] },
@@ -67,6 +67,13 @@ describe.each(["float32", "bfloat16"] as const)("LLM in %s", (dtype) => {
     expect(await generate(m, {}, requests, { ...params, n: 1 })).toEqual(
       all.map((r) => ({ ...r, outputs: r.outputs.slice(0, 1) })),
     );
+    // In parts, of which one batch has a first and another's last.
+    const parts = [
+      { ...requests[0]!, samples: 1 },
+      { ...requests[1]!, firstSample: 1, samples: 2 },
+    ];
+    const outputs = (await generate(m, {}, parts)).map((r) => r.outputs);
+    expect(outputs).toEqual([all[0]!.outputs.slice(0, 1), all[1]!.outputs.slice(1)]);
     m.dispose();
   });
 
@@ -141,6 +148,9 @@ describe("LLM", () => {
     await expect(bad([{ promptId: 0, promptTokenIds: [] }])).rejects.toThrow(/at least one token/);
     await expect(bad([{ promptId: 0, promptTokenIds: [37] }])).rejects.toThrow(/0 to 36, got 37/);
     await expect(bad([{ promptId: 0, promptTokenIds: Array(128).fill(1) }])).rejects.toThrow(/fewer than 128/);
+    await expect(bad([{ promptId: 0, promptTokenIds: [1], samples: 0 }])).rejects.toThrow(
+      /samples: .* at least 1, got 0/,
+    );
     await expect(bad(requests, { ...params, topP: 0 })).rejects.toThrow(ConfigError);
     expect(() => new LLM(m, { kvCacheBytes: 1000 })).toThrow(/kv_cache_bytes/);
     m.dispose();

@@ -127,6 +127,28 @@ test("a draw takes each task's result once, in whatever order, and gives them ba
   expect(outputs[1]!.outputs[2]).toEqual({ index: 2, ...answer(drawn.tasks[0]!).outputs[0] });
 });
 
+test("samples that are asked for in parts are tasks and results from their first on", () => {
+  const params = { n: 6, temperature: 1, topK: 0, topP: 1, maxTokens: 4, seed: 1, stopTokenIds: [0] };
+  const parts = new Draw(
+    [
+      { promptId: 7, promptTokenIds: [1, 2], firstSample: 3, samples: 3 },
+      { promptId: 8, promptTokenIds: [3], samples: 1 },
+      { promptId: 7, promptTokenIds: [1, 2], samples: 2 },
+    ],
+    params,
+    { weights: WEIGHTS, kind: KIND, vocabSize: 14, maxModelLen: 32 },
+  );
+  expect(parts.tasks.map(({ promptId, firstSample, samples }) => [promptId, firstSample, samples])).toEqual([
+    [7, 3, 2],
+    [7, 5, 1],
+    [8, 0, 1],
+    [7, 0, 2],
+  ]);
+  for (const task of parts.tasks) expect(parts.take(encodeResult(answer(task)), "a")).toBe("new");
+  const indices = parts.outputs().map(({ outputs }) => outputs.map(({ index }) => index));
+  expect(indices).toEqual([[3, 4, 5], [0], [0, 1]]);
+});
+
 test("a draw's name tells its weights, requests and sampling apart", () => {
   const request = { promptId: 7, promptTokenIds: [1, 2] };
   const params = { n: 3, temperature: 1, topK: 0, topP: 1, maxTokens: 4, seed: 1, stopTokenIds: [0] };
@@ -134,10 +156,12 @@ test("a draw's name tells its weights, requests and sampling apart", () => {
   const ids = [
     new Draw([request], params, context),
     new Draw([{ ...request, promptTokenIds: [1, 3] }], params, context),
+    new Draw([{ ...request, samples: 2 }], params, context),
+    new Draw([{ ...request, firstSample: 2 }], params, context),
     new Draw([request], { ...params, seed: 2 }, context),
     new Draw([request], params, { ...context, weights: KIND }),
   ].map(({ id }) => id);
-  expect(new Set(ids).size).toBe(4);
+  expect(new Set(ids).size).toBe(6);
   expect(new Draw([request], params, context).id).toBe(ids[0]);
 });
 

@@ -93,6 +93,11 @@ const configSchema = z.strictObject({
         .describe(
           "rounds at most in which prompts whose responses all earn the same are replaced by others; 0 keeps them",
         ),
+      screen_generations: count(0)
+        .default(0)
+        .describe(
+          "with rl.dynamic_sampling: responses drawn first, by which prompts are replaced; the others are drawn to those kept; 0 draws all at once",
+        ),
       max_completion_length: z
         .union([count(), z.array(z.tuple([count(0), count()])).min(1)])
         .refine(areStages, { message: "expected a number, or [from, tokens] with from rising from 0" })
@@ -172,6 +177,14 @@ const configSchema = z.strictObject({
     .refine((rl) => rl.dynamic_sampling === 0 || rl.lag === 0, {
       path: ["dynamic_sampling"],
       message: "expected 0 with rl.lag, which draws before it is known what an iteration lacks",
+    })
+    .refine((rl) => rl.screen_generations === 0 || rl.dynamic_sampling > 0, {
+      path: ["screen_generations"],
+      message: "expected 0 without rl.dynamic_sampling, whose rounds replace what the first responses show; set both",
+    })
+    .refine(({ screen_generations: screen, num_generations: n }) => screen === 0 || (screen >= 2 && screen < n), {
+      path: ["screen_generations"],
+      message: "expected 0, or at least 2 and below rl.num_generations: some responses to compare, and some left",
     })
     .superRefine((rl, context) => {
       const { defaults } = LENGTH_REWARDS[rl.length_reward];

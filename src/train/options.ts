@@ -60,6 +60,7 @@ export const rlOptions = (config: Config): RlOptions => ({
   numSteps: config.rl.num_steps,
   numIterations: config.rl.num_iterations,
   dynamicSampling: config.rl.dynamic_sampling,
+  screenGenerations: config.rl.screen_generations,
   maxIterations: config.rl.max_iterations,
   lag: config.rl.lag,
   maxCompletionLength: config.rl.max_completion_length,

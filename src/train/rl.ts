@@ -14,7 +14,7 @@ import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Task } from "../tasks/task.ts";
 import { Budgets } from "./budget.ts";
-import { replaceFlat, type Discarded } from "./dynamic-sampling.ts";
+import { firstResponses, replaceFlat, type Discarded } from "./dynamic-sampling.ts";
 import { itemLogprobs } from "./logprobs.ts";
 import { MicroBatches, type OnItems, type OnWarning } from "./micro-batches.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -51,6 +51,8 @@ export interface RlOptions extends RewardOptions {
   lag: number;
   /** Rounds at most in which prompts without a spread in reward are replaced. */
   dynamicSampling: number;
+  /** Responses by which they are found, drawn before a prompt's others; 0: all of them. */
+  screenGenerations: number;
   maxCompletionLength: Stages;
   temperature: number;
   topK: number;
@@ -83,6 +85,7 @@ export const PAPER = {
   numIterations: 1,
   lag: 0,
   dynamicSampling: 0,
+  screenGenerations: 0,
   lengthReward: "sigmoid",
   lengthRewardOptions: {},
   importanceSamplingLevel: "token",
@@ -218,6 +221,7 @@ export async function* trainRl(
   const { numGenerations: n, temperature, topK, topP, minP, stop, seed } = options;
   const { stopTokenIds } = setup;
   const prompts = new Prompts(setup, options);
+  const first = (iteration: number) => firstResponses(prompts.first(iteration), options);
   const from = source ?? localSource(sampler, decodeWith(setup.tokenizer));
   const draw = (asked: readonly Asked[], iteration: number): Promise<Drawing> => {
     const maxTokens = stageAt(options.maxCompletionLength, iteration);
@@ -231,23 +235,19 @@ export async function* trainRl(
   for (let iteration = done; iteration < options.maxIterations; iteration++) {
     const start = performance.now();
     const maxLength = stageAt(options.maxCompletionLength, iteration);
-    const asked = prompts.first(iteration);
+    const asked = first(iteration);
     const drawn = await drawnBy(ahead ?? (await draw(asked, iteration)), signal);
     const goesOn = iteration + 1 < options.maxIterations;
-    ahead = options.lag > 0 && goesOn ? await draw(prompts.first(iteration + 1), iteration + 1) : null;
-    const first = judge(asked, drawn);
-    measured.push(measure(first));
+    ahead = options.lag > 0 && goesOn ? await draw(first(iteration + 1), iteration + 1) : null;
+    const judged = judge(asked, drawn);
+    measured.push(measure(judged));
     const alpha = steerAlpha(options.alpha, measured);
     const context = { alpha, maxLength, records, rewards: setup.rewards ?? [CORRECT] };
-    const { groups, discarded } = await replaceFlat(
-      await scoreGroups(first, options, context),
-      options.dynamicSampling,
-      async (round, count) => {
-        const others = prompts.instead(iteration, round, count);
-        const outputs = await drawnBy(await draw(others, iteration), signal);
-        return scoreGroups(judge(others, outputs), options, context);
-      },
-    );
+    const { groups, discarded } = await replaceFlat(judged, options, {
+      instead: (round, count) => prompts.instead(iteration, round, count),
+      draw: async (more) => judge(more, await drawnBy(await draw(more, iteration), signal)),
+      score: (some) => scoreGroups(some, options, context),
+    });
     const rolloutTime = (performance.now() - start) / 1000;
     const { rollouts, metrics: rewardMetrics } = compareGroups(groups, options);
     const refLogprobs = await referenceLogprobs(microBatches, setup, rollouts, options);

@@ -87,16 +87,18 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
   }, 60_000);
 
   test.each([
-    ["all weights", "float32", 0],
-    ["all weights", "float32", 1],
-    ["all weights", "bfloat16", 0],
-    ["adapters", "bfloat16", 1],
+    ["all weights", "float32", 0, 0],
+    ["all weights", "float32", 1, 0],
+    ["all weights", "bfloat16", 0, 3],
+    ["adapters", "bfloat16", 1, 0],
   ] as const)(
-    "draws what the trainer's own device draws: metrics, completions and weights are equal to the bit (%s, %s, lag %i)",
-    async (trained, dtype, lag) => {
-      const options = { ...OPTIONS, lag };
+    "draws what the trainer's own device draws: metrics, completions and weights are equal to the bit (%s, %s, lag %i, %i screened)",
+    async (trained, dtype, lag, screenGenerations) => {
+      const options = { ...OPTIONS, lag, screenGenerations, dynamicSampling: screenGenerations > 0 ? 2 : 0 };
       const make = () => (trained === "adapters" ? adaptedSetup(dtype) : toySetup(dtype));
       const alone = await outcome(await make(), options);
+      const { metrics: last } = alone.iterations.at(-1)!;
+      if (screenGenerations > 0) expect(last["dynamic_sampling/rounds"]).toBeGreaterThan(0);
       const setup = await make();
       const source = sourceOf(await joinFleet(server.url, "test"), `toy-${dtype}-${lag}`, setup);
       const together = await outcome(setup, options, source);

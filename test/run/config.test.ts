@@ -45,6 +45,7 @@ describe("configuration", () => {
         mask_truncated_completions: false,
         num_iterations: 1,
         dynamic_sampling: 0,
+        screen_generations: 0,
         length_reward: "sigmoid",
         length_reward_options: {},
         rewards: [{ name: "correct", weight: 1 }],
@@ -126,6 +127,9 @@ describe("configuration", () => {
     ],
     [{ max_completion_length: [] }, "rl.max_completion_length"],
     [{ rewards: [] }, "rl.rewards"],
+    [{ screen_generations: 2 }, "rl.screen_generations: got 2; expected 0 without rl.dynamic_sampling"],
+    [{ dynamic_sampling: 1, screen_generations: 1 }, "rl.screen_generations: got 1; expected 0, or at least 2"],
+    [{ dynamic_sampling: 1, screen_generations: 8 }, "and below rl.num_generations"],
   ])("rl %j is refused", (rl, message) => {
     expect(() => parseConfig({ rl })).toThrow(message);
   });

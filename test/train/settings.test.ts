@@ -104,6 +104,7 @@ const EFFECTS: Record<string, Record<string, [value: unknown, beside?: Settings]
     "rl.max_iterations": [2],
     "rl.lag": [1],
     "rl.dynamic_sampling": [2, { "rl.num_generations": 2 }],
+    "rl.screen_generations": [2, { "rl.dynamic_sampling": 2 }],
     "rl.max_completion_length": [5],
     "rl.temperature": [0.7],
     "rl.top_p": [0.5],

@@ -58,6 +58,22 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "rl with screening",
+    args: (dir) => [
+      "train",
+      ...flags({
+        ...SAMPLING,
+        "rl.alpha": 0,
+        "rl.max_completion_length": 120,
+        "rl.dynamic_sampling": 2,
+        "rl.screen_generations": 2,
+        "rl.max_iterations": 5,
+        "train.save_every": 1,
+        "train.output_dir": dir,
+      }),
+    ],
+  },
+  {
     name: "rl with evaluation",
     args: (dir) => [
       "train",

@@ -93,9 +93,10 @@ export class LLM {
   }
 
   /**
-   * n completions for each request, or as many as it asks for, in the order of the requests. A completion ends with a stop token or string ("stop"; strings
-   * take `decode`) or at `maxTokens` or the context's end ("length"). Aborting between submits rejects with the signal's reason. Several calls may be
-   * under way on one engine, or on several engines of one model: they share nothing that a call changes.
+   * n completions for each request, or as many as it asks for, in the order of the requests. A completion ends with a stop token or
+   * string ("stop"; strings take `decode`) or at `maxTokens` or the context's end ("length"). Aborting between submits rejects with
+   * the signal's reason. Several calls may be under way on one engine, or on several engines of one model: they share nothing that a
+   * call changes.
    *
    * @throws PithError where the logits are not finite, OutOfMemoryError, DeviceLostError: these end all that is under way here
    */

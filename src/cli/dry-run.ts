@@ -56,7 +56,10 @@ export async function dryRunCommand(
       `${count(responses * plan.longestSequence)} tokens at most`,
   );
   print(
-    `in all: ${rl.max_iterations} iterations, ${rl.max_iterations * rl.num_steps * rl.num_iterations} optimizer steps`,
+    `in all: ${rl.max_iterations} iterations, ${rl.max_iterations * rl.num_steps * rl.num_iterations} optimizer steps` +
+      (rl.max_sampled_tokens === undefined
+        ? ""
+        : `, or until ${count(rl.max_sampled_tokens)} response tokens are sampled`),
   );
   print();
   printMemory(plan, shape, config);

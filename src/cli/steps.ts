@@ -21,8 +21,8 @@ export async function printSteps<M extends StepMetrics>(
 ): Promise<boolean> {
   const start = performance.now();
   const firstStep = progress.state.step;
-  const record = ({ step, ...metrics }: StepMetrics) => ({ step, metrics });
-  for await (const metrics of keepSteps(steps, record, progress, folder, { total, signal })) {
+  const record = ({ step, ...metrics }: StepMetrics) => ({ step, metrics, isLast: step === total });
+  for await (const metrics of keepSteps(steps, record, progress, folder, { signal })) {
     const { step } = metrics;
     const perStep = (performance.now() - start) / 1000 / (step - firstStep);
     if (step % 10 === 0 || step === total) {

@@ -3,15 +3,17 @@ import { Model } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { checkpointPath } from "../train/checkpoint.ts";
-import { withFirstPass } from "../train/first-pass.ts";
+import { FIRST_PASS, withFirstPass } from "../train/first-pass.ts";
 import { HeldOut, scoreHeldOut } from "../train/held-out.ts";
 import { keepSteps } from "../train/keep.ts";
 import { inertReward, loadRewards } from "../train/rewards.ts";
 import { resume, type Progress } from "../train/resume.ts";
-import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
+import { trainRl, type RlIteration, type RlMetrics, type RlOptions } from "../train/rl.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
+import { hasEnded, type SamplingCost } from "../train/sampling-cost.ts";
 import type { Sources } from "../train/sources.ts";
 import { percent } from "../core/format.ts";
+import { ConfigError } from "../errors.ts";
 import { duration, files, importModule, INTERRUPTED, interruptSignal, note, openSources, print } from "./host.ts";
 import { openDevices } from "./devices.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
@@ -54,6 +56,13 @@ export async function runTraining(
 
   const signal = interruptSignal();
   const task = await withFirstPass(gpu, files, sources, folder, { signal, note });
+  const sampled = await sampledBefore(progress, folder);
+  const sampledSoFar = () => state.num_sampled_tokens ?? sampled;
+  const isDone = () => hasEnded(options, state.step, sampledSoFar());
+  if (state.step === 0 && isDone())
+    throw new ConfigError(
+      `rl.max_sampled_tokens: expected more than the ${sampled} response tokens of the first pass, got ${options.maxSampledTokens}; raise it, or give the task fewer problems`,
+    );
   const heldOut = await openHeldOut(gpu, sources, folder, progress, signal);
   const source = fleet === undefined ? null : await openFleetSource(fleet, folder, model);
   const start = performance.now();
@@ -62,7 +71,6 @@ export async function runTraining(
     meanLength: Number(row["completions/mean_length"]),
     accuracy: Number(row["accuracy"]),
   }));
-  const total = options.maxIterations;
   try {
     const iterations = trainRl(
       { model, reference, ...(isOpened && { openReference }), optimizer, rewards, ...sources, task },
@@ -70,6 +78,7 @@ export async function runTraining(
       {
         history,
         done: state.step,
+        sampled,
         records: config.rl.length_reward === "hapo" ? (state.records ??= {}) : {},
         ahead: progress.ahead,
         ...(source ? { source } : {}),
@@ -78,27 +87,43 @@ export async function runTraining(
         budgets: progress.budgets,
       },
     );
-    const record = ({ metrics: { iteration, ...metrics }, rollouts, ahead }: RlIteration) => ({
+    const record = ({ metrics: { iteration, ...metrics }, rollouts, ahead, isLast }: RlIteration) => ({
       step: iteration,
+      isLast,
       metrics: { ...metrics, ...source?.takeMetrics() },
       completions: rollouts.map(rolloutRecord),
       ahead,
     });
-    const steps = keepSteps(iterations, record, progress, folder, { total, signal, heldOut });
+    const steps = keepSteps(iterations, record, progress, folder, { signal, heldOut });
     if (!heldOut?.ends)
       for await (const { metrics } of steps) {
         const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);
-        print(progressLine(metrics, total, perIteration));
+        print(progressLine(metrics, options, perIteration));
       }
   } finally {
-    await source?.close({ done: state.step === total });
+    await source?.close({ done: isDone() });
     optimizer.dispose();
     if (reference !== model.base) reference?.dispose();
   }
   if (heldOut) printBest(heldOut, folder);
-  const finished = state.step === total || heldOut?.ends === true;
+  if (options.maxSampledTokens !== undefined)
+    note(
+      `sampled ${sampledSoFar()} response tokens in ${state.step} iterations (rl.max_sampled_tokens ${options.maxSampledTokens})`,
+    );
+  const finished = isDone() || heldOut?.ends === true;
   if (!finished) note(`interrupted after iteration ${state.step}; the same command goes on from there`);
   return { model, finished };
+}
+
+/** Response tokens that the run has sampled, with those of its first pass: as the checkpoint has it, whatever its log lacks. */
+async function sampledBefore({ state }: Progress, folder: RunFolder): Promise<number> {
+  if (state.num_sampled_tokens !== undefined) return state.num_sampled_tokens;
+  if (state.step > 0 && folder.config.rl.max_sampled_tokens !== undefined)
+    throw new ConfigError(
+      `${folder.checkpoints}: expected a checkpoint that says how many tokens were sampled, got one of an earlier version; leave rl.max_sampled_tokens unset`,
+    );
+  const rows = (await folder.takeRows(FIRST_PASS)) as unknown as SamplingCost[];
+  return rows.reduce((sum, row) => sum + row.num_sampled_tokens, 0);
 }
 
 /** Evaluation on held-out problems along the run, where it is asked for. The initial model's is kept with the checkpoints. */
@@ -141,9 +166,20 @@ function goal({ rl }: Config): string {
   return rl.length_reward === "sigmoid" ? `alpha ${rl.alpha}` : `length reward ${rl.length_reward}`;
 }
 
-function progressLine(m: RlMetrics, total: number, secondsPerIteration: number): string {
+function progressLine(
+  m: RlMetrics,
+  { maxIterations: total, maxSampledTokens: most }: RlOptions,
+  secondsPerIteration: number,
+): string {
+  const perIteration = m.num_sampled_tokens / m.iteration;
+  const left = Math.min(
+    total - m.iteration,
+    most === undefined ? Infinity : (most - m.num_sampled_tokens) / perIteration,
+  );
   return [
-    `iteration ${String(m.iteration).padStart(String(total).length)}/${total}`,
+    most === undefined
+      ? `iteration ${String(m.iteration).padStart(String(total).length)}/${total}`
+      : `iteration ${m.iteration}, ${m.num_sampled_tokens} of ${most} tokens sampled`,
     `alpha ${m.alpha.toFixed(2)}`,
     `reward ${m.reward.toFixed(3)}`,
     `accuracy ${percent(m.accuracy)}`,
@@ -153,6 +189,6 @@ function progressLine(m: RlMetrics, total: number, secondsPerIteration: number):
     `grad ${m.grad_norm.toFixed(2)}`,
     `|sampler - trainer| ${m["sampling/logp_difference_max"].toExponential(1)}`,
     `${Math.round(m.num_tokens / m.step_time)} tok/s`,
-    `${duration(secondsPerIteration * (total - m.iteration))} left`,
+    `${duration(secondsPerIteration * Math.max(0, left))} left`,
   ].join(" | ");
 }

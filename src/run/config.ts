@@ -82,6 +82,9 @@ const configSchema = z.strictObject({
       num_steps: count().default(2).describe("optimizer steps a pass over an iteration's responses"),
       num_iterations: count().default(1).describe("passes over an iteration's responses"),
       max_iterations: count().default(100).describe("iterations in all"),
+      max_sampled_tokens: count()
+        .optional()
+        .describe("response tokens to sample in all: training ends after the iteration that reaches them"),
       lag: count(0)
         .max(1)
         .default(0)

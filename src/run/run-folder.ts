@@ -196,7 +196,7 @@ function parseRow(path: string, line: string): Row {
 function fixed({ train, rl, sft, dpo, optim, device: _d, eval: evaluation, ...rest }: Config): object {
   const { save_every: _s, save_total_limit: _t, output_dir: _o, ...training } = train;
   const { learning_rate: _r, offload: _f, ...optimizer } = optim;
-  const { max_iterations: _i, ...reinforcement } = rl;
+  const { max_iterations: _i, max_sampled_tokens: _n, ...reinforcement } = rl;
   const { max_steps: _m, ...tuning } = sft;
   const { max_steps: _p, ...preference } = dpo;
   const along = train.eval_every ? { eval: evaluation } : {};

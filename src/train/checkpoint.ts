@@ -19,6 +19,8 @@ export interface TrainerState {
   step: number;
   /** Tokens trained on so far, prompts included. */
   num_tokens: number;
+  /** Response tokens sampled so far; of reinforcement learning alone. */
+  num_sampled_tokens?: number;
   /** What the initial model came to on the held-out problems, where the run evaluates. */
   base?: Scored;
   /** Tokens of the shortest correct response to each problem so far, where the length reward goes by them. */
@@ -135,11 +137,12 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
   } catch {
     // reported below, with what was found
   }
-  const { step, num_tokens, base, records, budgets } = state ?? {};
+  const { step, num_tokens, num_sampled_tokens: sampled, base, records, budgets } = state ?? {};
   const areBudgets = Object.values(budgets ?? {}).every((budget) => budget === null || isBudget(budget));
   if (
     !Number.isSafeInteger(step) ||
     !Number.isSafeInteger(num_tokens) ||
+    !Number.isSafeInteger(sampled ?? 0) ||
     !areBudgets ||
     !areRecords(records ?? {}) ||
     !isScored(base)
@@ -149,7 +152,8 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
     );
   }
   const rest = { ...(base && { base }), ...(records && { records }), ...(budgets && { budgets }) };
-  return { step: step!, num_tokens: num_tokens!, ...rest };
+  const counted = sampled === undefined ? {} : { num_sampled_tokens: sampled };
+  return { step: step!, num_tokens: num_tokens!, ...counted, ...rest };
 }
 
 const isScored = (base: Scored | undefined): boolean =>

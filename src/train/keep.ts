@@ -7,15 +7,17 @@ import type { RolloutRecord } from "./rollouts.ts";
 /** What a step leaves in the run's folder. */
 export interface StepRecord {
   step: number;
-  metrics: Readonly<Record<string, number>> & { num_tokens: number };
+  metrics: Readonly<Record<string, number>> & { num_tokens: number; num_sampled_tokens?: number };
   completions?: readonly RolloutRecord[];
+  /** Whether the run ends with it. */
+  isLast: boolean;
   /** What the next step trains on, where this one's weights did not draw it. */
   ahead?: Promise<RequestOutput[]> | null;
 }
 
 /**
  * Passes a trainer's steps on and keeps them in the run's folder: each is logged, and a checkpoint written after every
- * `save_every`-th, after the last of `total`, after the best so far on `heldOut` problems, and after an abort. Ends quietly when
+ * `save_every`-th, after the last, after the best so far on `heldOut` problems, and after an abort. Ends quietly when
  * `signal` aborts, with a checkpoint of the steps that were done, and where `heldOut` has it end.
  */
 export async function* keepSteps<S>(
@@ -23,7 +25,7 @@ export async function* keepSteps<S>(
   record: (step: S) => StepRecord,
   { state, save, prune }: Progress,
   folder: RunFolder,
-  { total, signal, heldOut }: { total: number; signal: AbortSignal; heldOut?: HeldOut | null },
+  { signal, heldOut }: { signal: AbortSignal; heldOut?: HeldOut | null },
 ): AsyncGenerator<S> {
   let saved = state.step;
   let next: StepRecord["ahead"] = null;
@@ -39,7 +41,7 @@ export async function* keepSteps<S>(
   };
   try {
     for await (const item of steps) {
-      const { step, metrics, completions, ahead } = record(item);
+      const { step, metrics, completions, ahead, isLast } = record(item);
       next = ahead;
       // The weights are this step's, the state is not yet: what an abort here leaves is the last checkpoint.
       isEvaluating = true;
@@ -47,10 +49,11 @@ export async function* keepSteps<S>(
       isEvaluating = false;
       state.step = step;
       state.num_tokens += metrics.num_tokens;
+      if (metrics.num_sampled_tokens !== undefined) state.num_sampled_tokens = metrics.num_sampled_tokens;
       await folder.log(step, { ...metrics, ...evaluation?.metrics });
       if (completions) await folder.logCompletions(step, completions);
-      const isLast = step === total || signal.aborted || evaluation?.ends;
-      if (step % folder.config.train.save_every === 0 || evaluation?.isBest || isLast) await checkpoint();
+      const stops = isLast || signal.aborted || evaluation?.ends;
+      if (step % folder.config.train.save_every === 0 || evaluation?.isBest || stops) await checkpoint();
       yield item;
       if (signal.aborted || evaluation?.ends) return;
     }

@@ -62,6 +62,7 @@ export const rlOptions = (config: Config): RlOptions => ({
   dynamicSampling: config.rl.dynamic_sampling,
   screenGenerations: config.rl.screen_generations,
   maxIterations: config.rl.max_iterations,
+  maxSampledTokens: config.rl.max_sampled_tokens,
   lag: config.rl.lag,
   maxCompletionLength: config.rl.max_completion_length,
   lengthReward: config.rl.length_reward,

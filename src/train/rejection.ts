@@ -9,6 +9,7 @@ import type { Files } from "../runtime/types.ts";
 import { engineOptions } from "./options.ts";
 import { sampleRollouts, type Rollout } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
+import { samplingCost, type SamplingCost } from "./sampling-cost.ts";
 import { cutResponse } from "./solution-cut.ts";
 import type { Sources } from "./sources.ts";
 
@@ -32,7 +33,7 @@ const BATCH = 100;
 export const REJECTION = "rejection.jsonl";
 
 /** A line of it: what a batch of prompts gave, and how many prompts have been sampled with it. */
-interface Batch {
+interface Batch extends SamplingCost {
   prompts: number;
   /** Left out where it is "shortest", as in files that are older than the others. */
   kind?: Kind;
@@ -106,11 +107,13 @@ export async function selectedResponses(
       for (let first = done; first < problems.length; first += BATCH) {
         const part = problems.slice(first, first + BATCH);
         const host = { stopTokenIds, firstPromptId: first, signal };
+        const start = performance.now();
         const groups = await sampleRollouts(sampler, tokenizer, task, part, rl.num_generations, sampling, host);
         const batch: Batch = {
           prompts: first + part.length,
           ...(kind === "shortest" ? {} : { kind }),
           selected: selectResponses(groups, cut),
+          ...samplingCost(groups, start),
         };
         await folder.append(REJECTION, [{ ...batch }]);
         selected.push(...batch.selected);

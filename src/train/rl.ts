@@ -3,7 +3,7 @@ import { whiten } from "../core/advantage.ts";
 import { tokenWeights, type LossType } from "../core/aggregation.ts";
 import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
-import type { ImportanceSamplingLevel } from "../core/ratio.ts";
+import { isClipped, type ImportanceSamplingLevel } from "../core/ratio.ts";
 import { learningRateFactor, stageAt, type LrScheduler, type Stages } from "../core/schedule.ts";
 import type { EngineOptions } from "../engine/engine-size.ts";
 import type { RequestOutput } from "../engine/llm.ts";
@@ -31,10 +31,11 @@ import {
   type RewardOptions,
 } from "./rewards.ts";
 import { mapRecorded } from "./recorded.ts";
-import { mean, rolloutMetrics } from "./rollout-metrics.ts";
+import { measure, rolloutMetrics } from "./rollout-metrics.ts";
 import { drawnBy, localSource, type Drawing, type RolloutSource } from "./rollout-source.ts";
 import { decodeWith, judgeGroups, type Asked, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
+import { hasEnded, responseTokens } from "./sampling-cost.ts";
 
 export interface RlOptions extends RewardOptions {
   /** The weight of length in the reward, 0 to 1, or what to steer it by. Read in each iteration, so it may be replaced between two. */
@@ -47,6 +48,8 @@ export interface RlOptions extends RewardOptions {
   /** Such passes; from the second on everything is off-policy. */
   numIterations: number;
   maxIterations: number;
+  /** Training ends after the iteration in which the response tokens sampled reach this; no bound by default. */
+  maxSampledTokens?: number | undefined;
   /** Iteration i trains on responses from the weights after iteration i - lag (iteration 0 and, with lag 1, 1: from the first). */
   lag: number;
   /** Rounds at most in which prompts without a spread in reward are replaced. */
@@ -127,6 +130,8 @@ export interface RlMetrics {
   "sampling/logp_difference_max": number;
   /** Prompt and response tokens. */
   num_tokens: number;
+  /** Response tokens sampled so far, over all iterations, with what dynamic sampling threw away and what a first pass took. */
+  num_sampled_tokens: number;
   /** Seconds: waiting for responses, and in all. */
   rollout_time: number;
   step_time: number;
@@ -136,6 +141,8 @@ export interface RlIteration {
   /** With the mean and the standard deviation of each named reward by itself, and what dynamic sampling threw away. */
   metrics: RlMetrics & RewardMetrics & Partial<Discarded>;
   rollouts: Rollout[];
+  /** Whether training ends with it. */
+  isLast: boolean;
   /** What the next iteration trains on, where the weights before this one's update draw it: to be kept with a checkpoint. */
   ahead: Promise<RequestOutput[]> | null;
 }
@@ -177,6 +184,7 @@ export async function* trainRl(
   {
     history = [],
     done = history.length,
+    sampled = 0,
     records = {},
     ahead: drawnAhead = null,
     source,
@@ -190,6 +198,8 @@ export async function* trainRl(
     history?: readonly Measured[];
     /** Iterations done: more than `history` tells where its log was lost. */
     done?: number;
+    /** Response tokens sampled before. */
+    sampled?: number;
     /** Of the run that this goes on from: each iteration is taken in before it is yielded. */
     records?: Records;
     /** What the run that this goes on from had drawn for its next iteration. */
@@ -232,12 +242,15 @@ export async function* trainRl(
     judgeGroups(setup.tokenizer, setup.task, asked, drawn, { stopTokenIds, stop });
   const measured = [...history];
   let ahead: Drawing | null = drawnAhead && { outputs: Promise.resolve([...drawnAhead]) };
-  for (let iteration = done; iteration < options.maxIterations; iteration++) {
+  let total = sampled;
+  for (let iteration = done; !hasEnded(options, iteration, total); iteration++) {
     const start = performance.now();
     const maxLength = stageAt(options.maxCompletionLength, iteration);
     const asked = first(iteration);
     const drawn = await drawnBy(ahead ?? (await draw(asked, iteration)), signal);
-    const goesOn = iteration + 1 < options.maxIterations;
+    total += responseTokens(drawn);
+    // With a lag nothing is drawn in addition: what the iteration samples is known.
+    const goesOn = !hasEnded(options, iteration + 1, total);
     ahead = options.lag > 0 && goesOn ? await draw(first(iteration + 1), iteration + 1) : null;
     const judged = judge(asked, drawn);
     measured.push(measure(judged));
@@ -245,7 +258,11 @@ export async function* trainRl(
     const context = { alpha, maxLength, records, rewards: setup.rewards ?? [CORRECT] };
     const { groups, discarded } = await replaceFlat(judged, options, {
       instead: (round, count) => prompts.instead(iteration, round, count),
-      draw: async (more) => judge(more, await drawnBy(await draw(more, iteration), signal)),
+      draw: async (more) => {
+        const outputs = await drawnBy(await draw(more, iteration), signal);
+        total += responseTokens(outputs);
+        return judge(more, outputs);
+      },
       score: (some) => scoreGroups(some, options, context),
     });
     const rolloutTime = (performance.now() - start) / 1000;
@@ -266,21 +283,15 @@ export async function* trainRl(
         ...rewardMetrics,
         ...(options.dynamicSampling > 0 ? discarded : {}),
         ...update,
+        num_sampled_tokens: total,
         rollout_time: rolloutTime,
         step_time: (performance.now() - start) / 1000,
       },
       rollouts,
+      isLast: hasEnded(options, iteration + 1, total),
       ahead: ahead && ahead.outputs,
     };
   }
-}
-
-function measure(groups: readonly Rollout[][]): Measured {
-  const rollouts = groups.flat();
-  return {
-    meanLength: mean(rollouts.map(({ length }) => length)),
-    accuracy: mean(rollouts.map(({ correct }) => Number(correct))),
-  };
 }
 
 /** Prompt and response. */
@@ -388,11 +399,4 @@ async function updatePolicy(
     learning_rate: total.learningRate,
     "sampling/logp_difference_max": difference,
   };
-}
-
-/** Whether the loss takes a token's gradient away, or caps its ratio. */
-function isClipped(ratio: number, advantage: number, { lossType, epsilon, epsilonHigh, delta }: RlOptions): boolean {
-  if (lossType === "cispo") return ratio > (epsilonHigh ?? 1 + epsilon);
-  if (advantage > 0) return ratio > 1 + (epsilonHigh ?? epsilon);
-  return advantage < 0 && (ratio < 1 - epsilon || (delta !== undefined && ratio > delta));
 }

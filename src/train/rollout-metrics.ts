@@ -1,3 +1,4 @@
+import type { Measured } from "../core/alpha-control.ts";
 import { k1 } from "../core/kl.ts";
 import type { Rollout } from "./rollouts.ts";
 
@@ -31,5 +32,14 @@ export function rolloutMetrics(
     all_zero: share((group) => group.every(({ correct }) => !correct)),
     kl: mean(rollouts.flatMap(({ logprobs }, i) => k1(logprobs, refLogprobs[i]!))),
     num_tokens: rollouts.reduce((sum, { promptTokenIds, length }) => sum + promptTokenIds.length + length, 0),
+  };
+}
+
+/** What alpha is steered by. */
+export function measure(groups: readonly (readonly Rollout[])[]): Measured {
+  const rollouts = groups.flat();
+  return {
+    meanLength: mean(rollouts.map(({ length }) => length)),
+    accuracy: mean(rollouts.map(({ correct }) => Number(correct))),
   };
 }

@@ -96,8 +96,12 @@ test("a run keeps its best checkpoint beside the newest ones, and its weights sc
   const heldOut = new HeldOut(config.train, { base: await score(), score, rows: [] });
   const { model, optimizer } = progress;
   const iterations = trainRl({ ...setup, model, optimizer }, rlOptions(config));
-  const record = ({ metrics: { iteration, ...metrics } }: RlIteration) => ({ step: iteration, metrics });
-  const options = { total: 5, signal: host.signal, heldOut };
+  const record = ({ metrics: { iteration, ...metrics }, isLast }: RlIteration) => ({
+    step: iteration,
+    metrics,
+    isLast,
+  });
+  const options = { signal: host.signal, heldOut };
   for await (const _ of keepSteps(iterations, record, progress, run, options));
 
   const rows = await run.readMetrics();

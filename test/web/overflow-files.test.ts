@@ -41,10 +41,10 @@ async function run(files: Files): Promise<void> {
   const steps = (async function* () {
     for (let step = 1; step <= STEPS; step++) yield step;
   })();
-  const record = (step: number) => ({ step, metrics: { num_tokens: 10 }, completions: [] });
+  const record = (step: number) => ({ step, metrics: { num_tokens: 10 }, completions: [], isLast: step === STEPS });
   const progress = { state, save, prune } as unknown as Parameters<typeof keepSteps>[2];
   const { signal } = new AbortController();
-  for await (const _ of keepSteps(steps, record, progress, folder, { total: STEPS, signal }));
+  for await (const _ of keepSteps(steps, record, progress, folder, { signal }));
 }
 
 test("a quota exceeded at every write of a run in turn: the run goes on, and the disk keeps a whole state", async () => {

@@ -213,6 +213,7 @@ export class Training {
         accuracy: row.accuracy,
       })),
       done: state.step,
+      sampled: state.num_sampled_tokens ?? 0,
       signal,
       onProgress: (done, of) => {
         this.#onProgress(done, of);
@@ -222,14 +223,14 @@ export class Training {
       budgets,
       onWarning: (detail) => this.#emit({ type: "notice", kind: "out-of-memory", detail }),
     });
-    const record = ({ metrics: { iteration, ...metrics }, rollouts }: RlIteration) => ({
+    const record = ({ metrics: { iteration, ...metrics }, rollouts, isLast }: RlIteration) => ({
       step: iteration,
       metrics,
       completions: rollouts.map(rolloutRecord),
+      isLast,
     });
     this.#setPhase("running");
-    const total = options.maxIterations;
-    for await (const { metrics, rollouts } of keepSteps(iterations, record, progress, folder, { total, signal })) {
+    for await (const { metrics, rollouts } of keepSteps(iterations, record, progress, folder, { signal })) {
       const completions = rollouts.map(rolloutRow);
       this.#view = { ...this.#view, metrics: [...this.#view.metrics, metrics], completions };
       this.#run = { ...this.#run!, iteration: metrics.iteration };

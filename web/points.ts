@@ -1,6 +1,6 @@
 import type { Chart, Point, Series } from "../src/charts/chart.ts";
 import { wholePercent } from "../src/core/format.ts";
-import { paretoFront } from "../src/core/statistics.ts";
+import { paretoFront } from "../src/core/pareto.ts";
 import { PAPER } from "./paper.ts";
 import type { Recordings, RecordedScores } from "./recordings.ts";
 import type { Run, Scores } from "./session/protocol.ts";

@@ -20,15 +20,3 @@ export function runningMean(values: readonly number[], width: number): number[] 
     return sum / (i - from + 1);
   });
 }
-
-/** Those of `points` that no other beats: none has at most the tokens and at least the accuracy, and one of them better. */
-export function paretoFront<P extends { tokens: number; accuracy: number }>(points: readonly P[]): P[] {
-  return points
-    .filter(
-      (p) =>
-        !points.some(
-          (q) => q.tokens <= p.tokens && q.accuracy >= p.accuracy && (q.tokens < p.tokens || q.accuracy > p.accuracy),
-        ),
-    )
-    .sort((a, b) => a.tokens - b.tokens);
-}

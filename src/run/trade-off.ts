@@ -2,7 +2,7 @@ import type { Series } from "../charts/chart.ts";
 import { renderChart } from "../charts/static.ts";
 import { percent, wholePercent } from "../core/format.ts";
 import type { Html } from "../core/html.ts";
-import { paretoFront } from "../core/statistics.ts";
+import { paretoFront } from "../core/pareto.ts";
 
 /** A trained model, or the base model at a cutoff, in the plane of the paper's figures 3, 4 and 7. */
 export interface TradeOffPoint {

@@ -9,7 +9,7 @@ import {
 import { compareAnswers } from "../../src/grader/grade.ts";
 import { scoreAtCutoff } from "../../src/core/cutoff.ts";
 import { randomAt } from "../../src/core/rng.ts";
-import { meanInterval, paretoFront, runningMean } from "../../src/core/statistics.ts";
+import { meanInterval, runningMean } from "../../src/core/statistics.ts";
 
 const sample = (extracted: string, correct: boolean, length = 10, finish_reason: "stop" | "length" = "stop") =>
   ({ extracted, correct, length, finish_reason }) satisfies ScoredSample;
@@ -106,15 +106,4 @@ test("intervals over seeds are Student's", () => {
 
 test("a running mean looks back", () => {
   expect(runningMean([1, 2, 3, 4], 2)).toEqual([1, 1.5, 2.5, 3.5]);
-});
-
-test("the Pareto front is what nothing beats", () => {
-  const points = [
-    { tokens: 10, accuracy: 0.5 },
-    { tokens: 20, accuracy: 0.4 },
-    { tokens: 30, accuracy: 0.9 },
-    { tokens: 30, accuracy: 0.8 },
-    { tokens: 5, accuracy: 0.1 },
-  ];
-  expect(paretoFront(points)).toEqual([points[4], points[0], points[2]]);
 });

@@ -1,4 +1,5 @@
 import { FormatError, UsageError } from "../errors.ts";
+import { strengthLabel } from "../reproduce/experiment.ts";
 import { PAPER_TABLES } from "../run/paper-tables.ts";
 import { renderComparison, type ComparedRun } from "../run/compare.ts";
 import { RunFolder } from "../run/run-folder.ts";
@@ -29,12 +30,13 @@ async function readRun(path: string): Promise<ComparedRun[]> {
   const name = path.split("/").at(-1)!;
   if (path.endsWith(".jsonl")) {
     const { mean_length, accuracy } = await readResponses(path);
-    return [{ name, method: name, alpha: null, tokens: mean_length, accuracy }];
+    return [{ name, method: name, label: null, tokens: mean_length, accuracy }];
   }
   if (await files.exists(`${path}/reproduce.json`)) {
     const { rows } = await readSaved(files, `${path}/reproduce.json`, savedReproduction);
     return rows.map((row) => ({
       ...row,
+      label: strengthLabel(row),
       name: `${name}: ${row.method}${row.method === "Base" ? `, ${row.context} tokens at most` : ""}`,
     }));
   }
@@ -47,8 +49,8 @@ async function readRun(path: string): Promise<ComparedRun[]> {
       accuracy,
     });
     return [
-      { name: `${name}, before`, method: "Base", alpha: null, ...point(before) },
-      { name, method: "RL", alpha: steered ? null : rl.alpha, ...point(after) },
+      { name: `${name}, before`, method: "Base", label: null, ...point(before) },
+      { name, method: "RL", label: steered ? null : `α ${rl.alpha}`, ...point(after) },
     ];
   }
   throw new FormatError(

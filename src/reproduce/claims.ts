@@ -1,5 +1,5 @@
 import { percent } from "../core/format.ts";
-import type { Outcome, Score, TableRow } from "./results.ts";
+import type { Outcome, Score, ResultRow } from "./results.ts";
 
 /** A claim of the paper, what was seen here, and whether the two agree. */
 export interface Claim {
@@ -18,8 +18,8 @@ const SAME = 0.1;
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Verdicts on the paper's claims from the means over seeds. */
-export function claims(base: Score, rows: readonly TableRow[], outcomes: readonly Outcome[]): Claim[] {
-  const rl = rows.filter(({ method }) => method === "RL").sort((a, b) => a.alpha! - b.alpha!);
+export function claims(base: Score, rows: readonly ResultRow[], outcomes: readonly Outcome[]): Claim[] {
+  const rl = rows.filter(({ method }) => method === "RL").sort((a, b) => a.strength! - b.strength!);
   return [
     ordersLengths(rl),
     accuracyHolds(rl),
@@ -29,33 +29,33 @@ export function claims(base: Score, rows: readonly TableRow[], outcomes: readonl
   ];
 }
 
-function ordersLengths(rl: readonly TableRow[]): Claim {
+function ordersLengths(rl: readonly ResultRow[]): Claim {
   return {
     claim: "The larger alpha, the fewer tokens",
     source: "section 5.2, figures 3, 4 and 7",
-    seen: rl.map(({ alpha, tokens }) => `alpha ${alpha}: ${tokens.toFixed(1)}`).join(", "),
+    seen: rl.map(({ strength, tokens }) => `alpha ${strength}: ${tokens.toFixed(1)}`).join(", "),
     holds: rl.every((row, i) => i === 0 || row.tokens < rl[i - 1]!.tokens),
   };
 }
 
-function accuracyHolds(rl: readonly TableRow[]): Claim {
+function accuracyHolds(rl: readonly ResultRow[]): Claim {
   const none = rl[0]!;
-  const moderate = rl.filter(({ alpha }) => alpha! > 0 && alpha! <= 0.2);
+  const moderate = rl.filter(({ strength }) => strength! > 0 && strength! <= 0.2);
   const most = rl.at(-1)!;
-  const drop = (row: TableRow) => none.accuracy - row.accuracy;
+  const drop = (row: ResultRow) => none.accuracy - row.accuracy;
   const worst = moderate.reduce((a, b) => (drop(b) > drop(a) ? b : a));
   return {
-    claim: `Accuracy falls little (at most ${percent(LITTLE)}) up to moderate alpha, and more at ${most.alpha}`,
+    claim: `Accuracy falls little (at most ${percent(LITTLE)}) up to moderate alpha, and more at ${most.strength}`,
     source: "section 5.2",
-    seen: `against alpha 0: at most ${percent(drop(worst))} up to alpha 0.2 (at ${worst.alpha}), ${percent(drop(most))} at alpha ${most.alpha}`,
+    seen: `against alpha 0: at most ${percent(drop(worst))} up to alpha 0.2 (at ${worst.strength}), ${percent(drop(most))} at alpha ${most.strength}`,
     holds: drop(worst) <= LITTLE && drop(most) > drop(worst),
   };
 }
 
-function easyShrinkMore(base: Score, outcomes: readonly Outcome[], rl: readonly TableRow[]): Claim {
+function easyShrinkMore(base: Score, outcomes: readonly Outcome[], rl: readonly ResultRow[]): Claim {
   const difficulties = Object.keys(base.by_difficulty);
-  const alpha = rl.findLast((row) => row.alpha! <= 0.2)!.alpha;
-  const runs = outcomes.filter((outcome) => outcome.method === "RL" && outcome.alpha === alpha);
+  const alpha = rl.findLast((row) => row.strength! <= 0.2)!.strength;
+  const runs = outcomes.filter((outcome) => outcome.method === "RL" && outcome.strength === alpha);
   const shrinks = difficulties.map(
     (difficulty) =>
       1 -
@@ -70,11 +70,11 @@ function easyShrinkMore(base: Score, outcomes: readonly Outcome[], rl: readonly 
   };
 }
 
-function normalising(rows: readonly TableRow[], rl: readonly TableRow[]): Claim[] {
+function normalising(rows: readonly ResultRow[], rl: readonly ResultRow[]): Claim[] {
   const normalised = rows.filter(({ method }) => method === "RL, normalised");
-  const pairs = normalised.map((row) => ({ row, plain: rl.find(({ alpha }) => alpha === row.alpha)! }));
-  const list = (value: (row: TableRow) => string) =>
-    pairs.map(({ row, plain }) => `alpha ${row.alpha}: ${value(row)} against ${value(plain)}`).join(", ");
+  const pairs = normalised.map((row) => ({ row, plain: rl.find(({ strength }) => strength === row.strength)! }));
+  const list = (value: (row: ResultRow) => string) =>
+    pairs.map(({ row, plain }) => `alpha ${row.strength}: ${value(row)} against ${value(plain)}`).join(", ");
   const [low, high] = [normalised[0]!, normalised.at(-1)!];
   return [
     {
@@ -92,7 +92,7 @@ function normalising(rows: readonly TableRow[], rl: readonly TableRow[]): Claim[
   ];
 }
 
-function offline(rows: readonly TableRow[]): Claim[] {
+function offline(rows: readonly ResultRow[]): Claim[] {
   const cutoffs = rows.filter(({ method }) => method === "Base").sort((a, b) => a.tokens - b.tokens);
   return rows
     .filter(({ method }) => method === "SFT" || method === "DPO")
@@ -108,7 +108,7 @@ function offline(rows: readonly TableRow[]): Claim[] {
 }
 
 /** Accuracy of the cutoff baseline at a mean of `tokens`, between its points. */
-function interpolate(cutoffs: readonly TableRow[], tokens: number): number {
+function interpolate(cutoffs: readonly ResultRow[], tokens: number): number {
   const above = cutoffs.findIndex((row) => row.tokens >= tokens);
   if (above === -1) return cutoffs.at(-1)!.accuracy;
   if (above === 0) return cutoffs[0]!.accuracy * (tokens / cutoffs[0]!.tokens); // no tokens, no answers

@@ -7,7 +7,8 @@ import { difference, shortest } from "../run/difference.ts";
 import { renderPage, tableCard } from "../run/page.ts";
 import { renderTradeOff } from "../run/trade-off.ts";
 import type { Claim } from "./claims.ts";
-import type { Outcome, TableRow } from "./results.ts";
+import { strengthLabel } from "./experiment.ts";
+import { byExperiment, pointOf, type Outcome, type ResultRow } from "./results.ts";
 
 /** Iterations of the running mean in the paper's figure 2. */
 const SMOOTHING = 25;
@@ -18,7 +19,7 @@ const between = (value: string, half: string, seeds: number) => (seeds > 1 ? `${
 export interface ReproducePage {
   /** Lines under the title: adapter, seeds, iterations and the like. */
   facts: Readonly<Record<string, string | number>>;
-  rows: readonly TableRow[];
+  rows: readonly ResultRow[];
   outcomes: readonly Outcome[];
   claims: readonly Claim[];
 }
@@ -30,7 +31,7 @@ export function renderReproduction({ facts, rows, outcomes, claims }: ReproduceP
     ...opening(rows, claims),
     facts,
     body: html`<section class="figures" aria-label="Figures">
-        ${renderTradeOff("Accuracy against tokens (figures 3, 4 and 7)", rows)}
+        ${renderTradeOff("Accuracy against tokens (figures 3, 4 and 7)", rows.map(pointOf))}
         ${dynamics(outcomes, "accuracy", "Training accuracy", percent)}
         ${dynamics(outcomes, "mean_length", "Training response tokens", whole)} ${checkpoints(outcomes)}
         ${normalisation(outcomes, "mean_length", "response tokens", whole)}
@@ -41,7 +42,7 @@ export function renderReproduction({ facts, rows, outcomes, claims }: ReproduceP
 }
 
 /** The shortest of the paper's method that is about as accurate as the base model at its full length. */
-function opening(rows: readonly TableRow[], claims: readonly Claim[]): { sentence: string | null; lead: Html } {
+function opening(rows: readonly ResultRow[], claims: readonly Claim[]): { sentence: string | null; lead: Html } {
   const base = rows.filter(({ method }) => method === "Base").toSorted((a, b) => b.context - a.context)[0];
   const best =
     base &&
@@ -52,7 +53,7 @@ function opening(rows: readonly TableRow[], claims: readonly Claim[]): { sentenc
   const held = claims.filter(({ holds }) => holds).length;
   return {
     sentence: base && best ? difference(base, best) : null,
-    lead: html`${best ? `At alpha ${best.alpha}, against the model as it was. ` : ""}Arora &amp; Zanette, Training
+    lead: html`${best ? `At alpha ${best.strength}, against the model as it was. ` : ""}Arora &amp; Zanette, Training
     Language Models to Reason Efficiently (2025), on a model of 205,504 parameters and held-out sums: ${held} of
     ${claims.length} claims hold. Base is the model as it was, generation cut off at a limit.`,
   };
@@ -69,13 +70,13 @@ const claimsTable = (claims: readonly Claim[]): Html =>
     ]),
   );
 
-const resultsTable = (rows: readonly TableRow[]): Html =>
+const resultsTable = (rows: readonly ResultRow[]): Html =>
   tableCard(
     "Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals",
     ["Model type", "α", "Tokens", "Avg. pass rate", "Ctx."],
     rows.map((row) => [
       row.method,
-      row.alpha ?? "-",
+      row.strength ?? "-",
       between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds),
       between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds),
       row.context,
@@ -92,13 +93,9 @@ function dynamics(
   label: string,
   format: (value: number) => string,
 ): Html {
-  const byAlpha = Map.groupBy(
-    outcomes.filter(({ method }) => method === "RL"),
-    ({ alpha }) => alpha,
-  );
-  const series = Array.from(byAlpha, ([alpha, group]): Series => {
+  const series = byExperiment(outcomes.filter(({ method }) => method === "RL")).map((group): Series => {
     const curve = runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), SMOOTHING);
-    return { name: `α ${alpha}`, line: "solid", points: curve.map((y, i) => ({ x: i + 1, y })) };
+    return { name: strengthLabel(group[0]!)!, line: "solid", points: curve.map((y, i) => ({ x: i + 1, y })) };
   });
   return renderChart({
     title: `${label} (figure 2, mean of the last ${SMOOTHING} iterations)`,
@@ -110,18 +107,14 @@ function dynamics(
 
 /** Figure 5: held-out accuracy against tokens along training. */
 function checkpoints(outcomes: readonly Outcome[]): Html {
-  const byAlpha = Map.groupBy(
-    outcomes.filter(({ method }) => method === "RL"),
-    ({ alpha }) => alpha,
-  );
-  const series = Array.from(byAlpha, ([alpha, group]): Series => {
+  const series = byExperiment(outcomes.filter(({ method }) => method === "RL")).map((group): Series => {
     const iterations = group[0]!.checkpoints.map(({ iteration }) => iteration);
     const at = (i: number, key: "accuracy" | "mean_length") =>
       group.reduce((sum, outcome) => sum + outcome.checkpoints[i]![key], 0) / group.length;
     const end = (key: "accuracy" | "mean_length") =>
       group.reduce((sum, { final }) => sum + final[key], 0) / group.length;
     return {
-      name: `α ${alpha}`,
+      name: strengthLabel(group[0]!)!,
       line: "solid",
       markers: true,
       points: [
@@ -145,18 +138,17 @@ function normalisation(
   label: string,
   format: (value: number) => string,
 ): Html {
-  const alphas = new Set(outcomes.filter(({ method }) => method === "RL, normalised").map(({ alpha }) => alpha));
-  const runs = outcomes.filter(({ method, alpha }) => method.startsWith("RL") && alphas.has(alpha));
-  const series = Array.from(
-    Map.groupBy(runs, ({ method, alpha }) => `${method === "RL" ? "as they are" : "normalised"}, α ${alpha}`),
-    ([name, group]): Series => ({
-      name,
+  const normalised = outcomes.filter(({ method }) => method === "RL, normalised");
+  const alphas = new Set(normalised.map(({ strength }) => strength));
+  const plain = outcomes.filter(({ method, strength }) => method === "RL" && alphas.has(strength));
+  const series = byExperiment([...plain, ...normalised]).map((group): Series => {
+    const curve = runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), 5);
+    return {
+      name: `${group[0]!.method === "RL" ? "as they are" : "normalised"}, ${strengthLabel(group[0]!)}`,
       line: "solid",
-      points: runningMean(meanOver(group.map((outcome) => outcome.dynamics.map((point) => point[key]))), 5).map(
-        (y, i) => ({ x: i + 1, y }),
-      ),
-    }),
-  );
+      points: curve.map((y, i) => ({ x: i + 1, y })),
+    };
+  });
   return renderChart({
     title: `Advantages as they are and normalised: ${label} (figure 6)`,
     x: ITERATIONS,

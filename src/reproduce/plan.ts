@@ -1,54 +1,55 @@
-/** The methods of the paper's tables; "RL, normalised" is figure 6's ablation. */
-export type Method = "RL" | "RL, normalised" | "SFT" | "DPO";
-
-/** One training run of the reproduction, to be done once for each seed. */
-export interface Experiment {
-  /** Name of its folder. */
-  name: string;
-  method: Method;
-  alpha: number | null;
-  /** What it changes of configs/start.toml, by section. */
-  overrides: Record<string, Record<string, unknown>>;
-}
+import type { Experiment } from "./experiment.ts";
 
 const rl = (alpha: number): Experiment => ({
   name: `alpha-${alpha}`,
   method: "RL",
-  alpha,
+  knob: "alpha",
+  strength: alpha,
+  trainer: "train",
   overrides: { rl: { alpha } },
+  evaluatesCheckpoints: true,
 });
 
+/** Figure 6's ablation. */
 const normalised = (alpha: number): Experiment => ({
   name: `normalised-alpha-${alpha}`,
   method: "RL, normalised",
-  alpha,
+  knob: "alpha",
+  strength: alpha,
+  trainer: "train",
   overrides: { rl: { alpha, scale_rewards: "group" } },
 });
 
-/** Prompts that the offline baselines sample, eight responses to each, and the schedule that both share. */
-const OFFLINE = { rejection: { num_prompts: 400 } };
+/** Steps of the offline methods, and the schedule that they share. */
 const SCHEDULE = { lr_scheduler_type: "cosine", warmup_steps: 4 };
+export const SFT_STEPS = {
+  sft: { data: "shortest_correct", max_steps: 100, tokens_per_batch: 4096 },
+  optim: { ...SCHEDULE, learning_rate: 3e-4 },
+};
+export const DPO_STEPS = {
+  dpo: { max_steps: 60, pairs_per_batch: 32 },
+  optim: { ...SCHEDULE, learning_rate: 3e-5 },
+};
+
+/** Prompts that the paper's offline baselines sample, eight responses to each. */
+const REJECTION = { rejection: { num_prompts: 400 } };
+const SINGLE = { knob: null, strength: null };
 
 const SFT: Experiment = {
+  ...SINGLE,
   name: "sft",
   method: "SFT",
-  alpha: null,
-  overrides: {
-    ...OFFLINE,
-    sft: { data: "shortest_correct", max_steps: 100, tokens_per_batch: 4096 },
-    optim: { ...SCHEDULE, learning_rate: 3e-4 },
-  },
+  trainer: "sft",
+  overrides: { ...REJECTION, ...SFT_STEPS },
 };
 
 const DPO: Experiment = {
+  ...SINGLE,
   name: "dpo",
   method: "DPO",
-  alpha: null,
-  overrides: {
-    ...OFFLINE,
-    dpo: { beta: 0.1, max_steps: 60, pairs_per_batch: 32 },
-    optim: { ...SCHEDULE, learning_rate: 3e-5 },
-  },
+  trainer: "dpo",
+  overrides: { ...REJECTION, ...DPO_STEPS, dpo: { ...DPO_STEPS.dpo, beta: 0.1 } },
+  samples: "sft",
 };
 
 /** The paper's values of alpha, its baselines and its ablation; `quick` keeps the ends and a middle. */

@@ -1,6 +1,7 @@
 import { scoreAtCutoff, type ScoredResponse } from "../core/cutoff.ts";
 import { meanInterval } from "../core/statistics.ts";
-import { CUTOFFS } from "./plan.ts";
+import type { TradeOffPoint } from "../run/trade-off.ts";
+import { strengthLabel, type Named } from "./experiment.ts";
 
 /** What an evaluation leaves for tables and figures. */
 export interface Score {
@@ -9,56 +10,100 @@ export interface Score {
   by_difficulty: Record<string, { accuracy: number; mean_length: number }>;
 }
 
-/** One training run of one seed, evaluated. */
-export interface Outcome {
-  method: string;
-  alpha: number | null;
-  seed: number;
+/** What one training run of one seed came to. */
+export interface Measurement {
   final: Score;
   /** Evaluations along training, the last iteration not among them. */
   checkpoints: { iteration: number; accuracy: number; mean_length: number }[];
-  /** Of every iteration; empty for the offline baselines. */
+  /** Of every iteration; empty for what is trained offline. */
   dynamics: { accuracy: number; mean_length: number }[];
+  /** Response tokens sampled to train on. */
+  num_sampled_tokens: number;
+  /** Of sampling and training, loading and evaluation left out. */
+  seconds: number;
 }
 
-/** A row of the paper's tables 1 to 6: means over seeds with half the width of their 95% intervals. */
-export interface TableRow {
-  method: string;
-  alpha: number | null;
+/** It, and of which experiment. */
+export type Outcome = Named & Measurement & { seed: number };
+
+/** A row of results, as in the paper's tables 1 to 6: means over seeds with half the width of their 95% intervals. */
+export interface ResultRow extends Named {
   tokens: number;
   tokensHalf: number;
   accuracy: number;
   accuracyHalf: number;
+  /** Mean tokens of a response. */
+  tokensByDifficulty: Record<string, number>;
   /** The limit at which generation was cut off, in tokens. */
   context: number;
   seeds: number;
+  /** What a run took: response tokens, and seconds of sampling and training. */
+  sampledTokens: number;
+  seconds: number;
 }
 
-/** The base model at every cutoff and whole, then each method and alpha over its seeds. */
-export function tableRows(
-  base: Score & { completions: readonly ScoredResponse[] },
-  outcomes: readonly Outcome[],
-  context: number,
-): TableRow[] {
-  const single = { alpha: null, tokensHalf: 0, accuracyHalf: 0, seeds: 1 };
-  const baseRows = [...CUTOFFS, context].map((limit): TableRow => {
-    const { accuracy, mean_length } = scoreAtCutoff(base.completions, limit);
-    return { ...single, method: "Base", tokens: mean_length, accuracy, context: limit };
-  });
-  const groups = Map.groupBy(outcomes, ({ method, alpha }) => `${method} ${alpha}`);
-  const trained = Array.from(groups.values(), (group): TableRow => {
-    const tokens = meanInterval(group.map(({ final }) => final.mean_length));
-    const accuracy = meanInterval(group.map(({ final }) => final.accuracy));
+/** It as a point of accuracy against tokens. */
+export const pointOf = (row: ResultRow): TradeOffPoint => ({
+  method: row.method,
+  label: strengthLabel(row),
+  tokens: row.tokens,
+  tokensHalf: row.tokensHalf,
+  accuracy: row.accuracy,
+  accuracyHalf: row.accuracyHalf,
+});
+
+/** Outcomes of one experiment: of each seed one. */
+export const byExperiment = <T extends Named>(outcomes: readonly T[]): T[][] => [
+  ...Map.groupBy(outcomes, ({ method, strength }) => `${method} ${strength}`).values(),
+];
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** Each experiment over its seeds. */
+export const resultRows = (outcomes: readonly Outcome[], context: number): ResultRow[] =>
+  byExperiment(outcomes).map((group): ResultRow => {
+    const { method, knob, strength, final } = group[0]!;
+    const tokens = meanInterval(group.map((outcome) => outcome.final.mean_length));
+    const accuracy = meanInterval(group.map((outcome) => outcome.final.accuracy));
+    const tokensOf = (difficulty: string) =>
+      mean(group.map((outcome) => outcome.final.by_difficulty[difficulty]!.mean_length));
     return {
-      method: group[0]!.method,
-      alpha: group[0]!.alpha,
+      method,
+      knob,
+      strength,
       tokens: tokens.mean,
       tokensHalf: tokens.half,
       accuracy: accuracy.mean,
       accuracyHalf: accuracy.half,
+      tokensByDifficulty: Object.fromEntries(Object.keys(final.by_difficulty).map((name) => [name, tokensOf(name)])),
       context,
       seeds: group.length,
+      sampledTokens: mean(group.map(({ num_sampled_tokens: sampled }) => sampled)),
+      seconds: mean(group.map(({ seconds }) => seconds)),
     };
   });
-  return [...baseRows, ...trained];
-}
+
+/** The base model, cut off at each of `limits`: of the whole one alone is said what it does by difficulty. */
+export const baseRows = (
+  base: Score & { completions: readonly ScoredResponse[] },
+  limits: readonly number[],
+  context: number,
+): ResultRow[] =>
+  [...limits, context].map((limit): ResultRow => {
+    const { accuracy, mean_length } = scoreAtCutoff(base.completions, limit);
+    const byDifficulty = limit === context ? Object.entries(base.by_difficulty) : [];
+    return {
+      method: "Base",
+      knob: null,
+      strength: null,
+      tokens: mean_length,
+      tokensHalf: 0,
+      accuracy,
+      accuracyHalf: 0,
+      tokensByDifficulty: Object.fromEntries(byDifficulty.map(([name, scores]) => [name, scores.mean_length])),
+      context: limit,
+      seeds: 1,
+      sampledTokens: 0,
+      seconds: 0,
+    };
+  });

@@ -11,22 +11,25 @@ export interface ComparedRun extends TradeOffPoint {
 
 /** Runs side by side, in a table and as figure 3, and below them the paper's published tables drawn the same way. */
 export function renderComparison(runs: readonly ComparedRun[], paper: readonly PaperTable[]): string {
-  const rows = runs.map(({ name, method, alpha, tokens, accuracy }) => [
+  const rows = runs.map(({ name, method, label, tokens, accuracy }) => [
     name,
     method,
-    alpha ?? "-",
+    label ?? "-",
     tokens.toFixed(1),
     accuracy.toFixed(3),
   ]);
   const published = paper.map(({ table, dataset, model, rows: points }) =>
-    renderTradeOff(`${dataset}, ${model} (the paper, table ${table})`, points),
+    renderTradeOff(
+      `${dataset}, ${model} (the paper, table ${table})`,
+      points.map(({ alpha, ...point }) => ({ ...point, label: alpha === null ? null : `α ${alpha}` })),
+    ),
   );
   return renderPage({
     title: "Pith: runs compared",
     ...opening(runs),
     facts: { runs: runs.length },
     body: html`<section class="figures" aria-label="These runs">${renderTradeOff("These runs", runs)}</section>
-      ${tableCard("These runs", ["run", "model type", "α", "tokens", "avg. pass rate"], rows)}
+      ${tableCard("These runs", ["run", "model type", "strength", "tokens", "avg. pass rate"], rows)}
       <h2>As published</h2>
       <p>
         Arora &amp; Zanette, Training Language Models to Reason Efficiently (2025), appendix E. Distill is the model as

@@ -35,7 +35,8 @@ export const savedReproduction = z.looseObject({
   rows: z.array(
     z.looseObject({
       method: z.string(),
-      alpha: z.number().nullable(),
+      knob: z.string().nullable(),
+      strength: z.number().nullable(),
       tokens: z.number(),
       tokensHalf: z.number(),
       accuracy: z.number(),

@@ -7,7 +7,8 @@ import { paretoFront } from "../core/pareto.ts";
 /** A trained model, or the base model at a cutoff, in the plane of the paper's figures 3, 4 and 7. */
 export interface TradeOffPoint {
   method: string;
-  alpha: number | null;
+  /** What tells it from the others of its method, such as "α 0.2"; null where nothing does. */
+  label: string | null;
   tokens: number;
   /** Half the width of the interval; 0 for a single run. */
   tokensHalf?: number;
@@ -15,8 +16,8 @@ export interface TradeOffPoint {
   accuracyHalf?: number;
 }
 
-/** Methods whose points are one curve: they differ in one number alone. */
-const CURVES = ["RL", "Base", "Distill"];
+/** Methods whose points are one curve though nothing names them: a model at several cutoffs. */
+const CUT_OFF = ["Base", "Distill"];
 
 /** Accuracy against tokens: one series a method, and the front of the points that none beats. */
 export function renderTradeOff(title: string, points: readonly TradeOffPoint[]): Html {
@@ -24,7 +25,7 @@ export function renderTradeOff(title: string, points: readonly TradeOffPoint[]):
     Map.groupBy(points, ({ method }) => method),
     ([method, group]): Series => ({
       name: method,
-      ...(CURVES.includes(method) ? { line: "solid" } : {}),
+      ...(CUT_OFF.includes(method) || group.every(({ label }) => label !== null) ? { line: "solid" } : {}),
       markers: true,
       points: [...group]
         .sort((a, b) => a.tokens - b.tokens)
@@ -33,7 +34,7 @@ export function renderTradeOff(title: string, points: readonly TradeOffPoint[]):
           y: point.accuracy,
           halfX: point.tokensHalf ?? 0,
           halfY: point.accuracyHalf ?? 0,
-          ...(point.alpha === null ? {} : { label: `α ${point.alpha}` }),
+          ...(point.label === null ? {} : { label: point.label }),
         })),
     }),
   );

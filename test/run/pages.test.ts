@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { claims } from "../../src/reproduce/claims.ts";
 import { renderReproduction } from "../../src/reproduce/page.ts";
 import { PAPER_TABLES } from "../../src/run/paper-tables.ts";
-import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
+import { CUTOFFS } from "../../src/reproduce/plan.ts";
+import { baseRows, resultRows, type Outcome } from "../../src/reproduce/results.ts";
 import { renderComparison } from "../../src/run/compare.ts";
 import { difference, shortest } from "../../src/run/difference.ts";
 import { renderReport } from "../../src/run/report.ts";
@@ -24,12 +25,16 @@ const score = (accuracy: number, mean_length: number) => ({
 });
 const outcome = (method: string, alpha: number | null, seed: number, accuracy: number, tokens: number): Outcome => ({
   method,
-  alpha,
+  knob: alpha === null ? null : "alpha",
+  strength: alpha,
   seed,
   final: score(accuracy, tokens + seed),
   checkpoints: method === "RL" ? [{ iteration: 10, accuracy: accuracy - 0.1, mean_length: tokens + 20 }] : [],
   dynamics: method.startsWith("RL") ? [1, 2, 3].map((i) => ({ accuracy, mean_length: tokens + 30 / i })) : [],
+  num_sampled_tokens: 1000 * seed,
+  seconds: 10 * seed,
 });
+const tableRows = (some: readonly Outcome[]) => [...baseRows(base, CUTOFFS, 200), ...resultRows(some, 200)];
 const base = {
   ...score(0.8, 100),
   completions: Array.from({ length: 100 }, (_, i) => ({ length: 50 + i, correct: i % 5 !== 0 })),
@@ -45,11 +50,12 @@ const outcomes = [1, 2].flatMap((seed) => [
 ]);
 
 describe("the reproduction", () => {
-  const rows = tableRows(base, outcomes, 200);
+  const rows = tableRows(outcomes);
 
   test("has means and intervals over seeds, and the base model at every cutoff", () => {
-    const rl = rows.find(({ method, alpha }) => method === "RL" && alpha === 0.1)!;
+    const rl = rows.find(({ method, strength }) => method === "RL" && strength === 0.1)!;
     expect(rl).toMatchObject({ tokens: 61.5, accuracy: 0.89, context: 200, seeds: 2 });
+    expect(rl).toMatchObject({ tokensByDifficulty: { "1": 61.5, "2": 123 }, sampledTokens: 1500, seconds: 15 });
     expect(rl.tokensHalf).toBeCloseTo(12.706 * 0.5, 10);
     const whole = rows.find(({ method, context }) => method === "Base" && context === 200)!;
     expect(whole).toMatchObject({ tokens: 99.5, accuracy: 0.8 });
@@ -57,12 +63,12 @@ describe("the reproduction", () => {
 
   test("gives a verdict on every claim, holding or not", () => {
     const verdict = (named: RegExp, changed = outcomes) =>
-      claims(base, tableRows(base, changed, 200), changed).find(({ claim }) => named.test(claim))!.holds;
+      claims(base, tableRows(changed), changed).find(({ claim }) => named.test(claim))!.holds;
     expect(verdict(/larger alpha/)).toBe(true);
     expect(
       verdict(
         /larger alpha/,
-        outcomes.map((o) => (o.alpha === 0.4 ? { ...o, final: score(0.8, 90) } : o)),
+        outcomes.map((o) => (o.strength === 0.4 ? { ...o, final: score(0.8, 90) } : o)),
       ),
     ).toBe(false);
     expect(verdict(/Accuracy falls little/)).toBe(true);
@@ -82,7 +88,7 @@ describe("the reproduction", () => {
 });
 
 test("a comparison shows the runs and the paper's six tables", () => {
-  const run = { name: "<b>mine", method: "RL", alpha: 0.2, tokens: 40, accuracy: 0.9 };
+  const run = { name: "<b>mine", method: "RL", label: "α 0.2", tokens: 40, accuracy: 0.9 };
   const html = renderComparison([run], PAPER_TABLES);
   expectClosed(html);
   expect(html).toContain("&lt;b&gt;mine");
@@ -112,8 +118,8 @@ test("a report without evaluation has its curves, and no text of a model becomes
 });
 
 test("text in the place of a number is escaped, and nothing is let in from outside", () => {
-  const hostile = '<img src="x" onerror=alert(1)>' as unknown as number;
-  const rows = [{ name: "<b>", method: "<b>", alpha: hostile, tokens: 10, accuracy: 0.5 }];
+  const hostile = '<img src="x" onerror=alert(1)>';
+  const rows = [{ name: "<b>", method: "<b>", label: hostile, tokens: 10, accuracy: 0.5 }];
   const page = renderComparison(rows, PAPER_TABLES);
   expect(page).toContain("&lt;img src=&quot;x&quot; onerror=alert(1)&gt;");
   expect(page).not.toMatch(/<img|<b>/);
@@ -172,7 +178,7 @@ test("reports have the colours of the demo page, and begin with the sentence tha
   const run = (name: string, method: string, tokens: number, accuracy: number) => ({
     name,
     method,
-    alpha: null,
+    label: null,
     tokens,
     accuracy,
   });

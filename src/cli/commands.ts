@@ -225,23 +225,20 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 
   reproduce: {
     takes: "",
-    summary: "The paper's methods, ablation and figures on the bundled reasoner",
+    summary: "The paper's methods, ablation and figures on the bundled reasoner; --arena: all methods on one budget",
     flags: {
-      quick: { help: "one seed and fewer values of alpha, unless --seeds says otherwise" },
+      arena: { help: "instead: every method of docs/methods.md at three strengths, and alpha by scale_rewards" },
+      quick: { help: "one seed, fewer values of alpha, of --arena the middle strengths; --seeds may say otherwise" },
       seeds: { value: "SEEDS", help: "such as 1,2,3" },
-      "output-dir": { value: "DIR", help: "where runs are kept and resumed", default: "runs/reproduce" },
+      "output-dir": { value: "DIR", help: "where runs are kept and resumed; runs/reproduce, or runs/arena" },
       ...ADAPTER,
     },
     run: async (args) => {
       const quick = args.has("quick");
       const seeds = args.wholes("seeds", quick ? [1] : [1, 2, 3], 0);
-      const { reproduceCommand } = await import("./reproduce.ts");
-      return reproduceCommand({
-        quick,
-        seeds,
-        dir: args.text("output-dir") ?? "runs/reproduce",
-        ...adapterOf(args),
-      });
+      const options = (dir: string) => ({ quick, seeds, dir: args.text("output-dir") ?? dir, ...adapterOf(args) });
+      if (args.has("arena")) return (await import("./arena.ts")).arenaCommand(options("runs/arena"));
+      return (await import("./reproduce.ts")).reproduceCommand(options("runs/reproduce"));
     },
   },
 

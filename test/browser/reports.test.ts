@@ -2,7 +2,10 @@ import { chromium, type Browser } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { claims } from "../../src/reproduce/claims.ts";
 import { renderReproduction } from "../../src/reproduce/page.ts";
-import { tableRows, type Outcome } from "../../src/reproduce/results.ts";
+import { alphaOrders, summarise } from "../../src/reproduce/arena.ts";
+import { renderArena } from "../../src/reproduce/arena-page.ts";
+import { CUTOFFS } from "../../src/reproduce/plan.ts";
+import { baseRows, pointOf, resultRows, type Outcome } from "../../src/reproduce/results.ts";
 import { renderComparison } from "../../src/run/compare.ts";
 import { PAPER_TABLES } from "../../src/run/paper-tables.ts";
 import { renderReport } from "../../src/run/report.ts";
@@ -44,11 +47,14 @@ const report = renderReport({
 
 const outcome = (method: string, alpha: number | null, tokens: number): Outcome => ({
   method,
-  alpha,
+  knob: alpha === null ? null : "alpha",
+  strength: alpha,
   seed: 1,
   final: { accuracy: 0.9, mean_length: tokens, by_difficulty: { "1": { accuracy: 0.9, mean_length: tokens } } },
   checkpoints: method === "RL" ? [{ iteration: 20, accuracy: 0.85, mean_length: tokens + 9 }] : [],
   dynamics: method.startsWith("RL") ? [1, 2, 3].map((i) => ({ accuracy: 0.8, mean_length: tokens + 30 / i })) : [],
+  num_sampled_tokens: 200_000,
+  seconds: 60,
 });
 const outcomes = [0, 0.1, 0.4].flatMap((alpha) => [outcome("RL", alpha, 90 - 100 * alpha)]);
 outcomes.push(outcome("SFT", null, 60), outcome("DPO", null, 80), outcome("RL, normalised", 0.1, 40));
@@ -56,14 +62,27 @@ const base = {
   ...outcome("Base", null, 91).final,
   completions: Array.from({ length: 100 }, (_, i) => ({ length: 41 + i, correct: i % 5 !== 0 })),
 };
-const rows = tableRows(base, outcomes, 256);
+const rows = [...baseRows(base, CUTOFFS, 256), ...resultRows(outcomes, 256)];
+
+const contest = ["sigmoid", "kimi", "hapo"].flatMap((method, m) =>
+  [0.05, 0.2, 0.4].map((strength) => outcome(method, strength, 90 - 100 * strength - 5 * m)),
+);
+const contestRows = resultRows(contest, 256);
+const whole = baseRows(base, [], 256)[0]!;
 
 const PAGES = {
   report,
   comparison: renderComparison(
-    rows.map((row) => ({ ...row, name: `${row.method} ${row.context}` })),
+    rows.map((row) => ({ ...pointOf(row), name: `${row.method} ${row.context}` })),
     PAPER_TABLES,
   ),
+  arena: renderArena({
+    facts: { budget: "200,000 response tokens a run" },
+    base: whole,
+    rows: contestRows,
+    methods: summarise(contest, contestRows, whole.tokens),
+    orders: alphaOrders(contestRows.filter(({ method }) => method === "sigmoid")),
+  }),
   reproduction: renderReproduction({ facts: {}, rows, outcomes, claims: claims(base, rows, outcomes) }),
 };
 

@@ -10,7 +10,7 @@ import {
   type Laboratory,
   type ReproduceOptions,
 } from "./experiments.ts";
-import { duration, files, INTERRUPTED, note, print } from "./host.ts";
+import { duration, files, INTERRUPTED, print } from "./host.ts";
 
 /** `pith reproduce --arena`: every method at three strengths on one budget of sampled tokens, seed by seed; goes on as reproduce does. */
 export async function arenaCommand(options: ReproduceOptions): Promise<number> {

@@ -118,7 +118,7 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
   lengthReward("linear", "weight", [0.05, 0.2, 0.4], CENTRED),
   // Most responses are beyond 1.5 times the record at first, where f is at its floor: a deviation of about 0.25.
   lengthReward("hapo", "weight", [0.04, 0.16, 0.32], BY_GROUP, undefined, COMES_AGAIN),
-  // No length term: limits within which 60%, 42% and 21% of the base model's problems are solved, after six iterations at half as much again.
+  // No length term, and none of DLER's clip, loss and resampling: limits within which 60%, 42% and 21% of the base model's problems are solved, after six iterations at half as much again.
   {
     name: "dler",
     knob: "limit",

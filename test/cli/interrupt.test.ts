@@ -1,36 +1,12 @@
-import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import process from "node:process";
 import { describe, expect, test } from "vitest";
+import { runScript, type Ended } from "../helpers/process.ts";
 import { temporaryFolder } from "../hf/temporary.ts";
 
-const root = new URL("../..", import.meta.url).pathname;
 const folder = temporaryFolder();
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 /** Runs a command; sends it `signal` when what it prints first matches `at`. */
-function pith(args: string[], at?: RegExp, signal: NodeJS.Signals = "SIGINT"): Promise<Ended> {
-  const argv = ["--import", "./scripts/wgsl-hook.js", "src/cli/main.ts", ...args];
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, argv, { cwd: root });
-    const printed = { stdout: "", stderr: "" };
-    let waiting = at !== undefined;
-    for (const name of ["stdout", "stderr"] as const) {
-      child[name].setEncoding("utf8").on("data", (text: string) => {
-        printed[name] += text;
-        if (!waiting || !at!.test(printed[name])) return;
-        waiting = false;
-        child.kill(signal);
-      });
-    }
-    child.on("close", (code) => resolve({ code, ...printed }));
-  });
-}
+const pith = (args: string[], at?: RegExp, signal?: NodeJS.Signals) => runScript("src/cli/main.ts", args, at, signal);
 
 /** `npm start`'s run, made small. */
 const SETTINGS = {

@@ -1,7 +1,7 @@
 /**
  * The command line on a slow disk: what writes waits before and after, PITH_TEST_DELAY milliseconds each, so that a kill finds it
  * in the middle. It tells the process that started it of each. PITH_TEST_START is settings that take the place of
- * configs/start.toml's, for commands that take none.
+ * configs/start.toml's, for commands that take none, and PITH_TEST_SCRIPT what is run in the place of the command line.
  */
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
@@ -28,4 +28,4 @@ if (start !== undefined) {
   nodeFiles.readText = async (path) => (path.endsWith("configs/start.toml") ? start : readText(path));
 }
 
-await import("../../src/cli/main.ts");
+await import(process.env["PITH_TEST_SCRIPT"] ?? "../../src/cli/main.ts");

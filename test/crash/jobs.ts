@@ -5,6 +5,8 @@ export interface Job {
   args: (dir: string) => string[];
   /** In the place of configs/start.toml. */
   start?: string;
+  /** In the place of the command line. */
+  script?: string;
 }
 
 const flags = (settings: Readonly<Record<string, string | number>>): string[] =>
@@ -164,4 +166,5 @@ export const JOBS: readonly Job[] = [
       num_problems = 20
       max_completion_length = 120`,
   },
+  { name: "arena", args: (dir) => [dir], script: "../cli/arena-entry.ts" },
 ];

@@ -24,7 +24,12 @@ interface Moment {
 /** Runs a job, until `moment` if there is one; how many writes it began, null if it was killed. */
 async function run(job: Job, dir: string, delay: number, moment: Moment | null): Promise<number | null> {
   await mkdir(dir, { recursive: true });
-  const env = { ...process.env, PITH_TEST_DELAY: String(delay), ...(job.start ? { PITH_TEST_START: job.start } : {}) };
+  const env = {
+    ...process.env,
+    PITH_TEST_DELAY: String(delay),
+    ...(job.start ? { PITH_TEST_START: job.start } : {}),
+    ...(job.script ? { PITH_TEST_SCRIPT: job.script } : {}),
+  };
   const argv = ["--import", "./scripts/wgsl-hook.js", "test/crash/entry.ts", ...job.args(dir)];
   const child = spawn(process.execPath, argv, { cwd: root, env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
   let [said, writes] = ["", 0];
@@ -67,8 +72,8 @@ function unfinishedSaves(dir: string): string[] {
   return readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((path) => /\.unfinished_step_\d+$/.test(path));
 }
 
-/** Measured, and so different in every run; pages and TensorBoard's events are made of them. */
-const TIMES = new Set(["time", "rollout_time", "step_time"]);
+/** Measured, and so different in every run, as are facts that are made of them; and pages and TensorBoard's events. */
+const TIMES = new Set(["time", "rollout_time", "step_time", "seconds", "facts"]);
 /** And a killed process's lock, which the next one that opens the folder takes over: nobody opens a finished run of reproduce. */
 const NOT_RESULTS = /(^|\/)(events\.out\.tfevents\.\w+|[\w-]+\.html|lock)$/;
 
@@ -89,11 +94,9 @@ export function contents(dir: string): Record<string, string> {
 
 function comparable(path: string, dir: string): Uint8Array | string {
   const bytes = readFileSync(path);
-  if (path.endsWith("/config.json")) return bytes.toString().replaceAll(dir, "");
-  if (!path.endsWith("/metrics.jsonl")) return bytes;
-  return bytes
-    .toString()
-    .split("\n")
+  if (!/\.jsonl?$/.test(path)) return bytes;
+  const text = bytes.toString().replaceAll(dir, "");
+  return (path.endsWith(".json") ? [text] : text.split("\n"))
     .filter((line) => line !== "")
     .map((line) => JSON.stringify(JSON.parse(line, (key, value: unknown) => (TIMES.has(key) ? undefined : value))))
     .join("\n");

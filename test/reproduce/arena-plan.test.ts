@@ -83,3 +83,14 @@ test("a quick arena has the middle strength of each, and alpha's ends", () => {
   );
   expect(quick.scalings.map(({ strength }) => strength)).toEqual([0.05, 0.4, 0.05, 0.4, 0.05, 0.4]);
 });
+
+test("docs/methods.md says the strengths of each", async () => {
+  const lines = (await files.readText("docs/methods.md")).split("\n").filter((line) => line.startsWith("| `"));
+  for (const { name, strengths } of ARENA_METHODS) {
+    const rows = lines.filter((line) => line.includes(`\`${name}\``));
+    expect(
+      rows.some((row) => row.includes(`| ${strengths.join(", ")} `)),
+      name,
+    ).toBe(true);
+  }
+});

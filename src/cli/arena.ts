@@ -5,9 +5,9 @@ import { baseRows, resultRows, type Outcome } from "../reproduce/results.ts";
 import {
   evaluateBase,
   experimentConfig,
-  openLaboratory,
+  openHost,
   runExperiments,
-  type Laboratory,
+  type ExperimentHost,
   type ReproduceOptions,
 } from "./experiments.ts";
 import { duration, files, INTERRUPTED, print } from "./host.ts";
@@ -15,22 +15,22 @@ import { duration, files, INTERRUPTED, print } from "./host.ts";
 /** `pith reproduce --arena`: every method at three strengths on one budget of sampled tokens, seed by seed; goes on as reproduce does. */
 export async function arenaCommand(options: ReproduceOptions): Promise<number> {
   const { quick, seeds } = options;
-  const laboratory = await openLaboratory(options);
-  return runArena(laboratory, seeds, BUDGET, (size) => arenaPlan({ ...size, quick }));
+  const host = await openHost(options);
+  return runArena(host, seeds, BUDGET, (size) => arenaPlan({ ...size, quick }));
 }
 
 /** An arena of any size: `plan` says what is run on `budget` response tokens each. */
 export async function runArena(
-  laboratory: Laboratory,
+  host: ExperimentHost,
   seeds: readonly number[],
   budget: number,
   plan: (size: ArenaSize) => ArenaPlan,
 ): Promise<number> {
-  const { gpu, dir } = laboratory;
-  const evaluation = await evaluateBase(laboratory);
-  const config = await experimentConfig(laboratory);
+  const { gpu, dir } = host;
+  const evaluation = await evaluateBase(host);
+  const config = await experimentConfig(host);
   const { methods, scalings } = plan({ config, baseTokens: evaluation.mean_length, budget });
-  const all = await runExperiments(laboratory, runsOf({ methods, scalings }), seeds);
+  const all = await runExperiments(host, runsOf({ methods, scalings }), seeds);
   if (!all) return INTERRUPTED;
 
   const context = config.eval.max_completion_length;

@@ -27,7 +27,7 @@ const CHECKPOINT_PROBLEMS = 200;
 const TRAINERS = { train: runTraining, sft: runSft, dpo: runDpo } as const;
 
 /** Where experiments run, and what they have in common. */
-export interface Laboratory {
+export interface ExperimentHost {
   gpu: Gpu;
   /** Each run has its folder in it, and what is finished is not done again: several processes may do a seed each. */
   dir: string;
@@ -43,21 +43,23 @@ export interface ReproduceOptions {
 }
 
 /** Opens the folder and the adapter that experiments run in. */
-export async function openLaboratory({ seeds, dir, adapter }: Omit<ReproduceOptions, "quick">): Promise<Laboratory> {
+export async function openHost({ seeds, dir, adapter }: Omit<ReproduceOptions, "quick">): Promise<ExperimentHost> {
   if (seeds.length === 0) throw new UsageError("--seeds: expected at least one, such as 1,2,3");
   await files.mkdir(dir);
   return { gpu: await openGpu(adapter), dir, common: {} };
 }
 
 /** configs/start.toml with what all experiments change of it, and then one. */
-export const experimentConfig = ({ common }: Pick<Laboratory, "common">, overrides: Overrides = {}): Promise<Config> =>
-  loadConfig(files, [shipped("configs/start.toml")], deepMerge(common, overrides));
+export const experimentConfig = (
+  { common }: Pick<ExperimentHost, "common">,
+  overrides: Overrides = {},
+): Promise<Config> => loadConfig(files, [shipped("configs/start.toml")], deepMerge(common, overrides));
 
 /** The model before any training, on the held-out problems. */
-export async function evaluateBase(laboratory: Laboratory): Promise<Evaluation> {
-  const { gpu, dir } = laboratory;
+export async function evaluateBase(host: ExperimentHost): Promise<Evaluation> {
+  const { gpu, dir } = host;
   return cached(`${dir}/base.json`, async () => {
-    const config = await experimentConfig(laboratory);
+    const config = await experimentConfig(host);
     const sources = await openSources(config);
     const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
     const evaluation = await evaluateModel(model, sources, config, "base");
@@ -68,7 +70,7 @@ export async function evaluateBase(laboratory: Laboratory): Promise<Evaluation> 
 
 /** Every experiment of every seed, one after the other; null if they were interrupted. */
 export async function runExperiments(
-  laboratory: Laboratory,
+  host: ExperimentHost,
   plan: readonly Experiment[],
   seeds: readonly number[],
 ): Promise<Outcome[] | null> {
@@ -77,7 +79,7 @@ export async function runExperiments(
     for (const experiment of plan) {
       const { name, method, knob, strength } = experiment;
       note(`reproduce ${outcomes.length + 1}/${seeds.length * plan.length}: ${name}, seed ${seed}`);
-      const measurement = await runExperiment(laboratory, experiment, seed);
+      const measurement = await runExperiment(host, experiment, seed);
       if (!measurement) return null;
       outcomes.push({ ...measurement, method, knob, strength, seed });
     }
@@ -86,14 +88,14 @@ export async function runExperiments(
 }
 
 /** Null if it was interrupted. */
-function runExperiment(laboratory: Laboratory, experiment: Experiment, seed: number): Promise<Measurement | null> {
-  const { gpu, dir } = laboratory;
+function runExperiment(host: ExperimentHost, experiment: Experiment, seed: number): Promise<Measurement | null> {
+  const { gpu, dir } = host;
   const { name, trainer, overrides, samples, evaluatesCheckpoints } = experiment;
   const folderOf = (other: string) => `${dir}/seed-${seed}/${other}`;
   const run = folderOf(name);
   return cached(`${run}/outcome.json`, async () => {
     const config = await experimentConfig(
-      laboratory,
+      host,
       deepMerge(overrides, { train: { seed, output_dir: run } }) as Overrides,
     );
     const sources = await openSources(config);

@@ -1,13 +1,7 @@
 import { claims } from "../reproduce/claims.ts";
 import { CUTOFFS, experiments } from "../reproduce/plan.ts";
 import { baseRows, resultRows } from "../reproduce/results.ts";
-import {
-  evaluateBase,
-  experimentConfig,
-  openLaboratory,
-  runExperiments,
-  type ReproduceOptions,
-} from "./experiments.ts";
+import { evaluateBase, experimentConfig, openHost, runExperiments, type ReproduceOptions } from "./experiments.ts";
 import { duration, files, INTERRUPTED, note, print } from "./host.ts";
 
 /**
@@ -17,17 +11,17 @@ import { duration, files, INTERRUPTED, note, print } from "./host.ts";
 export async function reproduceCommand(options: ReproduceOptions): Promise<number> {
   const start = performance.now();
   const { quick, seeds, dir } = options;
-  const laboratory = await openLaboratory(options);
-  const base = await evaluateBase(laboratory);
-  const outcomes = await runExperiments(laboratory, experiments({ quick }), seeds);
+  const host = await openHost(options);
+  const base = await evaluateBase(host);
+  const outcomes = await runExperiments(host, experiments({ quick }), seeds);
   if (!outcomes) return INTERRUPTED;
 
-  const config = await experimentConfig(laboratory);
+  const config = await experimentConfig(host);
   const context = config.eval.max_completion_length;
   const rows = [...baseRows(base, CUTOFFS, context), ...resultRows(outcomes, context)];
   const verdicts = claims(base, rows, outcomes);
   const facts = {
-    adapter: laboratory.gpu.name,
+    adapter: host.gpu.name,
     seeds: seeds.join(", "),
     iterations: `${config.rl.max_iterations} of ${config.rl.num_prompts} x ${config.rl.num_generations} responses`,
     evaluation: `${config.eval.num_problems} held-out problems, temperature ${config.eval.temperature}`,

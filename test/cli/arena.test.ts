@@ -35,7 +35,7 @@ test("an interrupted arena goes on to what one ends with that nothing disturbed"
       num_sampled_tokens: number;
       seconds: number;
     };
-    expect(sampled).toBeGreaterThan(500);
+    expect(sampled).toBeGreaterThan(100);
     expect(seconds).toBeGreaterThan(0);
   }
   expect(results("cut/arena.json")).toEqual(results("whole/arena.json"));

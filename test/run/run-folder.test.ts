@@ -165,7 +165,7 @@ describe("what does not fit together is refused", () => {
     await begin();
     const changed = config({
       train: { save_every: 3, save_total_limit: 2, output_dir: `${dir}/` },
-      rl: { max_iterations: 7 },
+      rl: { max_iterations: 7, max_sampled_tokens: 1000 },
       device: { adapter: "x" },
       eval: { num_problems: 3 },
     });

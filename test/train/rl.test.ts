@@ -154,21 +154,17 @@ test.each(DTYPES.flatMap((dtype) => [0, 1].map((lag) => [dtype, lag] as const)))
     for await (const iteration of trainRl(before, options)) {
       parts.push(iteration);
       if (parts.length < 5) continue;
-      const { iteration: step, num_tokens } = iteration.metrics;
+      const { iteration: step, num_tokens, num_sampled_tokens } = iteration.metrics;
       await saveCheckpoint(files, dir, {
         model: before.model,
         optimizer: before.optimizer,
-        state: { step, num_tokens },
+        state: { step, num_tokens, num_sampled_tokens },
         ahead: await iteration.ahead,
       });
       break;
     }
     const path = await latestCheckpoint(files, dir);
-    const {
-      state: _,
-      ahead,
-      ...loaded
-    } = await loadCheckpoint(await testGpu(), files, path!, {
+    const { state, ahead, ...loaded } = await loadCheckpoint(await testGpu(), files, path!, {
       dtype,
       optimizer: ADAMW,
     });
@@ -176,7 +172,7 @@ test.each(DTYPES.flatMap((dtype) => [0, 1].map((lag) => [dtype, lag] as const)))
       meanLength: metrics["completions/mean_length"],
       accuracy: metrics.accuracy,
     }));
-    const resumed = trainRl({ ...before, ...loaded }, options, { history, ahead });
+    const resumed = trainRl({ ...before, ...loaded }, options, { history, ahead, sampled: state.num_sampled_tokens! });
     parts.push(...(await Array.fromAsync(resumed)));
 
     expect(timeless(parts)).toEqual(timeless(whole));

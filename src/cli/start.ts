@@ -52,6 +52,7 @@ export async function writeReport(dir: string, config?: Config): Promise<string>
       "responses an iteration": `${resolved.rl.num_prompts} x ${resolved.rl.num_generations}`,
     },
     metrics: await folder.readMetrics(),
+    samplers: await folder.readSamplers(),
     before: evaluation?.before ?? null,
     after: evaluation?.after ?? null,
   });

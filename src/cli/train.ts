@@ -92,6 +92,7 @@ export async function runTraining(
       isLast,
       metrics: { ...metrics, ...source?.takeMetrics() },
       completions: rollouts.map(rolloutRecord),
+      ...(source && { samplers: source.takeShares() }),
       ahead,
     });
     const steps = keepSteps(iterations, record, progress, folder, { signal, heldOut });

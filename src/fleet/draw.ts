@@ -113,6 +113,17 @@ export class Draw {
     return "duplicate";
   }
 
+  /** Responses and their tokens, by who sent them. */
+  byWorker(): Map<string, { responses: number; tokens: number }> {
+    const drawn = new Map<string, { responses: number; tokens: number }>();
+    for (const { result, worker } of this.#results.values()) {
+      const { responses, tokens } = drawn.get(worker) ?? { responses: 0, tokens: 0 };
+      const added = completionsOf(result).reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+      drawn.set(worker, { responses: responses + result.outputs.length, tokens: tokens + added });
+    }
+    return drawn;
+  }
+
   /** All that was drawn, in the order of the requests. */
   outputs(): RequestOutput[] {
     return this.#requests.map(({ promptId, promptTokenIds }, i) => ({

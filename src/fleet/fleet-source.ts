@@ -3,6 +3,7 @@ import { countSamples, type GenerateRequest, type RequestOutput } from "../engin
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { PithError } from "../errors.ts";
 import type { Model } from "../model/model.ts";
+import { addShare, type SamplerShare } from "../run/sampler-share.ts";
 import type { Files } from "../runtime/types.ts";
 import type { OnWarning } from "../train/micro-batches.ts";
 import type { Drawing, RolloutSource } from "../train/rollout-source.ts";
@@ -70,6 +71,7 @@ export class FleetSource implements RolloutSource {
   #begun = false;
   readonly #closed = new AbortController();
   #metrics = noMetrics();
+  #shares = new Map<string, SamplerShare>();
   #said = 0;
 
   /** `dir`: for files on their way. */
@@ -110,6 +112,13 @@ export class FleetSource implements RolloutSource {
     const metrics = this.#metrics;
     this.#metrics = noMetrics();
     return metrics;
+  }
+
+  /** Who drew what since the last call. */
+  takeShares(): SamplerShare[] {
+    const shares = this.#shares;
+    this.#shares = new Map();
+    return [...shares.values()];
   }
 
   /** Leaves the fleet; `done` where the run has come to its end, and nothing of it is wanted any more. */
@@ -197,30 +206,31 @@ export class FleetSource implements RolloutSource {
       onWaiting: () => void this.#sayIfAlone(draw),
     };
     const outputs = await collect(this.#fleet, this.#run, draw, host, this.#closed.signal);
-    const tokens = outputs
-      .flatMap((request) => request.outputs)
-      .reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    const drawn = draw.byWorker();
+    const tokens = drawn.values().reduce((sum, share) => sum + share.tokens, 0);
     await this.#keepLast(draw);
-    this.#metrics["fleet/workers"] = (await this.#countWorkers()) ?? 0;
+    const workers = (await this.#workers()) ?? [];
+    this.#metrics["fleet/workers"] = workers.length;
     this.#metrics["fleet/tokens_per_second"] = tokens / ((performance.now() - start) / 1000);
+    for (const [worker, share] of drawn) {
+      const adapter = workers.find(({ id }) => id === worker)?.adapter ?? null;
+      addShare(this.#shares, { worker, adapter, ...share });
+    }
     return outputs;
   }
 
   /** null where the server is away. */
-  #countWorkers(): Promise<number | null> {
-    return listWorkers(this.#fleet, this.#run).then(
-      ({ length }) => length,
-      () => null,
-    );
+  #workers(): Promise<Awaited<ReturnType<typeof listWorkers>> | null> {
+    return listWorkers(this.#fleet, this.#run).catch(() => null);
   }
 
   async #sayIfAlone(draw: Draw): Promise<void> {
     if (performance.now() - this.#said < SAY) return;
     this.#said = performance.now();
-    const workers = await this.#countWorkers();
+    const workers = await this.#workers();
     const server = this.#fleet.nc.getServer();
     if (workers === null) this.#host.onWarning(`the fleet's server ${server} does not answer; goes on when it is back`);
-    else if (workers === 0)
+    else if (workers.length === 0)
       this.#host.onWarning(
         `heard of no worker for ${draw.missing.length} tasks; start some: pith worker --fleet nats://${server}`,
       );

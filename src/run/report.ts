@@ -4,6 +4,7 @@ import { percent, wholePercent } from "../core/format.ts";
 import { html, type Html } from "../core/html.ts";
 import { difference, type Measured } from "./difference.ts";
 import { renderPage, tableCard } from "./page.ts";
+import type { SamplerShare } from "./sampler-share.ts";
 
 /** What report.html shows. Rows are metrics.jsonl's; the evaluations are before and after training, on the same problems. */
 export interface ReportData {
@@ -11,6 +12,8 @@ export interface ReportData {
   /** Lines under the title: model, adapter, alpha and the like. */
   facts: Readonly<Record<string, string | number>>;
   metrics: readonly Readonly<Record<string, unknown>>[];
+  /** Who sampled, where it was a fleet. */
+  samplers: readonly SamplerShare[];
   before: ReportEvaluation | null;
   after: ReportEvaluation | null;
 }
@@ -52,7 +55,7 @@ const SMOOTHING = 10;
 const EXAMPLES = 12;
 
 /** The page of one training run: what it changed, curves, and the held-out problems before and after. */
-export function renderReport({ title, facts, metrics, before, after }: ReportData): string {
+export function renderReport({ title, facts, metrics, samplers, before, after }: ReportData): string {
   return renderPage({
     title,
     ...opening(metrics, before, after),
@@ -61,6 +64,7 @@ export function renderReport({ title, facts, metrics, before, after }: ReportDat
     body: html`<section class="figures" aria-label="Charts">
         ${before && after ? shift(before, after) : ""}${CURVES.map((curve) => lineChart(curve, metrics))}
       </section>
+      ${samplers.length > 0 ? samplersTable(samplers) : ""}
       ${before && after ? html`${comparisonTable(before, after)}${sideBySide(before, after)}` : ""}`,
   });
 }
@@ -134,6 +138,21 @@ function comparisonTable(before: ReportEvaluation, after: ReportEvaluation): Htm
     "Held-out problems, before and after",
     ["difficulty", "problems", "accuracy before", "after", "tokens before", "after", "change"],
     [row("all", before, after), ...rows],
+  );
+}
+
+function samplersTable(samplers: readonly SamplerShare[]): Html {
+  const all = samplers.reduce((sum, { tokens }) => sum + tokens, 0);
+  return tableCard(
+    "Who sampled what",
+    ["worker", "adapter", "responses", "tokens", "share"],
+    samplers.map(({ worker, adapter, responses, tokens }) => [
+      worker,
+      adapter ?? "not known",
+      responses,
+      tokens,
+      percent(tokens / all),
+    ]),
   );
 }
 

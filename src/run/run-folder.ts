@@ -1,13 +1,17 @@
 import { ConfigError, FormatError } from "../errors.ts";
 import type { Files } from "../runtime/types.ts";
 import { parseConfig, type Config } from "./config.ts";
+import { addShare, type SamplerShare } from "./sampler-share.ts";
 import { eventFile } from "./tensorboard.ts";
 
 type Row = Record<string, unknown>;
 
+/** The logs by step; metrics.jsonl has a row for every one. */
+const LOGS = ["metrics.jsonl", "completions.jsonl", "samplers.jsonl"];
+
 /**
- * A run on the disk: config.json as resolved, metrics.jsonl, completions.jsonl, TensorBoard events, checkpoints/, report.html.
- * Rows carry `step`; a resumed run cuts the files back to its checkpoint, so that they read as if it had never stopped.
+ * A run on the disk: config.json as resolved, metrics.jsonl, completions.jsonl, of one that a fleet samples for samplers.jsonl,
+ * TensorBoard events, checkpoints/, report.html. Rows carry `step`; a resumed run cuts the files back to its checkpoint, so that they read as if it had never stopped.
  */
 export class RunFolder {
   readonly dir: string;
@@ -68,15 +72,15 @@ export class RunFolder {
    * log lacks is not worth a run.
    */
   async cutBack(step: number): Promise<number> {
-    const logs = ["completions.jsonl", "metrics.jsonl"].map((name) => `${this.dir}/${name}`);
+    const logs = LOGS.map((name) => `${this.dir}/${name}`);
     const kept = await Promise.all(logs.map((path) => rowsUpTo(this.#files, path, step)));
     for (const [i, path] of logs.entries()) if (kept[i]!.cut) await this.#files.truncate(path, kept[i]!.size);
-    return step - kept[1]!.steps;
+    return step - kept[0]!.steps;
   }
 
   /** What was logged survives a power cut: done before a checkpoint that goes on from there. */
   async sync(): Promise<void> {
-    for (const name of ["completions.jsonl", "metrics.jsonl"]) {
+    for (const name of LOGS) {
       if (await this.#files.exists(`${this.dir}/${name}`)) await this.#files.sync(`${this.dir}/${name}`);
     }
   }
@@ -96,6 +100,14 @@ export class RunFolder {
     await this.append(
       "completions.jsonl",
       completions.map((completion) => ({ step, ...completion })),
+    );
+  }
+
+  /** What each sampler of a fleet drew. */
+  async logSamplers(step: number, samplers: readonly SamplerShare[]): Promise<void> {
+    await this.append(
+      "samplers.jsonl",
+      samplers.map((share) => ({ step, ...share })),
     );
   }
 
@@ -119,6 +131,16 @@ export class RunFolder {
   /** The rows of completions.jsonl one by one: those of a long run are more than memory holds. */
   async *readCompletions(): AsyncGenerator<Row> {
     for await (const { row } of readRows(this.#files, `${this.dir}/completions.jsonl`)) yield row;
+  }
+
+  /** What each sampler drew over all steps, the most first; none where the run sampled for itself. */
+  async readSamplers(): Promise<SamplerShare[]> {
+    const shares = new Map<string, SamplerShare>();
+    for await (const { row } of readRows(this.#files, `${this.dir}/samplers.jsonl`)) {
+      const { step: _, ...share } = row as unknown as SamplerShare & { step: number };
+      addShare(shares, share);
+    }
+    return [...shares.values()].sort((a, b) => b.tokens - a.tokens);
   }
 
   /** The rows of a JSON Lines file of the folder, [] where there is none; what a killed process left of another is cut off. */

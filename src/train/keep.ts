@@ -1,5 +1,6 @@
 import type { RequestOutput } from "../engine/llm.ts";
 import type { RunFolder } from "../run/run-folder.ts";
+import type { SamplerShare } from "../run/sampler-share.ts";
 import type { HeldOut } from "./held-out.ts";
 import type { Progress } from "./resume.ts";
 import type { RolloutRecord } from "./rollouts.ts";
@@ -9,6 +10,8 @@ export interface StepRecord {
   step: number;
   metrics: Readonly<Record<string, number>> & { num_tokens: number; num_sampled_tokens?: number };
   completions?: readonly RolloutRecord[];
+  /** Who drew since the step before, where it was others. */
+  samplers?: readonly SamplerShare[];
   /** Whether the run ends with it. */
   isLast: boolean;
   /** What the next step trains on, where this one's weights did not draw it. */
@@ -41,7 +44,7 @@ export async function* keepSteps<S>(
   };
   try {
     for await (const item of steps) {
-      const { step, metrics, completions, ahead, isLast } = record(item);
+      const { step, metrics, completions, samplers = [], ahead, isLast } = record(item);
       next = ahead;
       // The weights are this step's, the state is not yet: what an abort here leaves is the last checkpoint.
       isEvaluating = true;
@@ -52,6 +55,7 @@ export async function* keepSteps<S>(
       if (metrics.num_sampled_tokens !== undefined) state.num_sampled_tokens = metrics.num_sampled_tokens;
       await folder.log(step, { ...metrics, ...evaluation?.metrics });
       if (completions) await folder.logCompletions(step, completions);
+      if (samplers.length > 0) await folder.logSamplers(step, samplers);
       const stops = isLast || signal.aborted || evaluation?.ends;
       if (step % folder.config.train.save_every === 0 || evaluation?.isBest || stops) await checkpoint();
       yield item;

@@ -41,6 +41,7 @@ const report = renderReport({
     "completions/mean_length": 90 - i,
     kl: i / 1000,
   })),
+  samplers: [{ worker: "9f3c", adapter: "llvmpipe", responses: 128, tokens: 9000 }],
   before: evaluation(0.8, 92),
   after: evaluation(0.9, 40),
 });

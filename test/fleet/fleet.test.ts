@@ -103,8 +103,12 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       const source = sourceOf(await joinFleet(server.url, "test"), `toy-${dtype}-${lag}`, setup);
       const together = await outcome(setup, options, source);
       const metrics = source.takeMetrics();
+      const shares = source.takeShares();
       await source.close({ done: true });
       expect(together).toEqual(alone);
+      expect(shares.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(last.num_sampled_tokens);
+      expect(shares.every(({ adapter, responses }) => adapter !== null && responses > 0)).toBe(true);
+      expect(source.takeShares()).toEqual([]);
       expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0 });
       // Each version of the policy goes out once, whoever is asked how often for what it draws; what adapters are beside, once.
       const bytesOf = async (model: Model, saved: string) => {

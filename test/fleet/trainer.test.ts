@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
 import { temporaryFolder } from "../helpers/host.ts";
@@ -33,6 +34,8 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
     await resumed.ended;
     expect(resumed.said).toMatch(/goes on after iteration [12]/);
     expect(left(dir)).toEqual(left(`${folder}/alone`));
+    expect(await new Pith(["report", dir]).ended).toBe(0);
+    expect(readFileSync(`${dir}/report.html`, "utf8")).toMatch(/Who sampled what[^]*100\.0%/);
     // The worker says so within its next look for a run.
     await expect
       .poll(

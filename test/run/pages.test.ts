@@ -109,9 +109,15 @@ test("a report without evaluation has its curves, and no text of a model becomes
   const evaluation = { ...score(0.5, 10), num_problems: 1, clipped_ratio: 0, completions: [completion] };
   const by_difficulty = { "1": { num_problems: 1, accuracy: 0.5, mean_length: 10, clipped_ratio: 0 } };
   const metrics = [1, 2].map((step) => ({ step, reward: step / 10, "completions/mean_length": 100 / step }));
-  const data = { title: "<b>", facts: {}, metrics, before: null, after: null };
+  const samplers = [
+    { worker: "w1", adapter: "<b>GPU", responses: 30, tokens: 900 },
+    { worker: "w2", adapter: null, responses: 10, tokens: 300 },
+  ];
+  const data = { title: "<b>", facts: {}, metrics, samplers, before: null, after: null };
   expect(renderReport(data)).toMatch(/Reward\s+<strong>0\.100 → 0\.200/);
   expectClosed(renderReport(data));
+  expect(renderReport(data)).toMatch(/Who sampled what[^]*w1[^]*900[^]*75\.0%[^]*w2[^]*not known[^]*25\.0%/);
+  expect(renderReport({ ...data, samplers: [] })).not.toContain("Who sampled");
   expectClosed(
     renderReport({ ...data, before: { ...evaluation, by_difficulty }, after: { ...evaluation, by_difficulty } }),
   );
@@ -190,6 +196,6 @@ test("reports have the colours of the demo page, and begin with the sentence tha
     accuracy: 0.5,
     "completions/mean_length": i < 20 ? 100 : 75,
   }));
-  const report = renderReport({ title: "t", facts: {}, metrics, before: null, after: null });
+  const report = renderReport({ title: "t", facts: {}, metrics, samplers: [], before: null, after: null });
   expect(report).toContain("<h1>25% fewer tokens, as accurate</h1>");
 });

@@ -97,6 +97,23 @@ test("a resumed run's files read as if it had never stopped, whatever it had log
   expect([read("metrics.jsonl"), read("completions.jsonl")]).toEqual(["", ""]);
 });
 
+test("who sampled is added up over the steps, up to the checkpoint that a run goes on from", async () => {
+  const folder = await runOf(2);
+  expect(await folder.readSamplers()).toEqual([]);
+  const share = (worker: string, adapter: string | null, tokens: number) => ({ worker, adapter, responses: 1, tokens });
+  await folder.logSamplers(1, [share("a", "GPU", 10), share("b", null, 20)]);
+  await folder.logSamplers(2, [share("b", "other GPU", 5), share("a", null, 40)]);
+  await folder.logSamplers(3, [share("a", "GPU", 1000)]);
+  appendFileSync(`${dir}/samplers.jsonl`, '{"step":3,"wor');
+  await folder.cutBack(2);
+  expect(await folder.readSamplers()).toEqual([
+    { worker: "a", adapter: "GPU", responses: 2, tokens: 50 },
+    { worker: "b", adapter: "other GPU", responses: 2, tokens: 25 },
+  ]);
+  await folder.cutBack(1);
+  expect(await folder.readSamplers()).toEqual([share("b", null, 20), share("a", "GPU", 10)]);
+});
+
 test("responses beyond what is read at a time are cut at a line's end too", async () => {
   const folder = await runOf(1);
   const row = (step: number, size: number) => `${JSON.stringify({ step, completion: "ü{}".repeat(size / 4) })}\n`;

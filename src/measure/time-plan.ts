@@ -10,7 +10,7 @@ import { STORAGE, type ModelDType } from "../model/model.ts";
 import { emptyAdapter, emptyModel, planningDevices, type Planned } from "../train/memory-plan.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../train/policy.ts";
-import type { RlOptions } from "../train/rl.ts";
+import type { RlOptions } from "../train/rl-options.ts";
 import { attentionCost, decodeAttentionCost } from "./cost.ts";
 import type { AdapterRoof } from "./roofs.ts";
 

@@ -7,7 +7,7 @@ import { planMemory } from "../train/memory-plan.ts";
 import { MicroBatches } from "../train/micro-batches.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient } from "../train/policy.ts";
-import { PAPER, type RlOptions } from "../train/rl.ts";
+import { PAPER, type RlOptions } from "../train/rl-options.ts";
 import { addCosts, forwardCost, gradientCost, optimizerCost } from "./cost.ts";
 import {
   lengthsOf,

@@ -16,7 +16,7 @@ import { deviceOf, Model, STORAGE, type ModelDType } from "../model/model.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
 import { policyGradient, recordLogprobs } from "./policy.ts";
 import { readRecorded, type Recorded } from "./recorded.ts";
-import type { RlOptions } from "./rl.ts";
+import type { RlOptions } from "./rl-options.ts";
 
 /** Bytes on the adapter, as the pool of buffers rounds them. */
 export interface MemoryPlan {

@@ -6,7 +6,7 @@ import type { DpoOptions } from "./dpo.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
 import type { Planned } from "./memory-plan.ts";
 import type { AdamWOptions } from "./optimizer.ts";
-import type { RlOptions } from "./rl.ts";
+import type { RlOptions } from "./rl-options.ts";
 import type { SftOptions } from "./sft.ts";
 
 /** From the configuration's snake_case sections to the options of engine and trainers. */

@@ -1,15 +1,13 @@
-import { steerAlpha, type AlphaGoal, type Measured } from "../core/alpha-control.ts";
+import { steerAlpha, type Measured } from "../core/alpha-control.ts";
 import { whiten } from "../core/advantage.ts";
-import { tokenWeights, type LossType } from "../core/aggregation.ts";
+import { tokenWeights } from "../core/aggregation.ts";
 import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
-import { isClipped, type ImportanceSamplingLevel } from "../core/ratio.ts";
-import { learningRateFactor, stageAt, type LrScheduler, type Stages } from "../core/schedule.ts";
-import type { EngineOptions } from "../engine/engine-size.ts";
+import { isClipped } from "../core/ratio.ts";
+import { learningRateFactor, stageAt } from "../core/schedule.ts";
 import type { RequestOutput } from "../engine/llm.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
-import type { KlEstimator } from "../kernels/policy-gradient.ts";
 import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Task } from "../tasks/task.ts";
@@ -28,75 +26,14 @@ import {
   type NamedReward,
   type Records,
   type RewardMetrics,
-  type RewardOptions,
 } from "./rewards.ts";
 import { mapRecorded } from "./recorded.ts";
 import { measure, rolloutMetrics } from "./rollout-metrics.ts";
 import { drawnBy, localSource, type Drawing, type RolloutSource } from "./rollout-source.ts";
 import { decodeWith, judgeGroups, type Asked, type Rollout, type RolloutHost } from "./rollouts.ts";
 import { Sampler } from "./sampler.ts";
+import type { RlOptions } from "./rl-options.ts";
 import { hasEnded, responseTokens } from "./sampling-cost.ts";
-
-export interface RlOptions extends RewardOptions {
-  /** The weight of length in the reward, 0 to 1, or what to steer it by. Read in each iteration, so it may be replaced between two. */
-  alpha: AlphaGoal;
-  /** Prompts an iteration, and responses to each. */
-  numPrompts: number;
-  numGenerations: number;
-  /** Optimizer steps a pass over an iteration's responses. */
-  numSteps: number;
-  /** Such passes; from the second on everything is off-policy. */
-  numIterations: number;
-  maxIterations: number;
-  /** Training ends after the iteration in which the response tokens sampled reach this; no bound by default. */
-  maxSampledTokens?: number | undefined;
-  /** Iteration i trains on responses from the weights after iteration i - lag (iteration 0 and, with lag 1, 1: from the first). */
-  lag: number;
-  /** Rounds at most in which prompts without a spread in reward are replaced. */
-  dynamicSampling: number;
-  /** Responses by which they are found, drawn before a prompt's others; 0: all of them. */
-  screenGenerations: number;
-  maxCompletionLength: Stages;
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP?: number;
-  stop?: readonly string[];
-  /** KL coefficient: in the reward where klEstimator is "none" (the paper's code), otherwise in the loss. */
-  beta: number;
-  klEstimator: KlEstimator;
-  epsilon: number;
-  /** Default `epsilon`; with the loss type cispo the cap of the ratio itself, default 1 + epsilon. */
-  epsilonHigh?: number | undefined;
-  /** Cap of the ratio where the advantage is negative; none by default. */
-  delta?: number | undefined;
-  importanceSamplingLevel: ImportanceSamplingLevel;
-  /** Responses that were cut off are not trained on. */
-  maskTruncatedCompletions: boolean;
-  lossType: LossType;
-  learningRate: number;
-  scheduler: LrScheduler;
-  warmupSteps: number;
-  tokensPerMicroBatch: number;
-  recompute: boolean;
-  seed: number;
-  engine: EngineOptions;
-}
-
-/** The paper's method, among what else the options can say. */
-export const PAPER = {
-  numIterations: 1,
-  lag: 0,
-  dynamicSampling: 0,
-  screenGenerations: 0,
-  lengthReward: "sigmoid",
-  lengthRewardOptions: {},
-  importanceSamplingLevel: "token",
-  maskTruncatedCompletions: false,
-  advantage: "rloo",
-  scaleRewards: "none",
-  lossType: "grpo",
-} as const satisfies Partial<RlOptions>;
 
 /** What an iteration reports, under TRL's names where TRL has one. Rates are of responses unless they say otherwise. */
 export interface RlMetrics {

@@ -8,7 +8,8 @@ import { Model } from "../../src/model/model.ts";
 import type { Files } from "../../src/runtime/types.ts";
 import { arithmeticTask } from "../../src/tasks/arithmetic.ts";
 import { AdamW } from "../../src/train/optimizer.ts";
-import { PAPER, trainRl, type RlOptions } from "../../src/train/rl.ts";
+import { trainRl } from "../../src/train/rl.ts";
+import { PAPER, type RlOptions } from "../../src/train/rl-options.ts";
 
 const OPTIONS: RlOptions = {
   ...PAPER,

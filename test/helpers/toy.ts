@@ -4,7 +4,8 @@ import { Tokenizer } from "../../src/hf/tokenizer.ts";
 import { Model, type ModelDType } from "../../src/model/model.ts";
 import type { Problem, Task } from "../../src/tasks/task.ts";
 import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
-import { PAPER, type RlOptions, type RlSetup } from "../../src/train/rl.ts";
+import type { RlSetup } from "../../src/train/rl.ts";
+import { PAPER, type RlOptions } from "../../src/train/rl-options.ts";
 import { testGpu } from "./gpu.ts";
 import { tinyConfig } from "./models.ts";
 

@@ -3,7 +3,7 @@ import { planTime, type TimePlan } from "../../src/measure/time-plan.ts";
 import { ROOFS } from "../../src/measure/roofs.ts";
 import { MODELS, countParameters, multipliedParameters } from "../../src/measure/models.ts";
 import { attentionCost, positionBytes } from "../../src/measure/cost.ts";
-import type { RlOptions } from "../../src/train/rl.ts";
+import type { RlOptions } from "../../src/train/rl-options.ts";
 
 const config = MODELS["r1-1.5b"]!;
 const adamw = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };

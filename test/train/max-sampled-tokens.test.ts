@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
-import { trainRl, type RlIteration, type RlOptions } from "../../src/train/rl.ts";
+import { trainRl, type RlIteration } from "../../src/train/rl.ts";
+import type { RlOptions } from "../../src/train/rl-options.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
 import { ADAMW, TOY_RL, toySetup, weightBytes } from "../helpers/toy.ts";

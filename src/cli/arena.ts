@@ -1,7 +1,7 @@
 import { alphaOrders, summarise } from "../reproduce/arena.ts";
 import { arenaPlan, BUDGET, runsOf, type ArenaPlan, type ArenaSize } from "../reproduce/arena-plan.ts";
 import type { Experiment } from "../reproduce/experiment.ts";
-import { baseRows, resultRows, type Outcome } from "../reproduce/results.ts";
+import { accuracyText, baseRows, resultRows, tokensText, type Outcome } from "../reproduce/results.ts";
 import {
   evaluateBase,
   experimentConfig,
@@ -57,10 +57,9 @@ export async function runArena(
 
   print(`${"method".padEnd(16)} strength      tokens       pass rate  sampled`);
   for (const row of [base, ...rows]) {
-    const interval = (value: string, half: string) => (row.seeds > 1 ? `${value} ± ${half}` : value);
     print(
-      `${row.method.padEnd(16)} ${String(row.strength ?? "-").padEnd(8)} ${interval(row.tokens.toFixed(1), row.tokensHalf.toFixed(1)).padStart(12)} ` +
-        `${interval(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3)).padStart(15)} ${String(Math.round(row.sampledTokens)).padStart(8)}`,
+      `${row.method.padEnd(16)} ${String(row.strength ?? "-").padEnd(8)} ${tokensText(row).padStart(12)} ` +
+        `${accuracyText(row).padStart(15)} ${String(Math.round(row.sampledTokens)).padStart(8)}`,
     );
   }
   print();

@@ -100,9 +100,11 @@ function runExperiment(host: ExperimentHost, experiment: Experiment, seed: numbe
     );
     const sources = await openSources(config);
     const folder = await openRun(config, trainer);
-    const sampled = `${folderOf(samples ?? name)}/${REJECTION}`;
-    if (samples !== undefined && (await files.exists(sampled)) && !(await files.exists(`${run}/${REJECTION}`)))
-      await folder.write(REJECTION, await files.readText(sampled));
+    if (samples !== undefined) {
+      const theirs = `${folderOf(samples)}/${REJECTION}`;
+      if ((await files.exists(theirs)) && !(await files.exists(`${run}/${REJECTION}`)))
+        await folder.write(REJECTION, await files.readText(theirs));
+    }
 
     const { model, finished } = await TRAINERS[trainer](gpu, sources, folder);
     if (!finished) return null;
@@ -118,14 +120,16 @@ function runExperiment(host: ExperimentHost, experiment: Experiment, seed: numbe
           ? [{ accuracy: Number(row["accuracy"]), mean_length: Number(row["completions/mean_length"]) }]
           : [],
       ),
-      ...(await costOf(folder)),
+      ...(await costOf(folder, rows)),
     };
   });
 }
 
-/** What a run sampled and how long it took, by its logs: interruptions do not count. */
-async function costOf(folder: RunFolder): Promise<Pick<Measurement, "num_sampled_tokens" | "seconds">> {
-  const rows = await folder.readMetrics();
+/** What a run sampled and how long it took, by `rows` of its metrics and what it sampled before: interruptions do not count. */
+async function costOf(
+  folder: RunFolder,
+  rows: Awaited<ReturnType<RunFolder["readMetrics"]>>,
+): Promise<Pick<Measurement, "num_sampled_tokens" | "seconds">> {
   const before = [
     ...(await folder.takeRows(FIRST_PASS)),
     ...(await folder.takeRows(REJECTION)),

@@ -1,6 +1,6 @@
 import { claims } from "../reproduce/claims.ts";
 import { CUTOFFS, experiments } from "../reproduce/plan.ts";
-import { baseRows, resultRows } from "../reproduce/results.ts";
+import { accuracyText, baseRows, resultRows, tokensText } from "../reproduce/results.ts";
 import { evaluateBase, experimentConfig, openHost, runExperiments, type ReproduceOptions } from "./experiments.ts";
 import { duration, files, INTERRUPTED, note, print } from "./host.ts";
 
@@ -32,10 +32,9 @@ export async function reproduceCommand(options: ReproduceOptions): Promise<numbe
 
   print(`${"model type".padEnd(16)} alpha     tokens      pass rate    ctx`);
   for (const row of rows) {
-    const interval = (value: string, half: string) => (row.seeds > 1 ? `${value} ± ${half}` : value);
     print(
-      `${row.method.padEnd(16)} ${String(row.strength ?? "-").padEnd(5)} ${interval(row.tokens.toFixed(1), row.tokensHalf.toFixed(1)).padStart(12)} ` +
-        `${interval(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3)).padStart(15)} ${String(row.context).padStart(5)}`,
+      `${row.method.padEnd(16)} ${String(row.strength ?? "-").padEnd(5)} ${tokensText(row).padStart(12)} ` +
+        `${accuracyText(row).padStart(15)} ${String(row.context).padStart(5)}`,
     );
   }
   print();

@@ -220,7 +220,7 @@ export class FleetSource implements RolloutSource {
   }
 
   /** null where the server is away. */
-  #workers(): Promise<Awaited<ReturnType<typeof listWorkers>> | null> {
+  #workers() {
     return listWorkers(this.#fleet, this.#run).catch(() => null);
   }
 

@@ -8,7 +8,7 @@ import { renderPage, tableCard } from "../run/page.ts";
 import type { AlphaOrder, MethodSummary } from "./arena.ts";
 import { ARENA_METHODS, LEFT_OUT } from "./arena-plan.ts";
 import { strengthLabel } from "./experiment.ts";
-import type { ResultRow } from "./results.ts";
+import { accuracyText, tokensText, type ResultRow } from "./results.ts";
 
 /** This paper's. */
 const OURS = "sigmoid";
@@ -58,9 +58,6 @@ export function renderArena(page: ArenaPage): string {
   });
 }
 
-const within = (row: ResultRow, value: string, half: string) => (row.seeds > 1 ? `${value} ± ${half}` : value);
-const tokensOf = (row: ResultRow) => within(row, row.tokens.toFixed(1), row.tokensHalf.toFixed(1));
-const accuracyOf = (row: ResultRow) => within(row, row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3));
 const areaOf = ({ area, areaHalf }: MethodSummary) =>
   areaHalf > 0 ? `${area.toFixed(3)} ± ${areaHalf.toFixed(3)}` : area.toFixed(3);
 const scalingOf = (method: string) => method.split(", ")[1] ?? "none";
@@ -174,8 +171,8 @@ function resultsTable(rows: readonly ResultRow[], base: ResultRow): Html {
     [base, ...rows].map((row) => [
       row.method,
       strengthLabel(row) ?? "-",
-      tokensOf(row),
-      accuracyOf(row),
+      tokensText(row),
+      accuracyText(row),
       front.has(row) ? "✓" : "",
       Math.round(row.sampledTokens).toLocaleString("en-US"),
       Math.round(row.seconds),
@@ -226,7 +223,7 @@ const ordersTable = (orders: readonly AlphaOrder[]): Html =>
     ["scale_rewards", ...(orders[0]?.rows ?? []).map(({ strength }) => `α ${strength}`), "In order", "Apart"],
     orders.map(({ method, rows, ordered, apart }) => [
       scalingOf(method),
-      ...rows.map((row) => html`${tokensOf(row)}<br /><small>${accuracyOf(row)}</small>`),
+      ...rows.map((row) => html`${tokensText(row)}<br /><small>${accuracyText(row)}</small>`),
       ordered ? "✓ yes" : "✗ no",
       apart === null ? "one seed" : `${apart} of ${rows.length - 1}`,
     ]),

@@ -42,7 +42,7 @@ const COMES_AGAIN = { options: { num_train: 80 } };
 /** Responses to a prompt of the methods that learn from samples. */
 const SAMPLES = 8;
 
-const KEYS: Record<ScaleRewards, string> = {
+const SCALING_WORDS: Record<ScaleRewards, string> = {
   none: "as they are",
   batch: "over the batch's deviation",
   group: "over the group's deviation",
@@ -62,7 +62,7 @@ function lengthReward(
     knob,
     strengths,
     trainer: "train",
-    advantages: KEYS[scale],
+    advantages: SCALING_WORDS[scale],
     overrides: (strength) => ({
       rl: { length_reward: name, length_reward_options: options(strength), advantage, scale_rewards: scale },
       ...(task ? { task } : {}),
@@ -81,7 +81,7 @@ const sigmoid = (scale: ScaleRewards): ArenaMethod => ({
   knob: "alpha",
   strengths: [0.05, 0.2, 0.4],
   trainer: "train",
-  advantages: KEYS[scale],
+  advantages: SCALING_WORDS[scale],
   overrides: (alpha) => ({ rl: { alpha, scale_rewards: scale } }),
 });
 
@@ -118,13 +118,14 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
   lengthReward("linear", "weight", [0.05, 0.2, 0.4], CENTRED),
   // Most responses are beyond 1.5 times the record at first, where f is at its floor: a deviation of about 0.25.
   lengthReward("hapo", "weight", [0.04, 0.16, 0.32], BY_GROUP, undefined, COMES_AGAIN),
-  // No length term, and none of DLER's clip, loss and resampling: limits within which 60%, 42% and 21% of the base model's problems are solved, after six iterations at half as much again.
+  // No length term, and none of DLER's clip, loss and resampling: limits within which 60%, 42% and 21% of the base model's problems are
+  // solved, after six iterations at half as much again.
   {
     name: "dler",
     knob: "limit",
     strengths: [120, 80, 50],
     trainer: "train",
-    advantages: KEYS.batch,
+    advantages: SCALING_WORDS.batch,
     overrides: (limit) => ({
       rl: {
         alpha: 0,

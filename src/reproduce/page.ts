@@ -8,13 +8,12 @@ import { renderPage, tableCard } from "../run/page.ts";
 import { renderTradeOff } from "../run/trade-off.ts";
 import type { Claim } from "./claims.ts";
 import { strengthLabel } from "./experiment.ts";
-import { byExperiment, pointOf, type Outcome, type ResultRow } from "./results.ts";
+import { accuracyText, byExperiment, pointOf, tokensText, type Outcome, type ResultRow } from "./results.ts";
 
 /** Iterations of the running mean in the paper's figure 2. */
 const SMOOTHING = 25;
 
 const whole = (value: number) => String(Math.round(value));
-const between = (value: string, half: string, seeds: number) => (seeds > 1 ? `${value} ± ${half}` : value);
 
 export interface ReproducePage {
   /** Lines under the title: adapter, seeds, iterations and the like. */
@@ -74,13 +73,7 @@ const resultsTable = (rows: readonly ResultRow[]): Html =>
   tableCard(
     "Results in the columns of the paper's tables 1 to 6: means over seeds and 95% intervals",
     ["Model type", "α", "Tokens", "Avg. pass rate", "Ctx."],
-    rows.map((row) => [
-      row.method,
-      row.strength ?? "-",
-      between(row.tokens.toFixed(1), row.tokensHalf.toFixed(1), row.seeds),
-      between(row.accuracy.toFixed(3), row.accuracyHalf.toFixed(3), row.seeds),
-      row.context,
-    ]),
+    rows.map((row) => [row.method, row.strength ?? "-", tokensText(row), accuracyText(row), row.context]),
   );
 
 const meanOver = (curves: readonly number[][]): number[] =>

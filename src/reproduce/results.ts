@@ -42,6 +42,13 @@ export interface ResultRow extends Named {
   seconds: number;
 }
 
+/** Its tokens and its accuracy as tables have them: "51.4 ± 14.8", of a single seed "51.4". */
+export const tokensText = ({ tokens, tokensHalf, seeds }: ResultRow): string =>
+  withHalf(tokens.toFixed(1), tokensHalf.toFixed(1), seeds);
+export const accuracyText = ({ accuracy, accuracyHalf, seeds }: ResultRow): string =>
+  withHalf(accuracy.toFixed(3), accuracyHalf.toFixed(3), seeds);
+const withHalf = (value: string, half: string, seeds: number) => (seeds > 1 ? `${value} ± ${half}` : value);
+
 /** It as a point of accuracy against tokens. */
 export const pointOf = (row: ResultRow): TradeOffPoint => ({
   method: row.method,

@@ -10,8 +10,9 @@ type Row = Record<string, unknown>;
 const LOGS = ["metrics.jsonl", "completions.jsonl", "samplers.jsonl"];
 
 /**
- * A run on the disk: config.json as resolved, metrics.jsonl, completions.jsonl, of one that a fleet samples for samplers.jsonl,
- * TensorBoard events, checkpoints/, report.html. Rows carry `step`; a resumed run cuts the files back to its checkpoint, so that they read as if it had never stopped.
+ * A run on the disk: config.json as resolved, metrics.jsonl, completions.jsonl, TensorBoard events, checkpoints/, report.html; where
+ * a fleet samples, samplers.jsonl. Rows carry `step`; a resumed run cuts the files back to its checkpoint, so that they read as if
+ * it had never stopped.
  */
 export class RunFolder {
   readonly dir: string;

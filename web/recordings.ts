@@ -1,4 +1,5 @@
-import type { RlMetrics, RolloutRow } from "./session/protocol.ts";
+import type { RlMetrics } from "../src/train/rl.ts";
+import type { RolloutRow } from "./session/protocol.ts";
 
 /** Training of the bundled reasoner at several alphas, recorded by scripts/record.ts: what the page shows before anyone trains. */
 export interface Recordings {

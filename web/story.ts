@@ -3,8 +3,8 @@ import { tokensOf, type RecordedResponse, type Recordings } from "./recordings.t
 import {
   NUM_GENERATIONS,
   REASONER_NAME,
+  type DrawnMetrics,
   type Frame,
-  type RlMetrics,
   type RolloutRow,
   type Run,
   type RunView,
@@ -27,9 +27,10 @@ export interface Story {
 }
 
 export type CurvePoint = Pick<
-  RlMetrics,
+  DrawnMetrics,
   "iteration" | "accuracy" | "reward" | "completions/mean_length" | "completions/clipped_ratio"
->;
+> &
+  Partial<Pick<DrawnMetrics, "completions/max_length">>;
 
 /** The responses to one prompt. */
 export interface ResponseGroup {

@@ -37,6 +37,7 @@ export async function keptRun(files = new BlobFiles(), run = RUN): Promise<BlobF
     "completions/mean_length": 50 - step,
     "completions/max_length": 99,
     "completions/clipped_ratio": 0,
+    step_time: 2,
   }));
   const completions = [1, 2].flatMap((step) =>
     Array.from({ length: 8 }, (_, i) => ({

@@ -1,6 +1,5 @@
-import type { RlMetrics } from "../../src/train/rl.ts";
 import type { RolloutRow } from "../../src/train/rollouts.ts";
-import type { Frame, Run, Scores } from "./records.ts";
+import type { DrawnMetrics, Frame, Run, Scores } from "./records.ts";
 
 /** What page and worker say to each other. Everything here survives structured cloning. */
 
@@ -42,7 +41,7 @@ export interface Sampled {
 
 /** All that the page draws of a run. */
 export interface RunView {
-  metrics: RlMetrics[];
+  metrics: DrawnMetrics[];
   /** The last iteration's responses, group after group. */
   completions: RolloutRow[];
   /** The pinned problem's answers, by iteration; 0 is the untrained model. */
@@ -89,7 +88,7 @@ export type NoticeKind =
 
 export type EngineEvent =
   | { type: "training"; training: TrainingState }
-  | { type: "iteration"; metrics: RlMetrics; completions: RolloutRow[] }
+  | { type: "iteration"; metrics: DrawnMetrics; completions: RolloutRow[] }
   | { type: "frame"; frame: Frame }
   /** The responses to the first prompt of an iteration, as they are; none while none is sampled. */
   | { type: "sampled"; responses: Sampled[] }
@@ -130,4 +129,4 @@ export interface OwnModelInfo {
 /** What training a model takes here, in bytes on the device; or why it does not train here. */
 export type TrainingPlan = { rank: number; bytes: number } | { refusal: string };
 
-export type { Frame, RlMetrics, RolloutRow, Run, Scores };
+export type { DrawnMetrics, Frame, RolloutRow, Run, Scores };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { RlMetrics } from "../../src/train/rl.ts";
 
 /** What a run's folder holds besides what every run of Pith does. It may come from anyone's file, so it is checked on reading. */
 
@@ -38,15 +39,34 @@ export const runSchema = z.object({
 });
 export type Run = z.infer<typeof runSchema>;
 
-/** Of a line of metrics.jsonl, what is drawn; a rate of nothing is null there. */
-export const metricsSchema = z.looseObject({
-  step: z.int().positive(),
-  alpha: z.number(),
+const drawnSchema = z.object({
   accuracy: z.number(),
   reward: z.number(),
   "completions/mean_length": z.number(),
   "completions/max_length": z.number(),
   "completions/clipped_ratio": z.number(),
+  /** Seconds. */
+  step_time: z.number(),
+});
+
+/** Of a line of metrics.jsonl, what is drawn. */
+export const metricsSchema = drawnSchema
+  .extend({ step: z.int().positive() })
+  .transform(({ step, ...row }): DrawnMetrics => ({ iteration: step, ...row }));
+
+/** Of an iteration, what is drawn: all that is kept of each, for as long as the page is open. */
+export interface DrawnMetrics extends z.infer<typeof drawnSchema> {
+  iteration: number;
+}
+
+export const drawnOf = (metrics: RlMetrics): DrawnMetrics => ({
+  iteration: metrics.iteration,
+  accuracy: metrics.accuracy,
+  reward: metrics.reward,
+  "completions/mean_length": metrics["completions/mean_length"],
+  "completions/max_length": metrics["completions/max_length"],
+  "completions/clipped_ratio": metrics["completions/clipped_ratio"],
+  step_time: metrics.step_time,
 });
 
 /** Of a line of completions.jsonl, what is shown. */

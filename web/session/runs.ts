@@ -1,7 +1,7 @@
 import { FormatError } from "../../src/errors.ts";
 import { RunFolder } from "../../src/run/run-folder.ts";
 import type { Disk } from "../storage/overflow-files.ts";
-import type { RlMetrics, RolloutRow, RunView } from "./protocol.ts";
+import type { RolloutRow, RunView } from "./protocol.ts";
 import {
   completionSchema,
   frameSchema,
@@ -92,9 +92,7 @@ export class Runs {
     try {
       const folder = await this.open(id);
       const rows = (await folder.readMetrics()).map((row) => metricsSchema.parse(row));
-      const metrics = rows
-        .filter(({ step }) => step <= last)
-        .map((row) => ({ ...row, iteration: row.step }) as unknown as RlMetrics);
+      const metrics = rows.filter(({ iteration }) => iteration <= last);
       let completions: RolloutRow[] = [];
       let of = 0;
       for await (const read of folder.readCompletions()) {

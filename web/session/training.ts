@@ -16,6 +16,7 @@ import type { Asking } from "./asking.ts";
 import type { Device, Opened } from "./device.ts";
 import { saveTrained, type Loaded, type Trainee } from "./models.ts";
 import type { Emit, Frame, Phase, Run, RunChoice, RunView, Scores, TrainingState } from "./protocol.ts";
+import { drawnOf } from "./records.ts";
 import type { Runs } from "./runs.ts";
 import { Sampling } from "./sampling.ts";
 import { runConfig } from "./settings.ts";
@@ -233,11 +234,12 @@ export class Training {
     this.#setPhase("running");
     for await (const { metrics, rollouts } of keepSteps(iterations, record, progress, folder, { signal })) {
       const completions = rollouts.map(rolloutRow);
-      this.#view = { ...this.#view, metrics: [...this.#view.metrics, metrics], completions };
+      const drawn = drawnOf(metrics);
+      this.#view = { ...this.#view, metrics: [...this.#view.metrics, drawn], completions };
       this.#run = { ...this.#run!, iteration: metrics.iteration };
       this.#progress = { done: 0, total: 0 };
       await this.#runs.save(this.#run);
-      this.#emit({ type: "iteration", metrics, completions });
+      this.#emit({ type: "iteration", metrics: drawn, completions });
       this.#emitState();
       await this.#answerPinned(metrics.iteration, signal);
     }

@@ -11,7 +11,7 @@ const t = text.curves;
 const SMOOTHING = 10;
 
 interface Kind {
-  key: Exclude<keyof CurvePoint, "iteration">;
+  key: Exclude<keyof CurvePoint, "iteration" | "completions/max_length">;
   title: string;
   write: (value: number) => string;
   tick: (value: number) => string;

@@ -163,6 +163,6 @@ export function stageView(
 
 /** Tokens of the longest response of a run: what its bars are measured by. */
 function longestOf({ groups, curve }: Story): number {
-  const longest = curve.map((row) => (row as { "completions/max_length"?: number })["completions/max_length"] ?? 0);
+  const longest = curve.map((row) => row["completions/max_length"] ?? 0);
   return Math.max(1, ...longest, ...groups.flatMap(({ responses }) => responses.map(({ length }) => length)));
 }

@@ -39,8 +39,6 @@ export class Client {
   readonly #listeners: ((change: Change) => void)[] = [];
   readonly #onNotice: (kind: PageNotice, detail: string) => void;
   #opened: Promise<unknown> = Promise.resolve();
-  /** What tokens of this run's frames say. Each comes from the worker as a string of its own, and most say what others said. */
-  readonly #pieces = new Map<string, string>();
 
   constructor(onNotice: (kind: PageNotice, detail: string) => void) {
     this.#onNotice = onNotice;
@@ -93,7 +91,6 @@ export class Client {
         state.metrics = [];
         state.completions = [];
         state.frames = [];
-        this.#pieces.clear();
       }
       // A run that goes on from a checkpoint does its last iteration again.
       const done = event.training.run?.iteration ?? 0;
@@ -106,8 +103,7 @@ export class Client {
       if (state.training.run) state.training.run.iteration = event.metrics.iteration;
       this.#changed("iteration");
     } else if (event.type === "frame") {
-      const frame = { ...event.frame, pieces: event.frame.pieces.map((piece) => this.#shared(piece)) };
-      state.frames = [...state.frames.filter(({ step }) => step < frame.step), frame];
+      state.frames = [...state.frames.filter(({ step }) => step < event.frame.step), event.frame];
       this.#changed("frame");
     } else if (event.type === "sampled") {
       this.#sampled(event.responses);
@@ -122,12 +118,6 @@ export class Client {
       }
       this.#onNotice(event.kind, event.detail);
     }
-  }
-
-  #shared(piece: string): string {
-    const known = this.#pieces.get(piece);
-    if (known === undefined) this.#pieces.set(piece, piece);
-    return known ?? piece;
   }
 
   #sampled(responses: Sampled[]): void {

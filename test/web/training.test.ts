@@ -92,6 +92,20 @@ test.each([0, 4])("a model of one's own trains, is exported and read again: adap
   base.dispose();
 });
 
+test("a reset between two runs of a sweep ends the sweep", async () => {
+  const files = new BlobFiles();
+  await writeTinyModel(files, TINY, SHAPE);
+  const { training, runs, events, end } = await session(files);
+  await training.start({ ...CHOICE, alphas: [0.1, 0.2, 0.4], maxIterations: 1, model: WHOLE });
+  await end;
+  expect(training.state).toMatchObject({ phase: "idle", queue: [0.2, 0.4] });
+  await training.reset();
+  expect(training.state).toMatchObject({ phase: "idle", run: null, queue: [] });
+  await training.reset(); // waits for whatever the first left training
+  expect(notices(events)).toEqual([]);
+  expect((await runs.list()).map(({ alpha, scores }) => [alpha, scores !== null])).toEqual([[0.1, true]]);
+});
+
 /** All that a run of one iteration writes, or one in so many of it. */
 const EVERY = process.env["PITH_EVERY_WRITE"] ? 1 : 12;
 

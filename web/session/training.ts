@@ -135,9 +135,11 @@ export class Training {
 
   /** Back to the untrained model. A run that was not finished is deleted. */
   async reset(): Promise<void> {
-    this.#queue = null;
-    await this.pause();
-    await this.#loop;
+    do {
+      this.#queue = null;
+      await this.pause();
+      await this.#loop; // which may have begun the next run of a sweep meanwhile
+    } while (this.#phase !== "idle" && this.#phase !== "paused");
     if (this.#run && !this.#run.scores) await this.#runs.remove(this.#run.id);
     this.#dispose();
     this.#run = null;

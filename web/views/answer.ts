@@ -86,10 +86,31 @@ function answerRow(kind: "before" | "after", title: string) {
 const FRAME_MS = 450;
 /** More would not be told apart; of a longer run every so many answers have one. */
 const MOST_BARS = 60;
+/** Of a bar's place, the rest of which is a gap. */
+const BAR_WIDTH = 0.75;
+
+const KINDS = ["right", "wrong", "here"] as const;
+
+/** A bar as a part of a polygon, in shares of what it is cut out of. */
+const outline = (left: number, right: number, height: number): string =>
+  [
+    [left, 0],
+    [left, height],
+    [right, height],
+    [right, 0],
+  ]
+    .map(([x, y]) => `${(100 * x!).toFixed(2)}% ${(100 - 100 * y!).toFixed(2)}%`)
+    .join();
 
 /** The answers' lengths as bars on one scale, with a slider over them. */
 function filmstrip(onIteration: AnswerHost["onIteration"]) {
-  const bars = h("div", { class: "bars", "aria-hidden": "true" });
+  // All bars of a kind are cut out of one element: a longer run has no more elements, and none that moves.
+  const layers = {
+    right: h("i", { class: "right" }),
+    wrong: h("i", { class: "wrong" }),
+    here: h("i", { class: "here" }),
+  };
+  const bars = h("div", { class: "bars", "aria-hidden": "true" }, ...Object.values(layers));
   const words = h("output", { for: "iteration" });
   let frames: readonly Frame[] = [];
   let at = 0;
@@ -145,15 +166,14 @@ function filmstrip(onIteration: AnswerHost["onIteration"]) {
       words.textContent = shown ? t.frame(shown.step, iterations) : "";
       slider.setAttribute("aria-valuetext", shown ? t.spoken(shown.step, shown.pieces.length, shown.correct) : "");
       const count = Math.min(frames.length, MOST_BARS);
-      while (bars.childElementCount > count) bars.lastElementChild!.remove();
-      while (bars.childElementCount < count) bars.append(h("i"));
       const here = Math.round((at * (count - 1)) / (frames.length - 1 || 1));
-      [...bars.children].forEach((bar, i) => {
-        const index = i === here ? at : Math.round((i * (frames.length - 1)) / (count - 1 || 1));
-        const { pieces, correct } = frames[index]!;
-        bar.className = `${correct === false ? "wrong" : "right"}${i === here ? " here" : ""}`;
-        (bar as HTMLElement).style.setProperty("--share", `${(100 * pieces.length) / longest}%`);
-      });
+      const outlines: Record<keyof typeof layers, string[]> = { right: [], wrong: [], here: [] };
+      for (let i = 0; i < count; i++) {
+        const { pieces, correct } = frames[i === here ? at : Math.round((i * (frames.length - 1)) / (count - 1 || 1))]!;
+        const kind = i === here ? "here" : correct === false ? "wrong" : "right";
+        outlines[kind].push(outline(i / count, (i + BAR_WIDTH) / count, pieces.length / longest));
+      }
+      for (const kind of KINDS) layers[kind].style.clipPath = `polygon(${outlines[kind].join() || "0 0"})`;
     },
   };
 }

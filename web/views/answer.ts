@@ -89,18 +89,13 @@ const MOST_BARS = 60;
 /** Of a bar's place, the rest of which is a gap. */
 const BAR_WIDTH = 0.75;
 
-const KINDS = ["right", "wrong", "here"] as const;
-
 /** A bar as a part of a polygon, in shares of what it is cut out of. */
-const outline = (left: number, right: number, height: number): string =>
-  [
-    [left, 0],
-    [left, height],
-    [right, height],
-    [right, 0],
-  ]
-    .map(([x, y]) => `${(100 * x!).toFixed(2)}% ${(100 - 100 * y!).toFixed(2)}%`)
-    .join();
+function outline(left: number, right: number, height: number): string {
+  const [from, to, top] = [left, right, 1 - height].map((share) => `${(100 * share).toFixed(2)}%`);
+  return `${from} 100%, ${from} ${top}, ${to} ${top}, ${to} 100%`;
+}
+
+const polygon = (outlines: readonly string[]): string => `polygon(${outlines.join() || "0 0"})`;
 
 /** The answers' lengths as bars on one scale, with a slider over them. */
 function filmstrip(onIteration: AnswerHost["onIteration"]) {
@@ -167,13 +162,15 @@ function filmstrip(onIteration: AnswerHost["onIteration"]) {
       slider.setAttribute("aria-valuetext", shown ? t.spoken(shown.step, shown.pieces.length, shown.correct) : "");
       const count = Math.min(frames.length, MOST_BARS);
       const here = Math.round((at * (count - 1)) / (frames.length - 1 || 1));
-      const outlines: Record<keyof typeof layers, string[]> = { right: [], wrong: [], here: [] };
+      const outlines = { right: [] as string[], wrong: [] as string[], here: [] as string[] };
       for (let i = 0; i < count; i++) {
         const { pieces, correct } = frames[i === here ? at : Math.round((i * (frames.length - 1)) / (count - 1 || 1))]!;
         const kind = i === here ? "here" : correct === false ? "wrong" : "right";
         outlines[kind].push(outline(i / count, (i + BAR_WIDTH) / count, pieces.length / longest));
       }
-      for (const kind of KINDS) layers[kind].style.clipPath = `polygon(${outlines[kind].join() || "0 0"})`;
+      layers.right.style.clipPath = polygon(outlines.right);
+      layers.wrong.style.clipPath = polygon(outlines.wrong);
+      layers.here.style.clipPath = polygon(outlines.here);
     },
   };
 }

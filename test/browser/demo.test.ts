@@ -31,6 +31,24 @@ async function curve(page: Page): Promise<number[][]> {
   );
 }
 
+/** Watches for elements that move by themselves; says which did since. */
+async function watchMoves(page: Page): Promise<() => Promise<string[]>> {
+  await page.evaluate(() => {
+    const moved: string[] = [];
+    Object.assign(window, { moved });
+    new PerformanceObserver((list) => {
+      for (const { sources } of list.getEntries() as LayoutShift[])
+        for (const { node } of sources) moved.push(node instanceof Element ? node.className : String(node));
+    }).observe({ type: "layout-shift" });
+  });
+  return () => page.evaluate(() => (window as unknown as { moved: string[] }).moved);
+}
+
+/** What browsers record where elements move. */
+interface LayoutShift extends PerformanceEntry {
+  sources: { node: Node | null }[];
+}
+
 describe.skipIf(!CHROMIUM)(
   "the demo page in Chromium [skipped where no Chromium is found; PITH_CHROMIUM names one]",
   () => {
@@ -260,6 +278,13 @@ describe.skipIf(!CHROMIUM)(
         };
       });
       await page.getByText("The GPU ran out of memory.").waitFor();
+
+      // What is drawn anew in each iteration moves nothing else.
+      await statusOf(page, /Training, iteration/);
+      const moved = await watchMoves(page);
+      await statusOf(page, new RegExp(`Training, iteration ${LONG - 1}`));
+      // A longer answer takes room of the filmstrip in its card.
+      expect((await moved()).filter((name) => name !== "film")).toEqual([]);
 
       await statusOf(page, /Finished/);
       const after = await curve(page);

@@ -12,16 +12,17 @@ import type { CDPSession, Page } from "playwright";
 import { openTab, serveBuilt } from "./browser.ts";
 import { openBench } from "./charts-page.ts";
 import { pageHeap, watchWorker, type Heap } from "./heap.ts";
-import { choose, opened, press } from "./training.ts";
+import { choose, opened, press, statusOf } from "./training.ts";
 
 const MINUTES = Number(process.argv[2] ?? 10);
 /** Minutes after which nothing grows any more. */
 const SETTLED = 2;
 /**
  * Share by which what a heap holds may be larger than when it had settled, the code that the browser compiled left out: it goes on
- * compiling what runs often. What is drawn of more iterations is kept, and little.
+ * compiling what runs often. What is drawn of an iteration is kept, about a kilobyte on each side, and the worker keeps the bind groups
+ * of each combination of buffers that it meets, up to a number.
  */
-const MOST_GROWTH = 0.03;
+const MOST_GROWTH = 0.02;
 /** Milliseconds of a task on the main thread, and of an update of a chart. */
 const MOST_TASK = 100;
 const MOST_UPDATE = 8;
@@ -79,8 +80,13 @@ async function training(): Promise<void> {
   for (let minute = 1; minute <= MINUTES; minute++) {
     await page.waitForTimeout(begin + 60_000 * minute - performance.now());
     tasks.push(...(await trace()));
+    // Read in one and the same state: in the midst of sampling a heap holds what is under way.
+    await press(page, "Pause");
+    await statusOf(page, /Paused/);
     const one = await sample(page, minute, { page: () => pageHeap(devtools), worker: await workerHeap });
     samples.push(one);
+    await press(page, "Resume");
+    await statusOf(page, /Training/);
     // What it takes to look is no task of the page's.
     await trace();
     const { iteration, buffers } = one;
@@ -99,7 +105,6 @@ async function training(): Promise<void> {
       growth((s) => s[part].data),
       1 + MOST_GROWTH,
     );
-  // A sample finds a buffer or two more in use than another; one never given back comes to more in ten minutes.
   limit(
     "bytes of buffers over what they were then",
     growth((s) => s.buffers.bytes),

@@ -10,7 +10,13 @@ export interface Heap {
 interface Snapshot {
   snapshot: { meta: { node_fields: string[]; node_types: [string[], ...unknown[]] } };
   nodes: number[];
+  strings: string[];
 }
+
+/** Types of nodes that are code or derived of it. */
+const CODE_TYPES = ["code", "object shape"];
+/** The engine's lists of compiled code that depends on an object's shape, among the nodes of another type. */
+const CODE_LISTS = "system / WeakArrayList";
 
 /** The heap of the page, after a collection. */
 export async function pageHeap(session: CDPSession): Promise<Heap> {
@@ -53,12 +59,19 @@ export async function watchWorker(session: CDPSession): Promise<() => Promise<He
 }
 
 function heapOf(chunks: readonly string[]): Heap {
-  const { snapshot, nodes } = JSON.parse(chunks.join("")) as Snapshot;
+  const { snapshot, nodes, strings } = JSON.parse(chunks.join("")) as Snapshot;
   const { node_fields: fields, node_types: types } = snapshot.meta;
-  const [type, size] = [fields.indexOf("type"), fields.indexOf("self_size")];
-  const compiled = new Set(["code", "object shape"].map((name) => types[0].indexOf(name)));
+  const [type, name, size] = ["type", "name", "self_size"].map((field) => fields.indexOf(field)) as [
+    number,
+    number,
+    number,
+  ];
+  const compiled = new Set(CODE_TYPES.map((of) => types[0].indexOf(of)));
+  const lists = strings.indexOf(CODE_LISTS);
   const heap: Heap = { code: 0, data: 0 };
-  for (let row = 0; row < nodes.length; row += fields.length)
-    heap[compiled.has(nodes[row + type]!) ? "code" : "data"] += nodes[row + size]!;
+  for (let row = 0; row < nodes.length; row += fields.length) {
+    const isCode = compiled.has(nodes[row + type]!) || nodes[row + name] === lists;
+    heap[isCode ? "code" : "data"] += nodes[row + size]!;
+  }
   return heap;
 }

@@ -1,8 +1,8 @@
 /**
- * Chains of thought for sums like `7+8-5+9`, as a reasoner writes them that is careful because it is fallible: it works
- * through the steps, slips now and then, doubts itself, works through them again, and believes what it got twice.
- * A checked answer is right more often than a first one, so the tokens that checking costs buy something; much of the
- * checking is habit and buys nothing (appendix A of the paper shows the same in a large model).
+ * Chains of thought for sums like `7+8-5+9`, as a reasoner writes them that is quick first and careful after. The first pass is one
+ * line, `7+8~5-5~0+9~9`: it keeps only last digits in mind and puts the tens together at the end, which a small model gets wrong the more
+ * often the longer the sum is. A check goes line by line, `15-5=10`, and is nearly always right. So checking buys accuracy on hard
+ * problems and nothing on easy ones, where most of it is habit (appendix A of the paper shows the same in a large model).
  */
 
 export interface Step {
@@ -25,19 +25,20 @@ const LARGEST_VALUE = 99;
 
 /** How the demonstrations behave. */
 const HABITS = {
-  /** Chance of a slip in a step without and with a carry, for a chain of one step; each further step adds `perStep` of it. */
-  slip: { plain: 0.006, carry: 0.07, perStep: 0.3 },
-  /** A slip is off by this much, up or down: never by ten, so that comparing last digits finds it. */
-  slipSizes: [1, 2],
-  /** Chance that a pass is written on one line, `7+8=15-5=10`, rather than a line for each step; the first and later ones. */
-  oneLine: { first: 0.2, check: 0.5 },
-  /** Chance of answering without a check, after a check that agrees, and after one that does not. */
-  stops: { unchecked: 0.2, agreeing: 0.65, differing: 0.1 },
+  /** Chance for each carry that the quick pass forgets it: its result is off by ten, so that there is something to find. */
+  forgets: 0.04,
+  /**
+   * Chance of answering without a check, after a check that does not agree, and after one that does: for a chain of one step and for
+   * one of five, and in proportion between them. What is easy is checked again and again.
+   */
+  stops: { unchecked: 0.3, differing: 0.1, agreeing: [0.1, 0.4] },
   /** Chance of "The answer is" before the box. */
   announces: 0.6,
   /** No further pass once this many steps or passes are written. */
   patience: { steps: 16, passes: 6 },
 } as const;
+
+const LONGEST = 5;
 
 /** What follows "I get N.", "I got M, now N again." and "I got M, now N." where another pass comes. */
 const DOUBTS = {
@@ -80,21 +81,26 @@ export function chainValues({ start, steps }: Chain): number[] {
   return steps.map((step) => (value = apply(value, step)));
 }
 
+interface Pass {
+  text: string;
+  result: number;
+}
+
 /** A response with its end-of-turn marker left out: passes, doubts and `\boxed{}`. */
 export function writeDemonstration(chain: Chain, random: Random): string {
   const results: number[] = [];
   let text = "";
+  const close = (result: number) => `${random() < HABITS.announces ? "The answer is " : ""}\\boxed{${result}}`;
   while (true) {
-    const style = results.length === 0 ? HABITS.oneLine.first : HABITS.oneLine.check;
-    const values = attempt(chain, random);
-    text += writePass(chain, values, random() < style);
-    const result = values.at(-1)!;
+    const pass = results.length === 0 ? writeQuickPass(chain, random) : writeCarefulPass(chain);
+    text += pass.text;
+    const { result } = pass;
     const before = results.at(-1);
     const situation = before === undefined ? "unchecked" : before === result ? "agreeing" : "differing";
     results.push(result);
     const { patience } = HABITS;
     const tired = results.length >= patience.passes || (results.length + 1) * chain.steps.length > patience.steps;
-    const stops = random() < HABITS.stops[situation] || tired;
+    const stops = random() < chanceToStop(situation, chain) || tired;
     const verdict = {
       unchecked: `I get ${result}.`,
       agreeing: `I got ${before}, now ${result} again.`,
@@ -102,37 +108,39 @@ export function writeDemonstration(chain: Chain, random: Random): string {
     }[situation];
     if (stops) {
       if (situation !== "unchecked") text += `${verdict}\n`;
-      return `${text}${random() < HABITS.announces ? "The answer is " : ""}\\boxed{${result}}`;
+      return text + close(result);
     }
     const doubts = DOUBTS[situation];
     text += `${verdict}${doubts[Math.floor(random() * doubts.length)]}\n`;
   }
 }
 
-/** The values of one pass, slips included. */
-function attempt({ start, steps }: Chain, random: Random): number[] {
-  const factor = 1 + HABITS.slip.perStep * (steps.length - 1);
-  let value = start;
-  return steps.map((step, i) => {
-    const right = apply(value, step);
-    const carries = Math.floor(right / 10) !== Math.floor(value / 10);
-    const slips = random() < factor * (carries ? HABITS.slip.carry : HABITS.slip.plain);
-    if (slips) {
-      const size = HABITS.slipSizes[random() < 0.5 ? 0 : 1];
-      const wrong = right + (random() < 0.5 ? size : -size);
-      if (staysInRange(wrong, steps.slice(i + 1))) return (value = wrong);
-    }
-    return (value = right);
-  });
+function chanceToStop(situation: keyof typeof DOUBTS, { steps }: Chain): number {
+  if (situation !== "agreeing") return HABITS.stops[situation];
+  const [easiest, hardest] = HABITS.stops.agreeing;
+  return easiest + ((hardest - easiest) * Math.min(steps.length - 1, LONGEST - 1)) / (LONGEST - 1);
 }
 
-function writePass({ start, steps }: Chain, values: readonly number[], oneLine: boolean): string {
-  let text = "";
-  steps.forEach(({ operator, operand }, i) => {
-    if (i === 0 || !oneLine) text += i === 0 ? start : values[i - 1];
-    text += `${operator}${operand}=${values[i]}${oneLine && i < steps.length - 1 ? "" : "\n"}`;
-  });
-  return text;
+/** `7+8~5-5~0+9~9`, and what it comes to, a forgotten carry included; a single step in full. */
+function writeQuickPass(chain: Chain, random: Random): Pass {
+  const values = chainValues(chain);
+  if (values.length === 1) return writeCarefulPass(chain);
+  const text = chain.steps.map(({ operator, operand }, i) => `${operator}${operand}~${values[i]! % 10}`).join("");
+  const tens = [chain.start, ...values].map((value) => Math.floor(value / 10));
+  const carries = tens.slice(1).map((ten, i) => ten - tens[i]!);
+  const forgotten = carries.filter((carry) => carry !== 0 && random() < HABITS.forgets);
+  const right = values.at(-1)!;
+  const result = right - 10 * forgotten.reduce((sum, carry) => sum + carry, 0);
+  return { text: `${chain.start}${text}\n`, result: result >= 0 && result <= LARGEST_VALUE ? result : right };
+}
+
+/** A line for each step, all of them right. */
+function writeCarefulPass(chain: Chain): Pass {
+  const values = chainValues(chain);
+  const lines = chain.steps.map(
+    (step, i) => `${formatChain({ start: values[i - 1] ?? chain.start, steps: [step] })}=${values[i]}\n`,
+  );
+  return { text: lines.join(""), result: values.at(-1)! };
 }
 
 /** Whether every value from `value` on is within 0 to LARGEST_VALUE. */

@@ -1,10 +1,21 @@
 import { withFinal, type Solution } from "../core/solutions.ts";
+import { chainValues, formatChain, parseChain } from "./arithmetic-chains.ts";
 
-/** A line of a pass: `7+8=15`, `7+8-5=10`, `7+8=15-5=10`. */
-const LINE = /^\d+(?:[-+=]\d+)*$/;
+/** A line of a pass: `7+8=15`, `7+8-5=10`, `7+8=15-5=10`, or quick, with last digits, `7+8~5-5~0`. */
+const LINE = /^\d+(?:[-+=~]\d+)*$/;
+/** What is said after a pass; what a quick one came to is said there alone. */
+const REMARK = /^I (?:get|got \d+, now) (\d+)/;
 /** What a later pass makes of the one before. "I get 10." after the first is no part of it: it begins the doubt that follows. */
 const COMPARISON = /^I got \d+, now \d+(?: again)?\./;
 const FINAL = /(?:The answer is )?\\boxed\{(\d+)\}\s*$/;
+
+interface Pass {
+  /** Behind its last line. */
+  end: number;
+  work: string[];
+  /** null where the lines do not say it. */
+  result: string | null;
+}
 
 /**
  * The solutions of a response to a sum (arithmetic-chains.ts): its passes, each with the remark that compares it with the one
@@ -14,27 +25,36 @@ export function chainSolutions(response: string, answer: string): Solution[] {
   const final = FINAL.exec(response);
   if (!final) return [];
   const passes: Solution[] = [];
-  let pass: Solution | null = null;
+  let pass: Pass | null = null;
+  const close = ({ end, work, result }: Pass, said: string) =>
+    passes.push({ end, ending: final.index, correct: (result ?? said) === answer, work });
   let start = 0;
   for (const line of response.slice(0, final.index).split("\n")) {
-    if (LINE.test(line) && line.includes("=")) {
+    if (LINE.test(line) && /[=~]/.test(line)) {
+      const result = line.includes("~") ? null : line.slice(line.lastIndexOf("=") + 1);
       const work: string[] = [...(pass?.work ?? []), ...computations(line)];
-      const correct = line.slice(line.lastIndexOf("=") + 1) === answer;
-      pass = { end: start + line.length, ending: final.index, correct, work };
+      pass = { end: start + line.length, work, result };
     } else if (pass) {
       const compared = passes.length > 0 ? COMPARISON.exec(line) : null;
-      passes.push(compared ? { ...pass, end: start + compared[0].length } : pass);
+      if (compared) pass.end = start + compared[0].length;
+      close(pass, REMARK.exec(line)?.[1] ?? final[1]!);
       pass = null;
     }
     start += line.length + 1;
   }
-  if (pass) passes.push(pass);
+  if (pass) close(pass, final[1]!);
   const { length } = response;
   return withFinal(passes, { end: length, ending: length, correct: final[1] === answer, work: [] });
 }
 
-/** `7+8=15-5=10` as `7+8=15` and `15-5=10`: a pass on one line computes what one on several lines does. */
+/** `7+8=15-5=10` as `7+8=15` and `15-5=10`, and so `7+8~5-5~0`: a pass on one line computes what one on several lines does. */
 function computations(line: string): string[] {
+  const chain = line.includes("~") ? parseChain(line.replaceAll(/[=~]\d+/g, "")) : null;
+  if (chain) {
+    const values = chainValues(chain);
+    const froms = [chain.start, ...values];
+    return chain.steps.map((step, i) => `${formatChain({ start: froms[i]!, steps: [step] })}=${values[i]}`);
+  }
   const sides = line.split("=");
   return sides.slice(1).map((side, i) => `${sides[i]}=${/^\d+/.exec(side)![0]}`);
 }

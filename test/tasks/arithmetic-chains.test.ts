@@ -19,16 +19,31 @@ const read = (name: string) => JSON.parse(readFileSync(new URL(name, folder), "u
 const tokenizer = new Tokenizer(read("tokenizer.json"), read("tokenizer_config.json"));
 const task = arithmeticTask({ seed: 3, num_train: 1000, num_test: 500 });
 
-/** Passes of a response: the steps between two remarks, with the value that each says. */
-function passes(response: string): { a: number; op: string; b: number; result: number }[][] {
-  return response
-    .split(/I g[eo]t[^\n]*\n|The answer|\\boxed/)
-    .map((text) =>
-      Array.from(text.matchAll(/(?<!\d)(?=(\d+)([+-])(\d)=(\d+))/g), ([, a, op, b, result]) => {
-        return { a: Number(a), op: op!, b: Number(b), result: Number(result) };
-      }),
-    )
-    .filter((steps) => steps.length > 0);
+interface Pass {
+  /** What it says to be the value after each step; in a quick pass the last digit. */
+  values: number[];
+  quick: boolean;
+  /** As the remark behind it has it, or the box. */
+  result: number;
+}
+
+/** Passes of a response: what stands between two remarks. Each is held against the problem's operators and operands. */
+function passes(response: string, problem: string): Pass[] {
+  const chain = parseChain(problem)!;
+  const parts = response.split(/(I g[eo]t[^\n]*\n|(?:The answer is )?\\boxed\{\d+\}$)/);
+  return parts.flatMap((text, i) => {
+    if (i % 2 === 1 || text === "") return [];
+    const quick = i === 0 && chain.steps.length > 1;
+    const values = Array.from(text.matchAll(/[=~](\d+)/g), ([, value]) => Number(value));
+    const froms = [chain.start, ...values];
+    const sums = chain.steps.map(({ operator, operand }, j) => {
+      const step = `${operator}${operand}`;
+      return quick ? `${step}~${values[j]}` : `${froms[j]}${step}=${values[j]}`;
+    });
+    expect(text).toBe(quick ? `${chain.start}${sums.join("")}\n` : `${sums.join("\n")}\n`);
+    const result = Number(/(?:now |get |boxed\{)(\d+)/.exec(parts[i + 1]!)![1]);
+    return [{ values, quick, result }];
+  });
 }
 
 const boxed = (response: string) => Number(/\\boxed\{(\d+)\}$/.exec(response)?.[1]);
@@ -54,21 +69,26 @@ describe("parseChain", () => {
 describe("demonstrations", () => {
   const responses = task.train.map((problem, i) => ({ problem, response: demonstration(problem, i) }));
 
-  test("every pass follows the problem's operators and operands, and goes on from what it said", () => {
+  test("every value in every pass is right; only the result of a quick one may be off, by tens", () => {
+    let wrong = 0;
     for (const { problem, response } of responses) {
-      const chain = parseChain(problem.prompt)!;
-      for (const pass of passes(response)) {
-        expect(pass.map(({ op, b }) => op + b).join("")).toBe(formatChain({ ...chain, start: 0 }).slice(1));
-        expect(pass.map(({ a }) => a)).toEqual([chain.start, ...pass.slice(0, -1).map(({ result }) => result)]);
-        for (const { a, op, b, result } of pass)
-          expect([0, 1, 2]).toContain(Math.abs(result - (op === "+" ? a + b : a - b)));
-      }
+      const right = chainValues(parseChain(problem.prompt)!);
+      passes(response, problem.prompt).forEach(({ quick, values, result }, i) => {
+        expect(quick).toBe(i === 0 && right.length > 1);
+        expect(values).toEqual(right.map((value) => (quick ? value % 10 : value)));
+        if (!quick) expect(result).toBe(right.at(-1));
+        expect(Math.abs(result - right.at(-1)!) % 10).toBe(0);
+        if (result !== right.at(-1)) wrong++;
+      });
     }
+    // By hand: 4% of about 0.9 carries a sum, some of which would leave 0 to 99 or take each other back.
+    expect(wrong / responses.length).toBeGreaterThan(0.015);
+    expect(wrong / responses.length).toBeLessThan(0.06);
   });
 
   test("the box holds the last pass's result, and remarks say what the passes gave", () => {
-    for (const { response } of responses) {
-      const results = passes(response).map((pass) => pass.at(-1)!.result);
+    for (const { problem, response } of responses) {
+      const results = passes(response, problem.prompt).map(({ result }) => result);
       expect(boxed(response)).toBe(results.at(-1));
       const said = Array.from(response.matchAll(/I got (\d+), now (\d+)( again)?\./g));
       expect(said.length).toBe(results.length - 1);
@@ -79,33 +99,18 @@ describe("demonstrations", () => {
     }
   });
 
-  test("checking pays: checked answers are right clearly more often than first ones, and most pairs of passes agree", () => {
-    let checked = 0;
-    let firstRight = 0;
-    let lastRight = 0;
-    for (let seed = 0; seed < 4; seed++) {
-      for (const problem of task.train) {
-        const response = demonstration(problem, 1000 + seed);
-        const results = passes(response).map((pass) => String(pass.at(-1)!.result));
-        if (results.length < 2) continue;
-        checked++;
-        if (results[0] === problem.answer) firstRight++;
-        if (results.at(-1) === problem.answer) lastRight++;
-      }
+  test("what is easy is checked the most, and a share of every difficulty not at all", () => {
+    const counts = (difficulty: number) =>
+      responses
+        .filter(({ problem }) => problem.difficulty === difficulty)
+        .map(({ problem, response }) => passes(response, problem.prompt).length);
+    const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
+    expect(mean(counts(1))).toBeGreaterThan(mean(counts(5)) + 1);
+    for (const difficulty of [1, 2, 3, 4, 5]) {
+      const unchecked = mean(counts(difficulty).map((count) => (count === 1 ? 1 : 0)));
+      // 0.3, at 200 responses to within three standard errors
+      expect(Math.abs(unchecked - 0.3)).toBeLessThan(0.1);
     }
-    // By simulation 0.83 and 0.90; one standard error at 3,200 responses is under 0.007.
-    expect(checked).toBeGreaterThan(2500);
-    expect(firstRight / checked).toBeGreaterThan(0.79);
-    expect(firstRight / checked).toBeLessThan(0.87);
-    expect(lastRight / checked).toBeGreaterThan(firstRight / checked + 0.03);
-  });
-
-  test("harder problems go wrong more often", () => {
-    const wrong = [1, 5].map((difficulty) => {
-      const mine = responses.filter(({ problem }) => problem.difficulty === difficulty);
-      return mine.filter(({ problem, response }) => String(boxed(response)) !== problem.answer).length / mine.length;
-    });
-    expect(wrong[1]).toBeGreaterThan(wrong[0]! + 0.1);
   });
 
   test("fit the bundled model's context and are mostly made of few tokens", () => {
@@ -122,12 +127,20 @@ describe("demonstrations", () => {
     expect(new Set(Array.from({ length: 20 }, (_, seed) => demonstration(problem!, seed))).size).toBeGreaterThan(5);
   });
 
-  test("without slips every pass is right", () => {
-    // A random source that always says "almost 1" never slips and never stops early, so patience ends it.
-    const chain = parseChain("47+8-9")!;
-    const text = writeDemonstration(chain, () => 0.999);
-    expect(passes(text)).toEqual(Array(6).fill(passes(text)[0]));
+  test("nothing forgotten and nothing believed: every pass is right, until patience ends it", () => {
+    // A random source that always says "almost 1" never forgets and never stops early.
+    const text = writeDemonstration(parseChain("47+8-9")!, () => 0.999);
+    expect(passes(text, "47+8-9").map(({ result }) => result)).toEqual(Array(6).fill(46));
     expect(boxed(text)).toBe(46);
+  });
+
+  test("every carry forgotten: the tens stay those of the start", () => {
+    const all = (sum: string) => writeDemonstration(parseChain(sum)!, () => 0);
+    expect(all("47+8+4")).toBe("47+8~5+4~9\nThe answer is \\boxed{49}");
+    expect(all("47+8-9")).toBe("47+8~5-9~6\nThe answer is \\boxed{46}");
+    expect(all("52-3-4+1")).toBe("52-3~9-4~5+1~6\nThe answer is \\boxed{56}");
+    expect(all("95-9-7-8")).toBe("95-9~6-7~9-8~1\nThe answer is \\boxed{91}");
+    expect(all("47+8")).toBe("47+8=55\nThe answer is \\boxed{55}");
   });
 });
 

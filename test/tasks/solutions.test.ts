@@ -42,6 +42,24 @@ The answer is \\boxed{10}`;
     ]);
   });
 
+  test("of last digits alone are what is said of them", () => {
+    const text = `7+8~5-5~0+9~9
+I get 29. Wait, let me check.
+7+8=15
+15-5=10
+10+9=19
+I got 29, now 19. Let me check once more.
+7+8~5-5~0+9~9
+The answer is \\boxed{19}`;
+    const box = "The answer is \\boxed{19}";
+    const work = ["7+8=15", "15-5=10", "10+9=19"];
+    expect(read(text, chainSolutions(text, "19"))).toEqual([
+      ["7+8~5-5~0+9~9", box, false, work],
+      ["I got 29, now 19.", box, true, work],
+      ["7+8~5-5~0+9~9", box, true, work],
+    ]);
+  });
+
   test("include the box where the right answer first stands there, and there are none without a box", () => {
     expect(read("\\boxed{10}", chainSolutions("\\boxed{10}", "10"))).toEqual([["\\boxed{10}", "", true, []]]);
     const text = "7+8=16\n16-5=11\n\\boxed{10}";
@@ -104,7 +122,7 @@ She has **42**: \\boxed{42}`;
 
 test("whatever a response says, its solutions come in order and their final parts behind them", () => {
   const piece = fc.constantFrom(
-    ..."1+2=3|1+2=4|3|4|\\boxed{3}|\\boxed{4}|#### 3|The answer is 3.| I got 3, now 3 again.|\n|\n\n| |</think>|$|x = 3|\\[|\\]|\\boxed{|}|🙂".split(
+    ..."1+2=3|1+2=4|3|4|1+2~3-1~2|~|I get 4.|\\boxed{3}|\\boxed{4}|#### 3|The answer is 3.| I got 3, now 3 again.|\n|\n\n| |</think>|$|x = 3|\\[|\\]|\\boxed{|}|🙂".split(
       "|",
     ),
   );

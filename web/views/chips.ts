@@ -10,7 +10,7 @@ export function chipKinds(pieces: readonly string[]): ChipKind[] {
   const text = pieces.join("");
   const box = text.lastIndexOf("\\boxed{");
   const answer = /^\\boxed\{([^{}]*)\}/.exec(text.slice(Math.max(0, box)))?.[1]?.trim();
-  const pattern = answer && new RegExp(`[=:] *${answer.replaceAll(/[^\w ]/g, "\\$&")}(?!\\w)`);
+  const pattern = answer && new RegExp(`(?:[=:]|\\b(?:get|now)) *${answer.replaceAll(/[^\w ]/g, "\\$&")}(?!\\w)`);
   const found = pattern ? pattern.exec(text.slice(0, box)) : null;
   const reached = found ? found.index + found[0].length : Infinity;
   let at = 0;

@@ -4,6 +4,9 @@ import { accuracyText, baseRows, resultRows, tokensText } from "../reproduce/res
 import { evaluateBase, experimentConfig, openHost, runExperiments, type ReproduceOptions } from "./experiments.ts";
 import { duration, files, INTERRUPTED, note, print } from "./host.ts";
 
+/** What every model is scored on: enough that intervals are the seeds' more than the scoring's. */
+const SCORING = { eval: { num_problems: 1_000, num_samples: 4 } };
+
 /**
  * `pith reproduce`: the paper's methods on the bundled reasoner, seed by seed. Every run keeps its own folder and what is
  * finished is not done again, so the command goes on where it was interrupted, and seeds can be done by several processes.
@@ -11,7 +14,7 @@ import { duration, files, INTERRUPTED, note, print } from "./host.ts";
 export async function reproduceCommand(options: ReproduceOptions): Promise<number> {
   const start = performance.now();
   const { quick, seeds, dir } = options;
-  const host = await openHost(options);
+  const host = { ...(await openHost(options)), common: SCORING };
   const base = await evaluateBase(host);
   const outcomes = await runExperiments(host, experiments({ quick }), seeds);
   if (!outcomes) return INTERRUPTED;
@@ -24,7 +27,7 @@ export async function reproduceCommand(options: ReproduceOptions): Promise<numbe
     adapter: host.gpu.name,
     seeds: seeds.join(", "),
     iterations: `${config.rl.max_iterations} of ${config.rl.num_prompts} x ${config.rl.num_generations} responses`,
-    evaluation: `${config.eval.num_problems} held-out problems, temperature ${config.eval.temperature}`,
+    evaluation: `${config.eval.num_samples} responses to each of ${config.eval.num_problems} held-out problems, temperature ${config.eval.temperature}`,
   };
   const { renderReproduction } = await import("../reproduce/page.ts");
   await files.write(`${dir}/reproduce.html`, renderReproduction({ facts, rows, outcomes, claims: verdicts }));

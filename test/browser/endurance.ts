@@ -22,7 +22,7 @@ const SETTLED = 2;
  * compiling what runs often. What is drawn of an iteration is kept, about a kilobyte on each side, and the worker keeps the bind groups
  * of each combination of buffers that it meets, up to a number.
  */
-const MOST_GROWTH = 0.02;
+const MOST_GROWTH = 0.03;
 /** Milliseconds of a task on the main thread, and of an update of a chart. */
 const MOST_TASK = 100;
 const MOST_UPDATE = 8;

@@ -13,6 +13,9 @@ test("a response's tokens are told apart: to its answer, over it again, the answ
     ["said", 4],
   ]);
   expect(chipKinds(["7+8=150", "\\boxed{15}"])).toEqual(["work", "said"]);
+  // A quick pass keeps last digits: the answer is reached where it is said.
+  const quick = ["7", "+8", "~", "5", "\n", "I", " get", " ", "15", ".", " Wait", "\n", "\\boxed{", "15", "}"];
+  expect(chipKinds(quick).indexOf("check")).toBe(quick.indexOf("."));
   expect(chipKinds(["never", " ends"])).toEqual(["work", "work"]);
   expect(chipKinds([])).toEqual([]);
 });

@@ -61,11 +61,7 @@ export async function watchWorker(session: CDPSession): Promise<() => Promise<He
 function heapOf(chunks: readonly string[]): Heap {
   const { snapshot, nodes, strings } = JSON.parse(chunks.join("")) as Snapshot;
   const { node_fields: fields, node_types: types } = snapshot.meta;
-  const [type, name, size] = ["type", "name", "self_size"].map((field) => fields.indexOf(field)) as [
-    number,
-    number,
-    number,
-  ];
+  const [type, name, size] = [fields.indexOf("type"), fields.indexOf("name"), fields.indexOf("self_size")];
   const compiled = new Set(CODE_TYPES.map((of) => types[0].indexOf(of)));
   const lists = strings.indexOf(CODE_LISTS);
   const heap: Heap = { code: 0, data: 0 };

@@ -149,7 +149,7 @@ export class StreamRecorder implements Recorder {
       device.createBindGroup({ label, layout: pipeline.layout, entries }),
     );
     this.gpu.failures.watch(verdict);
-    this.#stream.keepBindGroup(key, bindGroup);
+    this.#stream.bindGroups.set(key, bindGroup);
     return bindGroup;
   }
 

@@ -1,3 +1,4 @@
+import { BindGroups } from "./bind-groups.ts";
 import { judged, type Failures } from "./failures.ts";
 import { Pace } from "./pace.ts";
 import type { Command, CommandList } from "./recording.ts";
@@ -5,7 +6,6 @@ import type { Timer } from "./timer.ts";
 
 const PARAMS_STRIDE = 256;
 const PARAMS_SLOTS = 1024;
-const MAX_BIND_GROUPS = 16384;
 
 /** The parameters of the dispatches of one submit, in the order in which these were recorded. */
 export class Params {
@@ -42,7 +42,7 @@ export class CommandStream {
   readonly device: GPUDevice;
   readonly params = new Params();
   readonly pace = new Pace();
-  readonly bindGroups = new Map<string, GPUBindGroup>();
+  readonly bindGroups = new BindGroups();
   readonly paramsBuffer: GPUBuffer;
   timer: Timer | null = null;
   /** Whether work is being captured, which may use buffers that are free. */
@@ -96,11 +96,6 @@ export class CommandStream {
     this.#encoder ??= this.device.createCommandEncoder();
     encode(this.#encoder);
     this.#bytes += bytes;
-  }
-
-  keepBindGroup(key: string, bindGroup: GPUBindGroup): void {
-    if (this.bindGroups.size >= MAX_BIND_GROUPS) this.bindGroups.clear();
-    this.bindGroups.set(key, bindGroup);
   }
 
   submit(): void {

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { BindGroups } from "../../src/gpu/bind-groups.ts";
+
+const group = (label: string) => ({ label }) as GPUBindGroup;
+
+test("what is asked for again and again stays, what is not goes", () => {
+  const groups = new BindGroups();
+  const kept = group("kept");
+  groups.set("kept", kept);
+  let misses = 0;
+  for (let i = 0; i < 200_000; i++) {
+    if (i % 1000 === 0) groups.set(`once ${i}`, group("once"));
+    if (groups.get("kept") !== kept) misses++;
+  }
+  expect(misses).toBe(0);
+  expect(groups.size).toBeLessThan(100); // 200 were used once
+  expect(groups.get("once 0")).toBeUndefined();
+});
+
+test("what was just made is there for a whole period, whenever it was made", () => {
+  const groups = new BindGroups();
+  for (let i = 0; i < 10_000; i++) {
+    const made = group(`${i}`);
+    groups.set(`${i}`, made);
+    for (let other = 0; other < 9; other++) groups.get("none");
+    expect(groups.get(`${Math.max(0, i - 700)}`)?.label).toBe(`${Math.max(0, i - 700)}`);
+  }
+});

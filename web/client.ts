@@ -2,13 +2,13 @@ import { proxy, wrap } from "comlink";
 // oxlint-disable-next-line import/default -- Vite makes it: the address of the worker's script
 import workerUrl from "./worker.ts?worker&url";
 import { openWorker } from "./open-worker.ts";
-import type { EngineEvent, NoticeKind, Sampled, Snapshot } from "./session/protocol.ts";
+import type { EngineEvent, NoticeKind, RunView, Sampled, Snapshot } from "./session/protocol.ts";
 import type { RemoteEngine } from "./session/engine.ts";
 
 /** What only the page notices. */
 export type PageNotice = NoticeKind | "no-worker" | "worker-failed" | "hidden" | "resumable" | "incomplete";
 
-export interface PageState extends Snapshot {
+export interface PageState extends Snapshot, RunView {
   /** null while it is being opened, "" where there is none. */
   adapter: string | null;
   /** Responses that are being sampled. */
@@ -77,7 +77,7 @@ export class Client {
   /** After an action that may have changed anything. */
   async refresh(): Promise<void> {
     Object.assign(this.state, await this.engine.snapshot());
-    this.#changed("training", "iteration", "frame", "runs", "task");
+    this.#changed("training", "runs", "task");
   }
 
   #receive(event: EngineEvent): void {

@@ -62,7 +62,7 @@ export class Engine {
   #tokenizer: Tokenizer | null = null;
 
   /** Opens the store and what it holds of earlier visits. Resolves whether or not there is a GPU. */
-  async open(onEvent: (event: EngineEvent) => void): Promise<Snapshot> {
+  async open(onEvent: (event: EngineEvent) => void): Promise<Snapshot & RunView> {
     this.#emit = onEvent;
     const alone = await holdLock();
     if (!alone) this.#notice("other-tab");
@@ -86,7 +86,7 @@ export class Engine {
     this.#tokenizer = await loadTokenizer(files, REASONER);
     await runs.removeUnused();
     await training.restore();
-    return this.snapshot();
+    return { ...(await training.view()), ...(await this.snapshot()) };
   }
 
   /** Opens the device; the adapter's name, or null (and a notice) where there is none. */
@@ -101,11 +101,11 @@ export class Engine {
 
   async snapshot(): Promise<Snapshot> {
     const { training, runs } = this.#the;
+    const [list, base] = [await runs.list(), await this.#base()];
     return {
       training: training.state,
-      ...training.view,
-      runs: await runs.list(),
-      base: await this.#base(),
+      runs: list,
+      base,
       task: this.#task,
       model: { name: this.#trainee.name, own: this.#trainee !== BUNDLED },
     };

@@ -48,7 +48,7 @@ export interface RunView {
   frames: Frame[];
 }
 
-export interface Snapshot extends RunView {
+export interface Snapshot {
   training: TrainingState;
   runs: Run[];
   base: Scores | null;

@@ -51,7 +51,6 @@ export class Training {
   readonly #task: (name: string, asking: Asking) => Task;
   #phase: Phase = "idle";
   #run: Run | null = null;
-  #view: RunView = { metrics: [], completions: [], frames: [] };
   #progress = { done: 0, total: 0 };
   #queue: Choice | null = null;
   #live: Live | null = null;
@@ -70,8 +69,10 @@ export class Training {
     return { phase: this.#phase, run: this.#run, ...this.#progress, queue: this.#queue?.alphas ?? [] };
   }
 
-  get view(): RunView {
-    return this.#view;
+  /** What is to be drawn of the run, which its folder keeps. */
+  async view(): Promise<RunView> {
+    const run = this.#run;
+    return run ? this.#runs.view(run.id, run.iteration) : { metrics: [], completions: [], frames: [] };
   }
 
   /** The model as it is between two iterations, and the one that the run began with; null before the first run. */
@@ -87,7 +88,6 @@ export class Training {
     const path = await latestCheckpoint(this.#runs.files, `${this.#runs.folder(run.id)}/checkpoints`);
     const step = path === null ? 0 : Number(path.slice(path.lastIndexOf("_") + 1));
     this.#run = { ...run, iteration: step };
-    this.#view = await this.#runs.view(run.id, step);
     this.#setPhase("paused");
   }
 
@@ -116,7 +116,6 @@ export class Training {
     await RunFolder.open(this.#runs.files, runConfig(run, model, folder), "train", () => {});
     await this.#runs.save(run);
     this.#run = run;
-    this.#view = { metrics: [], completions: [], frames: [] };
     this.#queue = later.length > 0 ? { ...choice, alphas: later } : null;
     this.#begin();
   }
@@ -143,7 +142,6 @@ export class Training {
     if (this.#run && !this.#run.scores) await this.#runs.remove(this.#run.id);
     this.#dispose();
     this.#run = null;
-    this.#view = { metrics: [], completions: [], frames: [] };
     this.#setPhase("idle");
   }
 
@@ -208,11 +206,12 @@ export class Training {
     options.alpha = { alpha: this.#run!.alpha }; // it may have been changed while this was loading
     const { model, optimizer, state, budgets } = progress;
     const { base: reference, tokenizer, stopTokenIds } = loaded;
+    const { metrics: history, frames } = await this.#runs.view(this.#run!.id, state.step);
     // The untrained model's answer, or one that a pause cut off.
-    if (this.#view.frames.at(-1)?.step !== state.step) await this.#answerPinned(state.step, signal);
+    if (frames.at(-1)?.step !== state.step) await this.#answerPinned(state.step, signal);
     const sampling = new Sampling(tokenizer, (responses) => this.#emit({ type: "sampled", responses }));
     const iterations = trainRl({ model, reference, optimizer, tokenizer, stopTokenIds, task }, options, {
-      history: this.#view.metrics.map((row) => ({
+      history: history.map((row) => ({
         meanLength: row["completions/mean_length"],
         accuracy: row.accuracy,
       })),
@@ -237,7 +236,6 @@ export class Training {
     for await (const { metrics, rollouts } of keepSteps(iterations, record, progress, folder, { signal })) {
       const completions = rollouts.map(rolloutRow);
       const drawn = drawnOf(metrics);
-      this.#view = { ...this.#view, metrics: [...this.#view.metrics, drawn], completions };
       this.#run = { ...this.#run!, iteration: metrics.iteration };
       this.#progress = { done: 0, total: 0 };
       await this.#runs.save(this.#run);
@@ -259,7 +257,6 @@ export class Training {
       const task = this.#task(run.task, loaded.asking);
       const progress = await resume(opened.gpu, files, folder, path, note, { loaded: loaded.base });
       this.#run = { ...this.#run!, iteration: progress.state.step };
-      this.#view = await this.#runs.view(run.id, progress.state.step);
       return { opened, loaded, task, folder, progress, options: rlOptions(folder.config) };
     } catch (error) {
       if (loaded !== opened) loaded.base.dispose();
@@ -277,7 +274,6 @@ export class Training {
     const answer = await streamAnswer(progress.model, tokenizer, request, () => {}, signal);
     const frame: Frame = { step, pieces: answer.pieces, correct: answer.correct };
     await this.#runs.addFrame(folder, frame);
-    this.#view = { ...this.#view, frames: [...this.#view.frames, frame] };
     this.#emit({ type: "frame", frame });
   }
 

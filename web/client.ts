@@ -39,6 +39,8 @@ export class Client {
   readonly #listeners: ((change: Change) => void)[] = [];
   readonly #onNotice: (kind: PageNotice, detail: string) => void;
   #opened: Promise<unknown> = Promise.resolve();
+  /** What tokens say, each once: the answers of all iterations are kept, in few words. */
+  readonly #words = new Map<string, string>();
 
   constructor(onNotice: (kind: PageNotice, detail: string) => void) {
     this.#onNotice = onNotice;
@@ -80,6 +82,13 @@ export class Client {
     this.#changed("training", "runs", "task");
   }
 
+  #once(word: string): string {
+    const known = this.#words.get(word);
+    if (known !== undefined) return known;
+    this.#words.set(word, word);
+    return word;
+  }
+
   #receive(event: EngineEvent): void {
     const { state } = this;
     if (event.type === "training") {
@@ -103,7 +112,8 @@ export class Client {
       if (state.training.run) state.training.run.iteration = event.metrics.iteration;
       this.#changed("iteration");
     } else if (event.type === "frame") {
-      state.frames = [...state.frames.filter(({ step }) => step < event.frame.step), event.frame];
+      const pieces = event.frame.pieces.map((piece) => this.#once(piece));
+      state.frames = [...state.frames.filter(({ step }) => step < event.frame.step), { ...event.frame, pieces }];
       this.#changed("frame");
     } else if (event.type === "sampled") {
       this.#sampled(event.responses);

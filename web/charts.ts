@@ -88,6 +88,8 @@ export class ChartView {
       const width = Math.floor(entry!.contentRect.width);
       if (width === this.#width) return;
       this.#width = width;
+      // What is below keeps its place when the drawing comes.
+      this.#plot.style.minHeight = `${this.#height}px`;
       drawLater(this);
     }).observe(this.#plot);
     this.update(chart);
@@ -103,10 +105,13 @@ export class ChartView {
     drawLater(this);
   }
 
+  get #height(): number {
+    return Math.round(this.#options.height(this.#width));
+  }
+
   redraw(draw: Draw): void {
     if (this.#width === 0) return;
-    const width = this.#width;
-    this.#drawing = draw(document, this.#chart, { width, height: Math.round(this.#options.height(width)) });
+    this.#drawing = draw(document, this.#chart, { width: this.#width, height: this.#height });
     this.#plot.replaceChildren(this.#drawing);
     this.#places = null;
     if (this.#at !== null) this.#go(this.#at);

@@ -81,15 +81,17 @@ async function begin(client: Client): Promise<void> {
     return shelf.show("incomplete", (error as Error).message);
   }
   const stage = stageView(client, selection, recorded);
+  stage.element.prepend(opening);
+  main.append(stage.element);
+  // What is below it is laid out in a frame of its own.
+  await nextFrame();
   const views: Record<string, Node[]> = {
     tradeoff: [tradeoffView(client, selection, recorded, stage.open), runsView(client, stage.open)],
     try: [tryView(client)],
     own: [h("div", { class: "own" }, ownView(client), problemsView(client))],
     benchmark: [benchmarkView(client)],
   };
-  stage.element.prepend(opening);
   main.append(
-    stage.element,
     ...SECTIONS.map(({ id, words }) =>
       h(
         "section",
@@ -106,6 +108,17 @@ async function begin(client: Client): Promise<void> {
   client.open().catch((error: unknown) => {
     showAdapter("");
     shelf.show(error instanceof NoWorkerError ? "no-worker" : "worker-failed", (error as Error).message);
+  });
+  // The browser looked for what the address names before it was there.
+  await nextFrame();
+  document.getElementById(location.hash.slice(1))?.scrollIntoView();
+}
+
+/** After the next frame is painted; at once in a hidden tab, which paints none. */
+function nextFrame(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.hidden) resolve();
+    else requestAnimationFrame(() => setTimeout(resolve));
   });
 }
 

@@ -181,6 +181,16 @@ describe.skipIf(!CHROMIUM)(
       }
     });
 
+    test("a link to a section opens there, and stays there when the charts above it are drawn", async () => {
+      await page.goto(`${site.url}#benchmark`);
+      await drawn(page);
+      const top = () => page.locator("#benchmark-title").evaluate((title) => title.getBoundingClientRect().top);
+      await expect.poll(top, { timeout: 10_000 }).toBeLessThan(800);
+      await page.waitForTimeout(500);
+      expect(await top()).toBeGreaterThanOrEqual(0);
+      expect(await top()).toBeLessThan(800);
+    });
+
     test("the worker is under the page's policy: no code from text, no strangers", async () => {
       const [worker] = page.workers();
       const tried = await worker!.evaluate(

@@ -19,10 +19,9 @@ const MINUTES = Number(process.argv[2] ?? 10);
 const SETTLED = 2;
 /**
  * Share by which what a heap holds may be larger than when it had settled, the code that the browser compiled left out: it goes on
- * compiling what runs often. What is drawn of an iteration is kept, about a kilobyte on each side, and the worker keeps the bind groups
- * of each combination of buffers that it meets, up to a number.
+ * compiling what runs often. The page keeps what it draws of an iteration, about a kilobyte.
  */
-const MOST_GROWTH = 0.03;
+const MOST_GROWTH = 0.015;
 /** Milliseconds of a task on the main thread, and of an update of a chart. */
 const MOST_TASK = 100;
 const MOST_UPDATE = 8;

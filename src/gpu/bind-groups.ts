@@ -29,9 +29,4 @@ export class BindGroups {
   set(key: string, bindGroup: GPUBindGroup): void {
     this.#current.set(key, bindGroup);
   }
-
-  /** Those that are kept. */
-  get size(): number {
-    return new Set([...this.#current.keys(), ...this.#last.keys()]).size;
-  }
 }

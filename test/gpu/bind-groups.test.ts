@@ -13,8 +13,8 @@ test("what is asked for again and again stays, what is not goes", () => {
     if (groups.get("kept") !== kept) misses++;
   }
   expect(misses).toBe(0);
-  expect(groups.size).toBeLessThan(100); // 200 were used once
-  expect(groups.get("once 0")).toBeUndefined();
+  const once = Array.from({ length: 200 }, (_, i) => groups.get(`once ${1000 * i}`));
+  expect(once.filter((one) => one !== undefined).length).toBeLessThan(20); // those of the last two periods
 });
 
 test("what was just made is there for a whole period, whenever it was made", () => {

@@ -14,8 +14,9 @@ import { MODELS, randomModel } from "../src/measure/models.ts";
 import { roofNamed } from "../src/measure/roofs.ts";
 import { measureRoof, roofSeconds } from "../src/measure/roof.ts";
 import { Stopwatch, type Timing } from "../src/measure/stopwatch.ts";
-import { REACHED } from "../src/measure/time-plan.ts";
-import { iteration, trainStep } from "../src/measure/training.ts";
+import { rolloutsOf } from "../src/measure/engine.ts";
+import { roofHere } from "../src/measure/roof-here.ts";
+import { iteration, planIteration, trainStep } from "../src/measure/training.ts";
 import { openGpu } from "../src/runtime/node.ts";
 
 const small = process.argv.includes("--small");
@@ -32,8 +33,8 @@ const gpu = await openGpu(process.env["PITH_ADAPTER"]);
 const known = roofNamed(gpu.name);
 const roof = known
   ? {
-      flops: { f32: known.flops.f32 * REACHED.flops, bf16: known.flops.bf16 * REACHED.flops },
-      bytes: known.bytes * REACHED.bytes,
+      flops: { f32: known.flops.f32 * known.reached.flops, bf16: known.flops.bf16 * known.reached.flops },
+      bytes: known.bytes * known.reached.bytes,
     }
   : await measureRoof(new Stopwatch(gpu));
 console.log(
@@ -41,12 +42,17 @@ console.log(
 );
 console.log("| what | shape | ms | planned ms | of plan |\n| --- | --- | ---: | ---: | ---: |");
 
-function row(what: string, shape: string, { ms: { median } }: Timing, cost: Cost): void {
-  const planned = 1000 * roofSeconds(roof, storage, cost);
+function rowOf(what: string, shape: string, { ms: { median } }: Timing, plannedSeconds: number): void {
+  const planned = 1000 * plannedSeconds;
   console.log(
     `| ${what} | ${shape} | ${figures(median)} | ${figures(planned)} | ${figures((100 * planned) / median)}% |`,
   );
 }
+
+const row = (what: string, shape: string, timing: Timing, cost: Cost): void =>
+  rowOf(what, shape, timing, roofSeconds(roof, storage, cost));
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 /** A job of its own; what the adapter has no room for gets a row that says so. */
 async function attempt(what: string, shape: string, work: (watch: Stopwatch) => Promise<void>): Promise<void> {
@@ -77,15 +83,28 @@ for (const context of contexts)
   for (const rows of batches) for (const one of attention(rows, context, /paged/)) await timed(one);
 for (const rows of productRows)
   for (const one of linearCases({ config, storage, rows, context: 1 })) if (one.flops > 0) await timed(one);
-for (const workload of [trainStep(config, storage, trained), iteration(config, storage, "bfloat16")]) {
-  await attempt(workload.name, workload.shape, async (watch) => {
-    const model = randomModel(gpu, config, "bfloat16");
-    try {
-      for (const { name, timing, cost } of await workload.run(watch, model, seconds))
-        row(name, workload.shape, timing, cost);
-    } finally {
-      model.dispose();
-    }
-  });
-}
+await attempt("training step", `${trained} tokens`, async (watch) => {
+  const model = randomModel(gpu, config, "bfloat16");
+  const { shape, run } = trainStep(config, storage, trained);
+  try {
+    for (const { name, timing, cost } of await run(watch, model, seconds)) row(name, shape, timing, cost);
+  } finally {
+    model.dispose();
+  }
+});
+// By the plan that `pith train --dry-run --roof` prints.
+await attempt("iteration", "", async (watch) => {
+  const rollouts = rolloutsOf(config);
+  const plannedBy = known ?? (await roofHere(gpu, config, "bfloat16"));
+  const model = randomModel(gpu, config, "bfloat16");
+  const { shape, run } = iteration(config, storage, "bfloat16", rollouts);
+  try {
+    const lines = await run(watch, model, seconds);
+    const planned = await planIteration(config, "bfloat16", plannedBy, rollouts, lines[0]!.tokens!);
+    for (const { name, timing } of lines)
+      rowOf(name, shape, timing, name in planned ? planned[name as keyof typeof planned] : sum(Object.values(planned)));
+  } finally {
+    model.dispose();
+  }
+});
 process.exit(0);

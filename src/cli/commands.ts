@@ -36,7 +36,10 @@ const FLEET: Flags = {
 const PLAN: Flags = {
   "dry-run": { help: "print the configuration and what it takes, and stop" },
   memory: { value: "SIZE", help: "of the device that the plan is compared with, such as 80GB or 24GiB" },
-  roof: { value: "NAME", help: "also plan the time, on h100, h200, a100, 4090, 7900xtx or m3max" },
+  roof: {
+    value: "NAME",
+    help: "also plan the time, on h100, h200, a100, 4090, 7900xtx, m3max, or here, by a short iteration",
+  },
   tokens: { value: "N", help: "tokens of a response in that plan, in the mean; default a quarter of the most" },
 };
 

@@ -1,7 +1,7 @@
 import { largestStage } from "../core/schedule.ts";
 import process from "node:process";
 import { GpuUnavailableError, PithError, UsageError } from "../errors.ts";
-import type { Gpu } from "../gpu/gpu.ts";
+import type { DeviceGpu } from "../gpu/device-gpu.ts";
 import { parameterShapes, parseModelConfig, type ModelConfig } from "../model/config.ts";
 import { readModelConfig } from "../model/model.ts";
 import type { Config } from "../run/config.ts";
@@ -12,7 +12,7 @@ import { bytes, files, modelFolder, openGpu, openSources, openTask, print } from
 import { requireAll } from "./devices.ts";
 import { shipped } from "./shipped.ts";
 import { planTime } from "../measure/time-plan.ts";
-import { printTime, roofNamed } from "./time-plan.ts";
+import { checkRoof, openRoof, printTime } from "./time-plan.ts";
 import { proposeSettings, type Settings } from "../train/propose.ts";
 import { adamwOptions, plannedOptions, rlOptions } from "../train/options.ts";
 
@@ -36,7 +36,7 @@ export async function dryRunCommand(
   { memory = DEFAULT_MEMORY, roof, tokens }: { memory?: string; roof?: string; tokens?: number } = {},
 ): Promise<void> {
   const available = parseMemory(memory);
-  const adapterRoof = roof === undefined ? undefined : roofNamed(roof);
+  if (roof !== undefined) checkRoof(roof);
   const { rl, model } = config;
   print(JSON.stringify(config, null, 2));
   print();
@@ -83,7 +83,8 @@ export async function dryRunCommand(
   needs("a buffer", plan.largestBuffer, gpu?.limits.maxBufferSize);
   needs("a binding", plan.largestBinding, gpu?.maxBindingSize);
   print();
-  if (adapterRoof) {
+  if (roof !== undefined) {
+    const adapterRoof = await openRoof(roof, gpu, shape, model.dtype);
     const mean = tokens ?? Math.round(largestStage(rl.max_completion_length) / 4);
     const options = rlOptions(config);
     printTime(
@@ -130,7 +131,7 @@ function proposalLine({ settings, total }: { settings: Settings; total: number }
 }
 
 /** The adapter that training would use; null where there is none and none was named. */
-async function adapterHere(name: string | undefined): Promise<Gpu | null> {
+async function adapterHere(name: string | undefined): Promise<DeviceGpu | null> {
   try {
     return await openGpu(name);
   } catch (error) {

@@ -1,13 +1,36 @@
 import { wholePercent } from "../core/format.ts";
 import { UsageError } from "../errors.ts";
+import type { DeviceGpu } from "../gpu/device-gpu.ts";
+import { roofHere } from "../measure/roof-here.ts";
 import { ROOFS, type AdapterRoof } from "../measure/roofs.ts";
-import { PHASES, REACHED, type Part, type TimePlan } from "../measure/time-plan.ts";
-import { print } from "./host.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { ModelDType } from "../model/model.ts";
+import { PHASES } from "../measure/phases.ts";
+import type { Part, TimePlan } from "../measure/time-plan.ts";
+import { note, print } from "./output.ts";
 
-export function roofNamed(name: string): AdapterRoof {
-  const roof = ROOFS[name];
-  if (!roof) throw new UsageError(`--roof: expected ${Object.keys(ROOFS).join(", ")}, got ${name}`);
-  return roof;
+/** The adapter at hand, measured, in the place of a maker's figures. */
+const HERE = "here";
+
+export function checkRoof(name: string): void {
+  const names = [...Object.keys(ROOFS), HERE];
+  if (!names.includes(name)) throw new UsageError(`--roof: expected ${names.join(", ")}, got ${name}`);
+}
+
+/** Of a known name (checkRoof). */
+export async function openRoof(
+  name: string,
+  gpu: DeviceGpu | null,
+  config: ModelConfig,
+  dtype: ModelDType,
+): Promise<AdapterRoof> {
+  if (name !== HERE) return ROOFS[name]!;
+  if (!gpu)
+    throw new UsageError(
+      `--roof here: expected an adapter to measure, got none; name one of ${Object.keys(ROOFS).join(", ")}`,
+    );
+  note(`a short iteration on ${gpu.name} first, to plan by`);
+  return roofHere(gpu, config, dtype);
 }
 
 /** What each phase takes and what bounds it. */
@@ -17,7 +40,9 @@ export function printTime(
 ): void {
   print(
     `time of an iteration on ${roof.name}, a model and no measurement: responses of ${mean} tokens in the mean, ` +
-      `${wholePercent(REACHED.flops)} of the maker's operations a second and ${wholePercent(REACHED.bytes)} of its bytes`,
+      (roof.times
+        ? "by what a short iteration with random weights took here"
+        : `${wholePercent(roof.reached.flops)} of the maker's operations a second and ${wholePercent(roof.reached.bytes)} of its bytes`),
   );
   for (const name of PHASES) {
     const { seconds, parts } = phases[name];

@@ -127,6 +127,11 @@ export function decodeStep(
     },
     buffers: { tokens, positions, tables, parameters: weights, rope, k_cache: kCache, v_cache: vCache, logits },
     workgroups: [Math.ceil(rows / ROWS)],
+    // Without attention, whose work depends on positions. Every workgroup reads all weights.
+    cost: {
+      flops: 2 * rows * weights.size,
+      bytes: Math.ceil(rows / ROWS) * weights.byteLength + logits.byteLength,
+    },
     constants: { LANES: rec.gpu.info.subgroupMinSize, KEPT_PAIRS: keptPairs(shape) },
   });
 }

@@ -4,7 +4,6 @@ import type { SamplingParams } from "../engine/sampling-params.ts";
 import { Sequence } from "../engine/sequence.ts";
 import type { Storage } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Model } from "../model/model.ts";
 import { addCosts, decodeCost, positionBytes, prefillCost, type Cost } from "./cost.ts";
 import { BLOCK_SIZE } from "./kernels/attention.ts";
 import { summarize } from "./statistics.ts";
@@ -90,38 +89,46 @@ export function decode(config: ModelConfig, storage: Storage, batch: number, wan
   };
 }
 
-const PROMPTS = 32;
-const GENERATIONS = 8;
-const PROMPT_LENGTH = 64;
+export const GENERATIONS = 8;
+export const PROMPT_LENGTH = 64;
 
 /**
- * How long responses are: a token ends one with the same chance everywhere, so lengths are spread as widely as their mean, and a
- * few are cut off.
+ * GENERATIONS responses to each prompt. A token ends one with the same chance everywhere, so lengths are spread as widely as their
+ * mean, and a few are cut off.
  */
-export interface Lengths {
+export interface Rollouts {
+  prompts: number;
+  /** Tokens of a response. */
   mean: number;
   longest: number;
 }
 
-export const lengthsOf = ({ maxPositionEmbeddings }: ModelConfig): Lengths => {
+export const rolloutsOf = ({ maxPositionEmbeddings }: ModelConfig): Rollouts => {
   const longest = Math.min(1024, maxPositionEmbeddings - PROMPT_LENGTH);
-  return { mean: Math.round(longest / 4), longest };
+  return { prompts: 32, mean: Math.round(longest / 4), longest };
 };
+
+/** For the kernels to be compiled before anything is timed. */
+export const brief = (rollouts: Rollouts): Rollouts => ({ ...rollouts, mean: 8, longest: 16 });
+
+export const describe = ({ prompts, mean, longest }: Rollouts): string =>
+  `${prompts * GENERATIONS} responses of about ${mean}, at most ${longest}`;
+
+/** Lengths that are expected, the longest first. */
+export const expectedLengths = ({ prompts, mean, longest }: Rollouts): number[] =>
+  Array.from({ length: prompts * GENERATIONS }, (_, i) => (i === 0 ? longest : mean));
 
 /** As many stop tokens as make responses that long where all tokens are about as probable, as they are with random weights. */
 const stopTokens = ({ vocabSize }: ModelConfig, mean: number): number[] =>
   Array.from({ length: Math.max(1, Math.round(vocabSize / mean)) }, (_, i) => vocabSize - 1 - i);
 
-export const RESPONSES = PROMPTS * GENERATIONS;
-
-/** Responses to `count` / GENERATIONS prompts: prompts and responses together. */
+/** Prompts and responses together. */
 export async function sampleResponses(
   llm: LLM,
-  { mean, longest }: Lengths,
-  count = RESPONSES,
+  { prompts, mean, longest }: Rollouts,
 ): Promise<{ tokenIds: number[]; promptLength: number; logprobs: number[] }[]> {
   const { config } = llm.model;
-  const requests = Array.from({ length: count / GENERATIONS }, (_, promptId) => ({
+  const requests = Array.from({ length: prompts }, (_, promptId) => ({
     promptId,
     promptTokenIds: tokenIds(config, PROMPT_LENGTH + promptId).slice(promptId),
   }));
@@ -150,33 +157,30 @@ export function rolloutCost(config: ModelConfig, storage: Storage, lengths: read
   });
 }
 
-export function rolloutOptions(config: ModelConfig, storage: Storage, { longest }: Lengths) {
+export function rolloutOptions(config: ModelConfig, storage: Storage, { prompts, longest }: Rollouts) {
+  const responses = prompts * GENERATIONS;
   const maxModelLen = PROMPT_LENGTH + longest;
   // For all at half their greatest length.
-  const kvCacheBytes = (RESPONSES * maxModelLen * positionBytes(config, storage)) / 2;
-  return { maxNumSeqs: RESPONSES, maxModelLen, kvCacheBytes, blockSize: BLOCK_SIZE };
+  const kvCacheBytes = (responses * maxModelLen * positionBytes(config, storage)) / 2;
+  return { maxNumSeqs: responses, maxModelLen, kvCacheBytes, blockSize: BLOCK_SIZE };
 }
 
 /** A rollout as reinforcement learning has it: groups of responses, whose lengths differ widely. */
 export function rollout(config: ModelConfig, storage: Storage): Workload {
-  const lengths = lengthsOf(config);
+  const rollouts = rolloutsOf(config);
   return {
     part: "rollout",
     name: "rollout",
-    shape: `${RESPONSES} responses of about ${lengths.mean}, at most ${lengths.longest}`,
-    estimate: rolloutCost(
-      config,
-      storage,
-      Array.from({ length: RESPONSES }, (_, i) => (i === 0 ? lengths.longest : lengths.mean)),
-    ),
+    shape: describe(rollouts),
+    estimate: rolloutCost(config, storage, expectedLengths(rollouts)),
     async run(watch, model, maxSeconds) {
-      const llm = new LLM(model, rolloutOptions(config, storage, lengths));
+      const llm = new LLM(model, rolloutOptions(config, storage, rollouts));
       let sampled: number[] = [];
       const work = async () => {
-        const responses = await sampleResponses(llm, lengths);
+        const responses = await sampleResponses(llm, rollouts);
         sampled = responses.map((response) => response.logprobs.length);
       };
-      const warmUp = async () => void (await sampleResponses(llm, { mean: 8, longest: 16 }));
+      const warmUp = async () => void (await sampleResponses(llm, brief(rollouts)));
       try {
         const timing = await watch.waited({ warmUp, work }, maxSeconds);
         const tokens = sampled.reduce((a, b) => a + b, 0);
@@ -187,7 +191,3 @@ export function rollout(config: ModelConfig, storage: Storage): Workload {
     },
   };
 }
-
-/** A model's engine for rollouts of these lengths. */
-export const rolloutEngine = (model: Model, lengths: Lengths): LLM =>
-  new LLM(model, rolloutOptions(model.config, model.storage, lengths));

@@ -12,10 +12,9 @@ import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient, recordLogprobs } from "../train/policy.ts";
 import type { RlOptions } from "../train/rl-options.ts";
 import { attentionCost, decodeAttentionCost } from "./cost.ts";
+import type { Phase } from "./phases.ts";
 import type { AdapterRoof } from "./roofs.ts";
 
-/** Of the makers' figures, what kernels of this kind reach: published products through Vulkan, and kernels bound by memory. */
-export const REACHED: Cost = { flops: 0.3, bytes: 0.75 };
 /** From the end of one dispatch to the next that waits for it. */
 const GAP_SECONDS = 4e-6;
 /** On the host, which works ahead of the device. */
@@ -31,8 +30,6 @@ export interface PartPlan extends Cost {
   bound: "compute" | "memory" | "dispatch" | "host";
 }
 
-export const PHASES = ["prefill", "decode", "reference", "update", "optimizer"] as const;
-export type Phase = (typeof PHASES)[number];
 const PARTS = ["layers", "head", "attention", "rest", "transfers"] as const;
 export type Part = (typeof PARTS)[number];
 
@@ -59,7 +56,7 @@ const partOf = (label: string): Part =>
       ? "attention"
       : /linear_logits|logprob|policy-gradient|sample/.test(label)
         ? "head"
-        : /\blinear/.test(label)
+        : /\blinear|decode-step/.test(label)
           ? "layers"
           : "rest";
 
@@ -75,13 +72,7 @@ export async function planTime(
   options: RlOptions,
   adamw: AdamWOptions,
   roof: AdapterRoof,
-  {
-    mean,
-    prompt = 256,
-    reached = REACHED,
-    lora,
-    layers,
-  }: { mean: number; prompt?: number; reached?: Cost } & Omit<Planned, "like">,
+  { mean, prompt = 256, lora, layers }: { mean: number; prompt?: number } & Omit<Planned, "like">,
 ): Promise<TimePlan> {
   let counted = new Map<string, Counted>();
   let steps = 0;
@@ -107,8 +98,8 @@ export async function planTime(
     if (part === TRANSFERS)
       return { flops, bytes, dispatches, seconds: bytes / HOST_BYTES + dispatches * WAIT_SECONDS, bound: "host" };
     const limits = {
-      compute: flops / (roof.flops[storage] * reached.flops),
-      memory: bytes / (roof.bytes * reached.bytes),
+      compute: flops / (roof.flops[storage] * roof.reached.flops),
+      memory: bytes / (roof.bytes * roof.reached.bytes),
       dispatch: dispatches * ENCODE_SECONDS,
     };
     const [bound] = (Object.keys(limits) as (keyof typeof limits)[]).sort((a, b) => limits[b] - limits[a]);
@@ -122,6 +113,7 @@ export async function planTime(
   };
   /** What `work` does, `times` over or so many of its steps, and attention beside it. */
   const phase = async (
+    name: Phase,
     work: () => unknown,
     times: number,
     attention: Cost | null,
@@ -140,8 +132,12 @@ export async function planTime(
       sum.flops += per * flops;
       sum.bytes += per * bytes;
     }
-    if (attention && parts.attention) Object.assign(parts.attention, attention);
-    const entries = Object.entries(parts).map(([part, sum]) => [part, partPlan(part, sum)] as const);
+    if (attention) parts.attention = { dispatches: 0, ...parts.attention, ...attention };
+    const measured = roof.times?.[name] ?? 1;
+    const entries = Object.entries(parts).map(([part, sum]) => {
+      const plan = partPlan(part, sum);
+      return [part, { ...plan, seconds: measured * plan.seconds }] as const;
+    });
     return {
       seconds: entries.reduce((sum, [, { seconds }]) => sum + seconds, 0),
       parts: Object.fromEntries(entries) as Partial<Record<Part, PartPlan>>,
@@ -182,6 +178,7 @@ export async function planTime(
 
   const phases = {
     prefill: await phase(
+      "prefill",
       () => generate(1, Math.min(PREFILL_ROWS, prompt * options.numPrompts, full.maxModelLen - 1)),
       (options.numPrompts * prompt) / Math.min(PREFILL_ROWS, prompt * options.numPrompts),
       attentionCost(
@@ -193,6 +190,7 @@ export async function planTime(
       { without: () => generate(1, 1) },
     ),
     decode: await phase(
+      "decode",
       () => generate(paddedRows(rows), 1),
       decodeSteps,
       decodeAttentionCost(config, storage, responses * mean, length),
@@ -201,12 +199,14 @@ export async function planTime(
     reference:
       options.beta > 0
         ? await phase(
+            "reference",
             () => recordLogprobs(model.base ?? model, batch, options),
             batches,
             attentionCost(config, storage, lengths, "forward"),
           )
         : { seconds: 0, parts: {} },
     update: await phase(
+      "update",
       () =>
         policyGradient(
           model,
@@ -219,6 +219,7 @@ export async function planTime(
       attentionCost(config, storage, repeated, options.recompute ? "recomputed" : "gradient"),
     ),
     optimizer: await phase(
+      "optimizer",
       async () => {
         await optimizer.recordNorm(gpu);
         return optimizer.apply(1, 1e-6);

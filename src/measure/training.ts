@@ -1,26 +1,33 @@
+import { LLM } from "../engine/llm.ts";
 import type { Storage } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { PackedBatch } from "../model/batch.ts";
-import type { Model, ModelDType } from "../model/model.ts";
+import { STORAGE, type Model, type ModelDType } from "../model/model.ts";
 import { itemLogprobs } from "../train/logprobs.ts";
 import { planMemory } from "../train/memory-plan.ts";
 import { MicroBatches } from "../train/micro-batches.ts";
 import { AdamW, type AdamWOptions } from "../train/optimizer.ts";
 import { policyGradient } from "../train/policy.ts";
 import { PAPER, type RlOptions } from "../train/rl-options.ts";
-import { addCosts, forwardCost, gradientCost, optimizerCost } from "./cost.ts";
+import { addCosts, forwardCost, gradientCost, optimizerCost, type Cost } from "./cost.ts";
 import {
-  lengthsOf,
-  RESPONSES,
+  brief,
+  describe,
+  expectedLengths,
+  GENERATIONS,
+  PROMPT_LENGTH,
   rolloutCost,
-  rolloutEngine,
   rolloutOptions,
+  rolloutsOf,
   sampleResponses,
   tokenIds,
-  type Lengths,
+  type Rollouts,
 } from "./engine.ts";
+import { countParameters } from "./models.ts";
+import type { AdapterRoof } from "./roofs.ts";
 import { summarize } from "./statistics.ts";
 import type { Timing } from "./stopwatch.ts";
+import { planTime } from "./time-plan.ts";
 import type { Workload } from "./workload.ts";
 
 const ADAMW: AdamWOptions = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 };
@@ -74,14 +81,14 @@ export function trainStep(config: ModelConfig, storage: Storage, tokens: number)
 
 const MICRO_BATCH_TOKENS = 8192;
 
-/** What the trainer would be told for such an iteration: the memory plan is made from it. */
-const rlOptions = (config: ModelConfig, storage: Storage, lengths: Lengths, recompute: boolean): RlOptions => ({
+/** What the trainer would be told for such an iteration: the plans of its memory and of its time are made from it. */
+const rlOptions = (config: ModelConfig, storage: Storage, rollouts: Rollouts, recompute: boolean): RlOptions => ({
   alpha: { alpha: 0.1 },
-  numPrompts: RESPONSES,
-  numGenerations: 1,
+  numPrompts: rollouts.prompts,
+  numGenerations: GENERATIONS,
   numSteps: 1,
   maxIterations: 1,
-  maxCompletionLength: lengths.longest,
+  maxCompletionLength: rollouts.longest,
   topK: 0,
   topP: 1,
   ...LOSS,
@@ -93,14 +100,21 @@ const rlOptions = (config: ModelConfig, storage: Storage, lengths: Lengths, reco
   tokensPerMicroBatch: MICRO_BATCH_TOKENS,
   recompute,
   seed: 1,
-  engine: rolloutOptions(config, storage, lengths),
+  engine: rolloutOptions(config, storage, rollouts),
 });
 
+/** The phases of an iteration, by the names of their measurements. */
+type Phases<T> = Record<"rollout" | "reference log-probabilities" | "gradient" | "optimizer step", T>;
+
 /** An iteration of reinforcement learning, phase by phase; and the memory it takes beside what was planned. */
-export function iteration(config: ModelConfig, storage: Storage, dtype: ModelDType): Workload {
-  const lengths = lengthsOf(config);
-  const responses = Array.from({ length: RESPONSES }, (_, i) => (i === 0 ? lengths.longest : lengths.mean));
-  const costs = (sampled: readonly number[], whole: readonly number[]) => ({
+export function iteration(
+  config: ModelConfig,
+  storage: Storage,
+  dtype: ModelDType,
+  rollouts = rolloutsOf(config),
+): Workload {
+  const responses = expectedLengths(rollouts);
+  const costs = (sampled: readonly number[], whole: readonly number[]): Phases<Cost> => ({
     rollout: rolloutCost(config, storage, sampled),
     "reference log-probabilities": forwardCost(config, storage, whole),
     gradient: gradientCost(config, storage, whole),
@@ -109,55 +123,93 @@ export function iteration(config: ModelConfig, storage: Storage, dtype: ModelDTy
   return {
     part: "iteration",
     name: "iteration",
-    shape: `${RESPONSES} responses of about ${lengths.mean}, at most ${lengths.longest}`,
+    shape: describe(rollouts),
     estimate: addCosts(...Object.values(costs(responses, responses))),
     async run(_watch, model) {
-      const { gpu } = model;
-      const options = rlOptions(config, storage, lengths, recomputes(model));
+      const options = rlOptions(config, storage, rollouts, recomputes(model));
       const plan = await planMemory(config, dtype, options, ADAMW);
+      const { gpu } = model;
       gpu.pool.peakBytes = gpu.pool.usedBytes;
       const reference = await model.clone();
       const used: { dispose(): void }[] = [reference];
       try {
         const optimizer = await AdamW.create(model, ADAMW);
         used.push(optimizer);
-        const llm = rolloutEngine(model, lengths);
-        used.push(llm);
-        const microBatches = new MicroBatches(MICRO_BATCH_TOKENS);
-        await sampleResponses(llm, { mean: 8, longest: 16 }); // compiles
+        await iterate(model, reference, optimizer, options, brief(rollouts)); // compiles
+        const { ms, sampled } = await iterate(model, reference, optimizer, options, rollouts);
 
-        const phases: Record<string, Timing> = {};
-        const phase = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-          const start = performance.now();
-          const result = await work();
-          await gpu.idle();
-          phases[name] = { ms: summarize([performance.now() - start]), clock: "host" };
-          return result;
-        };
-        const rollouts = await phase("rollout", () => sampleResponses(llm, lengths));
-        llm.dispose(); // as a run does
-        const items = rollouts.map((rollout) => [rollout.tokenIds]);
-        const { temperature } = LOSS;
-        await phase("reference log-probabilities", () => itemLogprobs(microBatches, reference, items, { temperature }));
-        await phase("gradient", () =>
-          microBatches.run(model, items, (packed, _items, job) =>
-            policyGradient(model, optimizer.gradients, packed, targets(packed), options, job),
-          ),
-        );
-        await phase("optimizer step", () => optimizer.update(LEARNING_RATE));
-        const memory = { planned: plan.total, peak: gpu.pool.peakBytes };
-
-        const sampled = rollouts.map(({ logprobs }) => logprobs.length);
-        const whole = rollouts.map((rollout) => rollout.tokenIds.length);
+        const whole = sampled.map((response) => response.tokenIds.length);
         const tokens = whole.reduce((a, b) => a + b, 0);
-        const cost = costs(sampled, whole);
-        const total = Object.values(phases).reduce((sum, { ms }) => sum + ms.median, 0);
-        const lines = Object.entries(cost).map(([name, of]) => ({ name, timing: phases[name]!, cost: of, tokens }));
-        const all = { ms: summarize([total]), clock: "host" as const };
-        return [...lines, { name: "iteration", timing: all, cost: addCosts(...Object.values(cost)), tokens, memory }];
+        const cost = costs(
+          sampled.map(({ logprobs }) => logprobs.length),
+          whole,
+        );
+        const timed = (time: number): Timing => ({ ms: summarize([time]), clock: "host" });
+        const lines = (Object.keys(cost) as (keyof typeof cost)[]).map((name) => {
+          return { name, timing: timed(ms[name]), cost: cost[name], tokens };
+        });
+        const total = Object.values(ms).reduce((a, b) => a + b, 0);
+        const memory = { planned: plan.total, peak: gpu.pool.peakBytes };
+        const all = { name: "iteration", timing: timed(total), cost: addCosts(...Object.values(cost)), tokens, memory };
+        return [...lines, all];
       } finally {
         for (const part of used) part.dispose();
       }
     },
+  };
+}
+
+/** What was sampled, and milliseconds of each phase. */
+async function iterate(
+  model: Model,
+  reference: Model,
+  optimizer: AdamW,
+  options: RlOptions,
+  rollouts: Rollouts,
+): Promise<{ ms: Phases<number>; sampled: Awaited<ReturnType<typeof sampleResponses>> }> {
+  const timed = async <T>(work: () => Promise<T>): Promise<{ result: T; ms: number }> => {
+    const start = performance.now();
+    const result = await work();
+    await model.gpu.idle();
+    return { result, ms: performance.now() - start };
+  };
+  const llm = new LLM(model, options.engine);
+  const rollout = await timed(() => sampleResponses(llm, rollouts)).finally(() => llm.dispose()); // as a run does
+  const items = rollout.result.map((response) => [response.tokenIds]);
+  const microBatches = new MicroBatches(MICRO_BATCH_TOKENS);
+  const scored = await timed(() => itemLogprobs(microBatches, reference, items, options));
+  const gradient = await timed(() =>
+    microBatches.run(model, items, (packed, _items, job) =>
+      policyGradient(model, optimizer.gradients, packed, targets(packed), options, job),
+    ),
+  );
+  const step = await timed(() => optimizer.update(LEARNING_RATE));
+  return {
+    sampled: rollout.result,
+    ms: {
+      rollout: rollout.ms,
+      "reference log-probabilities": scored.ms,
+      gradient: gradient.ms,
+      "optimizer step": step.ms,
+    },
+  };
+}
+
+/** Seconds that are planned for the phases of such an iteration, in which so many tokens came out, prompts included. */
+export async function planIteration(
+  config: ModelConfig,
+  dtype: ModelDType,
+  roof: AdapterRoof,
+  rollouts: Rollouts,
+  tokens: number,
+): Promise<Phases<number>> {
+  const mean = tokens / (rollouts.prompts * GENERATIONS) - PROMPT_LENGTH;
+  const options = rlOptions(config, STORAGE[dtype], rollouts, countParameters(config) >= RECOMPUTE_FROM);
+  const { phases } = await planTime(config, dtype, options, ADAMW, roof, { mean, prompt: PROMPT_LENGTH });
+  return {
+    rollout: phases.prefill.seconds + phases.decode.seconds,
+    "reference log-probabilities": phases.reference.seconds,
+    gradient: phases.update.seconds,
+    "optimizer step": phases.optimizer.seconds,
   };
 }

@@ -216,6 +216,14 @@ test("with a roof, a dry run plans the time of every phase, and says that it is 
   expect((await plan("--roof", "abacus")).code).toBe(2);
 });
 
+test("a dry run plans the time of the adapter at hand by a short iteration on it", { timeout: 240_000 }, async () => {
+  const { code, stdout, stderr } = await pith("train", "configs/start.toml", "--dry-run", "--roof", "here");
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^a short iteration on .* first, to plan by$/m);
+  expect(stdout).toMatch(/tokens in the mean, by what a short iteration with random weights took here$/m);
+  expect(Number(/^ {2}total +([0-9.]+) s {2}\d+ tokens\/s/m.exec(stdout)![1])).toBeGreaterThan(0);
+});
+
 test("a flag can switch a setting off", async () => {
   const { code, stdout } = await pith("train", "configs/paper-1.5b.toml", "--model.recompute", "false", "--dry-run");
   expect(code).toBe(0);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Phase } from "../../src/measure/phases.ts";
 import { planTime, type TimePlan } from "../../src/measure/time-plan.ts";
 import { ROOFS } from "../../src/measure/roofs.ts";
 import { MODELS, countParameters, multipliedParameters } from "../../src/measure/models.ts";
@@ -58,4 +59,26 @@ test("a step of decoding reads the weights once, and little beside them and the 
   const cache = decode.rows * decode.context * positionBytes(config, "bf16");
   const bytes = counted(phases.decode, "bytes") / decode.steps + cache;
   expect(bytes / (weights + cache)).toBeLessThan(1.15);
+});
+
+test("a step of decoding in one dispatch counts its products, and attention beside them", async () => {
+  const small = MODELS["reasoner"]!;
+  const { traits } = ROOFS["h100"]!;
+  const info = { isFallbackAdapter: true, subgroupMinSize: 8, subgroupMaxSize: 8 } as GPUAdapterInfo;
+  const limits = { ...traits.limits, maxComputeWorkgroupStorageSize: 32768 };
+  const software = { ...traits, tier: "subgroups", matrices: null, info, limits } as const;
+  const roof = { ...ROOFS["h100"]!, traits: software };
+  const short = { ...options, maxCompletionLength: 64, engine: { maxNumSeqs: 64, maxModelLen: 512 } } as RlOptions;
+  const planned = (times?: Record<Phase, number>) =>
+    planTime(small, "bfloat16", short, adamw, times ? { ...roof, times } : roof, { mean: 64, prompt: 16 });
+  const { phases, decode } = await planned();
+  const { layers, attention } = phases.decode.parts;
+  expect(layers!.flops / (2 * multipliedParameters(small) * decode.rows * decode.steps)).toBeCloseTo(1, 1);
+  expect(attention!.flops).toBeGreaterThan(0);
+
+  // What was measured on an adapter stretches its phases.
+  const measured = await planned({ prefill: 1, decode: 3, reference: 1, update: 2, optimizer: 1 });
+  expect(measured.phases.decode.seconds / phases.decode.seconds).toBeCloseTo(3, 9);
+  expect(measured.phases.update.seconds / phases.update.seconds).toBeCloseTo(2, 9);
+  expect(measured.phases.reference).toEqual(phases.reference);
 });

@@ -30,14 +30,14 @@ export interface ArenaSize {
   budget: number;
 }
 
-/** Response tokens that each run samples: about fifteen iterations of the bundled reasoner's first responses, more as they get shorter. */
+/** Response tokens that each run samples: about twelve iterations of the bundled reasoner's first responses, more as they get shorter. */
 export const BUDGET = 200_000;
 
 /**
  * Problems of the methods that need each to come again: a quarter of the budget goes once through them at the base model's length, for
  * HAPO's record and for O1-Pruner's first pass.
  */
-const COMES_AGAIN = { options: { num_train: 60 } };
+const COMES_AGAIN = { options: { num_train: 50 } };
 
 /** Responses to a prompt of the methods that learn from samples. */
 const SAMPLES = 8;
@@ -89,7 +89,7 @@ const sigmoid = (scale: ScaleRewards): ArenaMethod => ({
  * The methods. A published constant for thousands of tokens is inert on tens, so that strengths are chosen by what they do: what a
  * method's length term varies by within a group of correct responses, as a share of what a correct answer earns above a wrong one, is
  * about what the paper's varies by at alpha 0.05, 0.2 and 0.4. That is alpha times 0.21, the deviation of sigmoid(z) over normal z:
- * 0.010, 0.042 and 0.083. The bundled reasoner's responses to one problem have a deviation of about half their mean of 105 tokens, at
+ * 0.010, 0.042 and 0.083. The bundled reasoner's responses to one problem have a deviation of about half their mean of 125 tokens, at
  * most 256. Where a knob cannot be set so, its comment says by what it is. Advantages are normalised as the source does.
  */
 export const ARENA_METHODS: readonly ArenaMethod[] = [
@@ -99,12 +99,12 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
   // The length term is fixed, with a deviation of about 0.43: lambda is what correctness weighs, and the smaller, the stronger.
   // Rewards are standardised over the iteration, as the source does over its data set.
   lengthReward("o1_pruner", "lambda", [40, 10, 5], ["batch", "batch"], undefined, COMES_AGAIN),
-  // Correctness is worth 2; 53 tokens of deviation.
-  lengthReward("shorter_better", "per_token", [0.0004, 0.0016, 0.0031], BY_GROUP),
+  // Correctness is worth 2; 57 tokens of deviation.
+  lengthReward("shorter_better", "per_token", [0.00035, 0.0015, 0.0029], BY_GROUP),
   // Correct and wrong are 2 apart; exp(-a z) deviates by a.
   lengthReward("grpo_lead", "a", [0.02, 0.08, 0.16], BY_GROUP, (a) => ({ a, free_length: 0 })),
-  // 53 tokens of deviation where nearly all are correct.
-  lengthReward("alp", "beta", [0.0002, 0.0008, 0.0016], BY_GROUP),
+  // 57 tokens of deviation where nearly all are correct.
+  lengthReward("alp", "beta", [0.00018, 0.00074, 0.0015], BY_GROUP),
   // What a response at the limit loses if it is correct, and what it is spared if it is wrong; the published value is 0.5.
   lengthReward("cosine", "drop", [0.1, 0.4, 0.7], AS_THE_PAPER, (drop) => ({
     correct_long: 1 - drop,
@@ -113,17 +113,17 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
   // Its slope is the steeper the less it reaches: a quarter, half and all of the limit, where a fifth is published.
   lengthReward("soft_overlong", "buffer", [64, 128, 256], AS_THE_PAPER),
   // The bonus is fixed: targets that about 65%, 35% and 13% of the base model's correct responses are within.
-  lengthReward("laser", "target", [140, 80, 25], BY_GROUP),
-  // L / longest has a deviation of 0.28; the published value is 0.25.
-  lengthReward("linear", "weight", [0.035, 0.15, 0.3], CENTRED),
+  lengthReward("laser", "target", [165, 100, 60], BY_GROUP),
+  // L / longest has a deviation of 0.3; the published value is 0.25.
+  lengthReward("linear", "weight", [0.035, 0.14, 0.28], CENTRED),
   // Most responses are beyond 1.5 times the record at first, where f is at its floor: a deviation of about 0.25.
   lengthReward("hapo", "weight", [0.04, 0.16, 0.32], BY_GROUP, undefined, COMES_AGAIN),
-  // No length term, and none of DLER's clip, loss and resampling: limits within which 61%, 43% and 20% of the base model's problems are
+  // No length term, and none of DLER's clip, loss and resampling: limits within which 60%, 43% and 20% of the base model's problems are
   // solved, after six iterations at half as much again.
   {
     name: "dler",
     knob: "limit",
-    strengths: [140, 95, 55],
+    strengths: [155, 110, 80],
     trainer: "train",
     advantages: SCALING_WORDS.batch,
     overrides: (limit) => ({

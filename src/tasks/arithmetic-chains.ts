@@ -1,8 +1,9 @@
 /**
  * Chains of thought for sums like `7+8-5+9`, as a reasoner writes them that is quick first and careful after. The first pass is one
- * line, `7+8~5-5~0+9~9`: it keeps only last digits in mind and puts the tens together at the end, which a small model gets wrong the more
- * often the longer the sum is. A check goes line by line, `15-5=10`, and is nearly always right. So checking buys accuracy on hard
- * problems and nothing on easy ones, where most of it is habit (appendix A of the paper shows the same in a large model).
+ * line, `7+8-5~0+9~9`: it takes two steps at once, keeps only last digits in mind and puts the tens together at the end, which a small
+ * model gets wrong the more often the longer the sum is. A check goes line by line, last digit first, `15-5~0=10`, and is nearly always
+ * right. So checking buys accuracy on hard problems and nothing on easy ones, where most of it is habit (appendix A of the paper shows
+ * the same in a large model).
  */
 
 export interface Step {
@@ -19,6 +20,14 @@ export interface Chain {
 
 /** Uniform in [0, 1). */
 export type Random = () => number;
+
+/** How the first pass of a demonstration goes. */
+export interface QuickPass {
+  /** Steps at once: the digit that it has in mind is shown after so many, and after the last. */
+  stride: number;
+  /** Chance for each digit that it shows of being off by one or two, so that checks are learnt that compute for themselves. */
+  slips: number;
+}
 
 /** Every value on the way stays in this range, in a right chain and in a mistaken one. */
 const LARGEST_VALUE = 99;
@@ -87,12 +96,12 @@ interface Pass {
 }
 
 /** A response with its end-of-turn marker left out: passes, doubts and `\boxed{}`. */
-export function writeDemonstration(chain: Chain, random: Random): string {
+export function writeDemonstration(chain: Chain, quick: QuickPass, random: Random): string {
   const results: number[] = [];
   let text = "";
   const close = (result: number) => `${random() < HABITS.announces ? "The answer is " : ""}\\boxed{${result}}`;
   while (true) {
-    const pass = results.length === 0 ? writeQuickPass(chain, random) : writeCarefulPass(chain);
+    const pass = results.length === 0 ? writeQuickPass(chain, quick, random) : writeCarefulPass(chain);
     text += pass.text;
     const { result } = pass;
     const before = results.at(-1);
@@ -121,24 +130,39 @@ function chanceToStop(situation: keyof typeof DOUBTS, { steps }: Chain): number 
   return easiest + ((hardest - easiest) * Math.min(steps.length - 1, LONGEST - 1)) / (LONGEST - 1);
 }
 
-/** `7+8~5-5~0+9~9`, and what it comes to, a forgotten carry included; a single step in full. */
-function writeQuickPass(chain: Chain, random: Random): Pass {
-  const values = chainValues(chain);
-  if (values.length === 1) return writeCarefulPass(chain);
-  const text = chain.steps.map(({ operator, operand }, i) => `${operator}${operand}~${values[i]! % 10}`).join("");
-  const tens = [chain.start, ...values].map((value) => Math.floor(value / 10));
+/** `7+8-5~0+9~9`, and what it comes to, what it slips and forgets included; a single step in full. */
+function writeQuickPass(chain: Chain, { stride, slips }: QuickPass, random: Random): Pass {
+  const { start, steps } = chain;
+  if (steps.length === 1) return writeCarefulPass(chain);
+  const isShown = (i: number) => (i + 1) % stride === 0 || i === steps.length - 1;
+  let value = start;
+  const values = steps.map((step, i) => {
+    value = apply(value, step);
+    if (slips > 0 && isShown(i) && random() < slips) value = slip(value, steps.slice(i + 1), random);
+    return value;
+  });
+  const text = steps.map(
+    ({ operator, operand }, i) => `${operator}${operand}${isShown(i) ? `~${values[i]! % 10}` : ""}`,
+  );
+  const tens = [start, ...values].map((number) => Math.floor(number / 10));
   const carries = tens.slice(1).map((ten, i) => ten - tens[i]!);
   const forgotten = carries.filter((carry) => carry !== 0 && random() < HABITS.forgets);
-  const right = values.at(-1)!;
-  const result = right - 10 * forgotten.reduce((sum, carry) => sum + carry, 0);
-  return { text: `${chain.start}${text}\n`, result: result >= 0 && result <= LARGEST_VALUE ? result : right };
+  const result = value - 10 * forgotten.reduce((sum, carry) => sum + carry, 0);
+  return { text: `${start}${text.join("")}\n`, result: result >= 0 && result <= LARGEST_VALUE ? result : value };
 }
 
-/** A line for each step, all of them right. */
+/** A value near it from which the sum can go on, or the value itself. */
+function slip(value: number, rest: readonly Step[], random: Random): number {
+  const slipped = value + (random() < 0.5 ? 1 : -1) * (random() < 0.7 ? 1 : 2);
+  return staysInRange(slipped, rest) ? slipped : value;
+}
+
+/** A line for each step, all of them right. The last digit comes first: what is left then is whether the tens change. */
 function writeCarefulPass(chain: Chain): Pass {
   const values = chainValues(chain);
   const lines = chain.steps.map(
-    (step, i) => `${formatChain({ start: values[i - 1] ?? chain.start, steps: [step] })}=${values[i]}\n`,
+    (step, i) =>
+      `${formatChain({ start: values[i - 1] ?? chain.start, steps: [step] })}~${values[i]! % 10}=${values[i]}\n`,
   );
   return { text: lines.join(""), result: values.at(-1)! };
 }

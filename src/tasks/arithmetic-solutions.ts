@@ -1,7 +1,7 @@
 import { withFinal, type Solution } from "../core/solutions.ts";
 import { chainValues, formatChain, parseChain } from "./arithmetic-chains.ts";
 
-/** A line of a pass: `7+8=15`, `7+8-5=10`, `7+8=15-5=10`, or quick, with last digits, `7+8~5-5~0`. */
+/** A line of a pass: quick, of last digits, `7+8~5-5~0`, or careful, `7+8~5=15`; a trained model may write `7+8=15` or `7+8-5=10`. */
 const LINE = /^\d+(?:[-+=~]\d+)*$/;
 /** What is said after a pass; what a quick one came to is said there alone. */
 const REMARK = /^I (?:get|got \d+, now) (\d+)/;
@@ -31,7 +31,7 @@ export function chainSolutions(response: string, answer: string): Solution[] {
   let start = 0;
   for (const line of response.slice(0, final.index).split("\n")) {
     if (LINE.test(line) && /[=~]/.test(line)) {
-      const result = line.includes("~") ? null : line.slice(line.lastIndexOf("=") + 1);
+      const result = line.includes("=") ? line.slice(line.lastIndexOf("=") + 1) : null;
       const work: string[] = [...(pass?.work ?? []), ...computations(line)];
       pass = { end: start + line.length, work, result };
     } else if (pass) {
@@ -47,14 +47,15 @@ export function chainSolutions(response: string, answer: string): Solution[] {
   return withFinal(passes, { end: length, ending: length, correct: final[1] === answer, work: [] });
 }
 
-/** `7+8=15-5=10` as `7+8=15` and `15-5=10`, and so `7+8~5-5~0`: a pass on one line computes what one on several lines does. */
+/** What a line computes: `7+8~5=15` the sum `7+8=15`, and `7+8~5-5~0` what a careful pass does, `7+8=15` and `15-5=10`. */
 function computations(line: string): string[] {
-  const chain = line.includes("~") ? parseChain(line.replaceAll(/[=~]\d+/g, "")) : null;
+  const sums = line.replaceAll(/~\d+/g, "");
+  const chain = sums.includes("=") ? null : parseChain(sums);
   if (chain) {
     const values = chainValues(chain);
     const froms = [chain.start, ...values];
     return chain.steps.map((step, i) => `${formatChain({ start: froms[i]!, steps: [step] })}=${values[i]}`);
   }
-  const sides = line.split("=");
+  const sides = sums.split("=");
   return sides.slice(1).map((side, i) => `${sides[i]}=${/^\d+/.exec(side)![0]}`);
 }

@@ -3,7 +3,7 @@ import { randomAt } from "../core/rng.ts";
 import { gradeMarked } from "../grader/grade.ts";
 import { chainValues, formatChain, parseChain, staysInRange, writeDemonstration } from "./arithmetic-chains.ts";
 import { chainSolutions } from "./arithmetic-solutions.ts";
-import type { Chain, Random, Step } from "./arithmetic-chains.ts";
+import type { Chain, QuickPass, Random, Step } from "./arithmetic-chains.ts";
 import type { Problem, Task } from "./task.ts";
 
 /** Difficulty of a problem = its number of steps, 1 (trivial) to 5 (hard for the bundled reasoner). */
@@ -14,15 +14,18 @@ const HELD_OUT_ONE_IN = 8;
 
 /** There are just enough distinct held-out problems of one step for 1,000 at equal shares. */
 const OPTIONS = {
-  seed: { fallback: 0, most: Number.MAX_SAFE_INTEGER },
-  num_train: { fallback: 20_000, most: 1_000_000 },
-  num_test: { fallback: 1_000, most: 1_000 },
+  seed: { fallback: 0, least: 0, most: Number.MAX_SAFE_INTEGER },
+  num_train: { fallback: 20_000, least: 0, most: 1_000_000 },
+  num_test: { fallback: 1_000, least: 0, most: 1_000 },
+  quick_stride: { fallback: 2, least: 1, most: 5 },
+  slips_percent: { fallback: 6, least: 0, most: 100 },
 } as const;
 
 /**
  * Sums like `7+8-5=?`, generated. Difficulties take turns, so that any first part of a list has them in equal shares.
  * Test problems are distinct; training problems are drawn with replacement (only about 1,400 have one step).
- * Options: seed, num_train, num_test.
+ * Options: seed, num_train, num_test; of the demonstrations quick_stride and slips_percent, by which the bundled reasoner's
+ * are made (arithmetic-chains.ts, QuickPass).
  */
 export function arithmeticTask(options: Readonly<Record<string, unknown>> = {}): Task {
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
@@ -30,6 +33,7 @@ export function arithmeticTask(options: Readonly<Record<string, unknown>> = {}):
     throw new ConfigError(`task.options.${unknown}: expected one of ${Object.keys(OPTIONS).join(", ")}`);
   }
   const seed = readOption(options, "seed");
+  const quick = { stride: readOption(options, "quick_stride"), slips: readOption(options, "slips_percent") / 100 };
   return {
     name: "arithmetic",
     train: generate(seed, readOption(options, "num_train"), "train"),
@@ -37,25 +41,25 @@ export function arithmeticTask(options: Readonly<Record<string, unknown>> = {}):
     render: (problem, tokenizer) =>
       tokenizer.applyChatTemplate([{ role: "user", content: problem.prompt }], { addGenerationPrompt: true }),
     judge: (problem, response) => gradeMarked(response, problem.answer),
-    demonstration,
+    demonstration: (problem, from) => demonstration(problem, from, quick),
     solutions: (problem, response) => chainSolutions(response, problem.answer),
   };
 }
 
 function readOption(options: Readonly<Record<string, unknown>>, name: keyof typeof OPTIONS): number {
-  const { fallback, most } = OPTIONS[name];
+  const { fallback, least, most } = OPTIONS[name];
   const value = options[name] ?? fallback;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most) return value;
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
   throw new ConfigError(
-    `task.options.${name}: expected a whole number from 0 to ${most}, got ${JSON.stringify(value)}`,
+    `task.options.${name}: expected a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`,
   );
 }
 
 /** A chain of thought for `pith sft`; the end-of-turn token is the trainer's to add. Another seed, another response. */
-export function demonstration(problem: Problem, seed: number): string {
+function demonstration(problem: Problem, seed: number, quick: QuickPass): string {
   const chain = parseChain(problem.prompt);
   if (!chain) throw new FormatError(`expected a problem like "7+8-5=?", got "${problem.prompt}"`);
-  return writeDemonstration(chain, stream(seed, hash(problem.prompt)));
+  return writeDemonstration(chain, quick, stream(seed, hash(problem.prompt)));
 }
 
 export function isHeldOut(prompt: string): boolean {

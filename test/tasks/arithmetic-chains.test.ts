@@ -12,7 +12,7 @@ import {
   staysInRange,
   writeDemonstration,
 } from "../../src/tasks/arithmetic-chains.ts";
-import { arithmeticTask, demonstration } from "../../src/tasks/arithmetic.ts";
+import { arithmeticTask } from "../../src/tasks/arithmetic.ts";
 
 const folder = new URL("../../models/reasoner/", import.meta.url);
 const read = (name: string) => JSON.parse(readFileSync(new URL(name, folder), "utf8"));
@@ -20,12 +20,15 @@ const tokenizer = new Tokenizer(read("tokenizer.json"), read("tokenizer_config.j
 const task = arithmeticTask({ seed: 3, num_train: 1000, num_test: 500 });
 
 interface Pass {
-  /** What it says to be the value after each step; in a quick pass the last digit. */
+  /** What it says to be the value after each step; in a quick pass the last digit after every second one and after the last. */
   values: number[];
   quick: boolean;
   /** As the remark behind it has it, or the box. */
   result: number;
 }
+
+/** Of a quick pass over so many steps, whether the digit behind the i-th is shown. */
+const isShown = (i: number, steps: number) => i % 2 === 1 || i === steps - 1;
 
 /** Passes of a response: what stands between two remarks. Each is held against the problem's operators and operands. */
 function passes(response: string, problem: string): Pass[] {
@@ -34,11 +37,13 @@ function passes(response: string, problem: string): Pass[] {
   return parts.flatMap((text, i) => {
     if (i % 2 === 1 || text === "") return [];
     const quick = i === 0 && chain.steps.length > 1;
-    const values = Array.from(text.matchAll(/[=~](\d+)/g), ([, value]) => Number(value));
+    const values = Array.from(text.matchAll(quick ? /~(\d+)/g : /=(\d+)/g), ([, value]) => Number(value));
     const froms = [chain.start, ...values];
+    const shown = values.values();
     const sums = chain.steps.map(({ operator, operand }, j) => {
       const step = `${operator}${operand}`;
-      return quick ? `${step}~${values[j]}` : `${froms[j]}${step}=${values[j]}`;
+      if (quick) return isShown(j, chain.steps.length) ? `${step}~${shown.next().value}` : step;
+      return `${froms[j]}${step}~${values[j]! % 10}=${values[j]}`;
     });
     expect(text).toBe(quick ? `${chain.start}${sums.join("")}\n` : `${sums.join("\n")}\n`);
     const result = Number(/(?:now |get |boxed\{)(\d+)/.exec(parts[i + 1]!)![1]);
@@ -67,23 +72,40 @@ describe("parseChain", () => {
 });
 
 describe("demonstrations", () => {
-  const responses = task.train.map((problem, i) => ({ problem, response: demonstration(problem, i) }));
+  const responses = task.train.map((problem, i) => ({ problem, response: task.demonstration!(problem, i) }));
 
-  test("every value in every pass is right; only the result of a quick one may be off, by tens", () => {
-    let wrong = 0;
+  test("a careful pass is right; a quick one slips now and then and goes on from there, and may end off by tens", () => {
+    const counts = { shown: 0, slips: 0, wrongTens: 0 };
     for (const { problem, response } of responses) {
-      const right = chainValues(parseChain(problem.prompt)!);
+      const chain = parseChain(problem.prompt)!;
+      const { length } = chain.steps;
       passes(response, problem.prompt).forEach(({ quick, values, result }, i) => {
-        expect(quick).toBe(i === 0 && right.length > 1);
-        expect(values).toEqual(right.map((value) => (quick ? value % 10 : value)));
-        if (!quick) expect(result).toBe(right.at(-1));
-        expect(Math.abs(result - right.at(-1)!) % 10).toBe(0);
-        if (result !== right.at(-1)) wrong++;
+        expect(quick).toBe(i === 0 && length > 1);
+        if (!quick) {
+          expect(values).toEqual(chainValues(chain));
+          expect(result).toBe(values.at(-1));
+          return;
+        }
+        let { start: value } = chain;
+        const digits = values.values();
+        chain.steps.forEach((step, j) => {
+          [value] = chainValues({ start: value, steps: [step] }) as [number];
+          if (!isShown(j, length)) return;
+          const off = (digits.next().value! - value + 100) % 10;
+          expect([0, 1, 2, 8, 9]).toContain(off);
+          value += off > 2 ? off - 10 : off;
+          counts.shown++;
+          if (off !== 0) counts.slips++;
+        });
+        expect(Math.abs(result - value) % 10).toBe(0);
+        if (result !== value) counts.wrongTens++;
       });
     }
+    // 6%, less what would leave 0 to 99; about 1,800 digits, so within three standard errors.
+    expect(Math.abs(counts.slips / counts.shown - 0.06)).toBeLessThan(0.02);
     // By hand: 4% of about 0.9 carries a sum, some of which would leave 0 to 99 or take each other back.
-    expect(wrong / responses.length).toBeGreaterThan(0.015);
-    expect(wrong / responses.length).toBeLessThan(0.06);
+    expect(counts.wrongTens / responses.length).toBeGreaterThan(0.015);
+    expect(counts.wrongTens / responses.length).toBeLessThan(0.06);
   });
 
   test("the box holds the last pass's result, and remarks say what the passes gave", () => {
@@ -117,30 +139,32 @@ describe("demonstrations", () => {
     const lengths = responses.map(({ response }) => tokenizer.encode(response).ids.length + 1);
     const mean = lengths.reduce((a, b) => a + b) / lengths.length;
     expect(mean).toBeGreaterThan(60);
-    expect(mean).toBeLessThan(110);
+    expect(mean).toBeLessThan(130);
     expect(Math.max(...lengths)).toBeLessThanOrEqual(256);
   });
 
   test("the same seed writes the same response, others another", () => {
     const [problem] = task.train;
-    expect(demonstration(problem!, 5)).toBe(demonstration(problem!, 5));
-    expect(new Set(Array.from({ length: 20 }, (_, seed) => demonstration(problem!, seed))).size).toBeGreaterThan(5);
+    const demonstrate = (seed: number) => task.demonstration!(problem!, seed);
+    expect(demonstrate(5)).toBe(demonstrate(5));
+    expect(new Set(Array.from({ length: 20 }, (_, seed) => demonstrate(seed))).size).toBeGreaterThan(5);
   });
 
-  test("nothing forgotten and nothing believed: every pass is right, until patience ends it", () => {
-    // A random source that always says "almost 1" never forgets and never stops early.
-    const text = writeDemonstration(parseChain("47+8-9")!, () => 0.999);
+  test("nothing slipped, nothing forgotten and nothing believed: every pass is right, until patience ends it", () => {
+    // A random source that always says "almost 1" never slips, never forgets and never stops early.
+    const text = writeDemonstration(parseChain("47+8-9")!, { stride: 2, slips: 0.06 }, () => 0.999);
     expect(passes(text, "47+8-9").map(({ result }) => result)).toEqual(Array(6).fill(46));
     expect(boxed(text)).toBe(46);
   });
 
-  test("every carry forgotten: the tens stay those of the start", () => {
-    const all = (sum: string) => writeDemonstration(parseChain(sum)!, () => 0);
-    expect(all("47+8+4")).toBe("47+8~5+4~9\nThe answer is \\boxed{49}");
-    expect(all("47+8-9")).toBe("47+8~5-9~6\nThe answer is \\boxed{46}");
-    expect(all("52-3-4+1")).toBe("52-3~9-4~5+1~6\nThe answer is \\boxed{56}");
-    expect(all("95-9-7-8")).toBe("95-9~6-7~9-8~1\nThe answer is \\boxed{91}");
-    expect(all("47+8")).toBe("47+8=55\nThe answer is \\boxed{55}");
+  test("every carry forgotten: the tens stay those of the start; slipped as well: what is off stays off", () => {
+    const all = (sum: string, stride: number, slips: number) =>
+      writeDemonstration(parseChain(sum)!, { stride, slips }, () => 0);
+    expect(all("47+8+4", 1, 0)).toBe("47+8~5+4~9\nThe answer is \\boxed{49}");
+    expect(all("52-3-4+1", 2, 0)).toBe("52-3-4~5+1~6\nThe answer is \\boxed{56}");
+    expect(all("52-3-4+1", 2, 0.06)).toBe("52-3-4~6+1~8\nThe answer is \\boxed{58}");
+    expect(all("95-9-7-8+6", 2, 0.06)).toBe("95-9-7~0-8+6~9\nThe answer is \\boxed{99}");
+    expect(all("47+8", 2, 0.06)).toBe("47+8~5=55\nThe answer is \\boxed{55}");
   });
 });
 

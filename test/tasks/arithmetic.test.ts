@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, FormatError } from "../../src/errors.ts";
-import { arithmeticTask, demonstration, isHeldOut } from "../../src/tasks/arithmetic.ts";
+import { arithmeticTask, isHeldOut } from "../../src/tasks/arithmetic.ts";
 import { chainValues, parseChain, staysInRange } from "../../src/tasks/arithmetic-chains.ts";
 
 const task = arithmeticTask({ seed: 1, num_train: 5000, num_test: 1000 });
@@ -44,8 +44,9 @@ describe("arithmetic problems", () => {
   test("refuses sizes that it cannot make", () => {
     expect(() => arithmeticTask({ num_test: 1001 })).toThrow(ConfigError);
     expect(() => arithmeticTask({ num_train: -1 })).toThrow("num_train: expected a whole number");
+    expect(() => arithmeticTask({ quick_stride: 0 })).toThrow("quick_stride: expected a whole number from 1 to 5");
     expect(() => arithmeticTask({ size: 3 })).toThrow("task.options.size: expected one of seed, num_train, num_test");
-    expect(() => demonstration({ ...task.train[0]!, prompt: "1*1=?" }, 0)).toThrow(FormatError);
+    expect(() => task.demonstration!({ ...task.train[0]!, prompt: "1*1=?" }, 0)).toThrow(FormatError);
   });
 });
 

@@ -25,8 +25,8 @@ describe("a sum's solutions", () => {
   test("are its passes; a comparison is of the pass that it speaks of, a doubt is not", () => {
     const text = `7+8=15-5=10
 I get 10. Wait, let me check.
-7+8=15
-15-5=10
+7+8~5=15
+15-5~0=10
 I got 10, now 10 again. But is that right?
 7+8-5=11
 I got 10, now 11. Hmm, let me do it again.
@@ -45,9 +45,9 @@ The answer is \\boxed{10}`;
   test("of last digits alone are what is said of them", () => {
     const text = `7+8~5-5~0+9~9
 I get 29. Wait, let me check.
-7+8=15
-15-5=10
-10+9=19
+7+8~5=15
+15-5~0=10
+10+9~9=19
 I got 29, now 19. Let me check once more.
 7+8~5-5~0+9~9
 The answer is \\boxed{19}`;

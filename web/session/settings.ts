@@ -17,7 +17,7 @@ const LENGTHS = {
  * learn at a lower one in inverse proportion (Yang et al. 2022), adapters at a ten times higher one (Schulman 2025).
  */
 const learningRate = (numPrompts: number, { width, rank }: Trainee): number =>
-  4e-4 * Math.min(1, Math.sqrt(numPrompts / 16)) * Math.min(1, BUNDLED.width / width) * (rank > 0 ? 10 : 1);
+  5e-4 * Math.min(1, Math.sqrt(numPrompts / 16)) * Math.min(1, BUNDLED.width / width) * (rank > 0 ? 10 : 1);
 
 /** The tab's counterpart of configs/start.toml: what a run's folder holds as config.json. */
 export function runConfig(

@@ -83,26 +83,31 @@ for (const context of contexts)
   for (const rows of batches) for (const one of attention(rows, context, /paged/)) await timed(one);
 for (const rows of productRows)
   for (const one of linearCases({ config, storage, rows, context: 1 })) if (one.flops > 0) await timed(one);
-await attempt("training step", `${trained} tokens`, async (watch) => {
+const step = trainStep(config, storage, trained);
+await attempt(step.name, step.shape, async (watch) => {
   const model = randomModel(gpu, config, "bfloat16");
-  const { shape, run } = trainStep(config, storage, trained);
   try {
-    for (const { name, timing, cost } of await run(watch, model, seconds)) row(name, shape, timing, cost);
+    for (const { name, timing, cost } of await step.run(watch, model, seconds)) row(name, step.shape, timing, cost);
   } finally {
     model.dispose();
   }
 });
 // By the plan that `pith train --dry-run --roof` prints.
-await attempt("iteration", "", async (watch) => {
-  const rollouts = rolloutsOf(config);
+const rollouts = rolloutsOf(config);
+const whole = iteration(config, storage, "bfloat16", rollouts);
+await attempt(whole.name, whole.shape, async (watch) => {
   const plannedBy = known ?? (await roofHere(gpu, config, "bfloat16"));
   const model = randomModel(gpu, config, "bfloat16");
-  const { shape, run } = iteration(config, storage, "bfloat16", rollouts);
   try {
-    const lines = await run(watch, model, seconds);
+    const lines = await whole.run(watch, model, seconds);
     const planned = await planIteration(config, "bfloat16", plannedBy, rollouts, lines[0]!.tokens!);
     for (const { name, timing } of lines)
-      rowOf(name, shape, timing, name in planned ? planned[name as keyof typeof planned] : sum(Object.values(planned)));
+      rowOf(
+        name,
+        whole.shape,
+        timing,
+        name in planned ? planned[name as keyof typeof planned] : sum(Object.values(planned)),
+      );
   } finally {
     model.dispose();
   }

@@ -7,16 +7,13 @@ import { allocate } from "./kernel-case.ts";
 import { kernelCases } from "./kernels/all.ts";
 import { MODELS, randomModel } from "./models.ts";
 import { describeAdapter, type BenchResult, type Line, type Skipped } from "./result.ts";
-import { roofSeconds, type Roof } from "./roof.ts";
+import { roofSeconds, tooLong, type Roof } from "./roof.ts";
 import { Stopwatch, type Timing } from "./stopwatch.ts";
 import type { BenchOptions } from "./workload.ts";
 import { refusal, workloads } from "./workloads.ts";
 
 /** Measurements as they come. */
 export type OnLine = (line: Line | Skipped) => void;
-
-/** Of the roof, what is expected at least: what would take too long at that is left out. */
-const WORST_SHARE = 0.1;
 
 /** Measures beside a roof of the same run. What the adapter cannot hold, or would take too long for, is left out with the reason. */
 export async function runBench(
@@ -140,11 +137,4 @@ function rated(
     bound: cost.flops / roof.flops[id.storage] > cost.bytes / roof.bytes ? "compute" : "memory",
     roof_share: roofSeconds(roof, id.storage, cost) / seconds,
   };
-}
-
-function tooLong(roof: Roof, storage: Storage, cost: Cost, maxSeconds: number): string | undefined {
-  const seconds = roofSeconds(roof, storage, cost) / WORST_SHARE;
-  return seconds > maxSeconds
-    ? `may take ${Math.round(seconds)} s a run (at a tenth of the roof's speed), more than ${maxSeconds}`
-    : undefined;
 }

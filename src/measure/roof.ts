@@ -70,3 +70,19 @@ async function largestCopy(watch: Stopwatch): Promise<number> {
 /** Seconds that the roof allows for it. */
 export const roofSeconds = (roof: Pick<Roof, "flops" | "bytes">, storage: Storage, { flops, bytes }: Cost): number =>
   Math.max(flops / roof.flops[storage], bytes / roof.bytes);
+
+/** Of the roof, what is expected at least. */
+const WORST_SHARE = 0.1;
+
+/** Why it is better not tried, where at a tenth of the roof's speed it would take more than `maxSeconds`. */
+export function tooLong(
+  roof: Pick<Roof, "flops" | "bytes">,
+  storage: Storage,
+  cost: Cost,
+  maxSeconds: number,
+): string | undefined {
+  const seconds = roofSeconds(roof, storage, cost) / WORST_SHARE;
+  return seconds > maxSeconds
+    ? `may take ${Math.round(seconds)} s a run (at a tenth of the roof's speed), more than ${maxSeconds}`
+    : undefined;
+}

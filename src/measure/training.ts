@@ -38,7 +38,7 @@ const LONGEST_SEQUENCE = 1024;
 /** From here on a layer is run again in the backward pass instead of being kept, as the paper's presets have it. */
 const RECOMPUTE_FROM = 1e9;
 
-const recomputes = (model: Model): boolean => model.numParameters >= RECOMPUTE_FROM;
+const recomputes = (config: ModelConfig): boolean => countParameters(config) >= RECOMPUTE_FROM;
 
 /** Weights and advantages that leave no token out of the loss. */
 function targets({ tokenIds: { length } }: PackedBatch) {
@@ -62,7 +62,7 @@ export function trainStep(config: ModelConfig, storage: Storage, tokens: number)
       const optimizer = await AdamW.create(model, ADAMW);
       const microBatches = new MicroBatches(lengths.length * length);
       const items = lengths.map((n) => [tokenIds(config, n)]);
-      const options = { ...LOSS, recompute: recomputes(model) };
+      const options = { ...LOSS, recompute: recomputes(config) };
       const work = async () => {
         await microBatches.step(optimizer, items, LEARNING_RATE, (packed, _items, gpu) =>
           policyGradient(model, optimizer.gradients, packed, targets(packed), options, gpu),
@@ -82,7 +82,7 @@ export function trainStep(config: ModelConfig, storage: Storage, tokens: number)
 const MICRO_BATCH_TOKENS = 8192;
 
 /** What the trainer would be told for such an iteration: the plans of its memory and of its time are made from it. */
-const rlOptions = (config: ModelConfig, storage: Storage, rollouts: Rollouts, recompute: boolean): RlOptions => ({
+const rlOptions = (config: ModelConfig, storage: Storage, rollouts: Rollouts): RlOptions => ({
   alpha: { alpha: 0.1 },
   numPrompts: rollouts.prompts,
   numGenerations: GENERATIONS,
@@ -98,7 +98,7 @@ const rlOptions = (config: ModelConfig, storage: Storage, rollouts: Rollouts, re
   scheduler: "constant_with_warmup",
   warmupSteps: 0,
   tokensPerMicroBatch: MICRO_BATCH_TOKENS,
-  recompute,
+  recompute: recomputes(config),
   seed: 1,
   engine: rolloutOptions(config, storage, rollouts),
 });
@@ -126,7 +126,7 @@ export function iteration(
     shape: describe(rollouts),
     estimate: addCosts(...Object.values(costs(responses, responses))),
     async run(_watch, model) {
-      const options = rlOptions(config, storage, rollouts, recomputes(model));
+      const options = rlOptions(config, storage, rollouts);
       const plan = await planMemory(config, dtype, options, ADAMW);
       const { gpu } = model;
       gpu.pool.peakBytes = gpu.pool.usedBytes;
@@ -204,7 +204,7 @@ export async function planIteration(
   tokens: number,
 ): Promise<Phases<number>> {
   const mean = tokens / (rollouts.prompts * GENERATIONS) - PROMPT_LENGTH;
-  const options = rlOptions(config, STORAGE[dtype], rollouts, countParameters(config) >= RECOMPUTE_FROM);
+  const options = rlOptions(config, STORAGE[dtype], rollouts);
   const { phases } = await planTime(config, dtype, options, ADAMW, roof, { mean, prompt: PROMPT_LENGTH });
   return {
     rollout: phases.prefill.seconds + phases.decode.seconds,

@@ -224,6 +224,17 @@ test("a dry run plans the time of the adapter at hand by a short iteration on it
   expect(Number(/^ {2}total +([0-9.]+) s {2}\d+ tokens\/s/m.exec(stdout)![1])).toBeGreaterThan(0);
 });
 
+test(
+  "a model that a software adapter would take minutes for is not measured on it",
+  { timeout: 240_000 },
+  async (context) => {
+    if (!(await testGpu()).info.isFallbackAdapter) return context.skip("a GPU may well do it");
+    const { code, stderr } = await pith("train", "configs/paper-1.5b.toml", "--dry-run", "--roof", "here");
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/a short iteration of this model is not measured on .*: may take \d+ s a run/);
+  },
+);
+
 test("a flag can switch a setting off", async () => {
   const { code, stdout } = await pith("train", "configs/paper-1.5b.toml", "--model.recompute", "false", "--dry-run");
   expect(code).toBe(0);

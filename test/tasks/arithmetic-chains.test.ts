@@ -101,7 +101,7 @@ describe("demonstrations", () => {
         if (result !== value) counts.wrongTens++;
       });
     }
-    // 6%, less what would leave 0 to 99; about 1,800 digits, so within three standard errors.
+    // 6%, less what would leave 0 to 99; 1,600 digits, so within three standard errors.
     expect(Math.abs(counts.slips / counts.shown - 0.06)).toBeLessThan(0.02);
     // By hand: 4% of about 0.9 carries a sum, some of which would leave 0 to 99 or take each other back.
     expect(counts.wrongTens / responses.length).toBeGreaterThan(0.015);

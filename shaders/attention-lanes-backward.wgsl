@@ -7,10 +7,10 @@
 // Parallelisation: as attention-lanes.wgsl, a row of the head over LANES invocations. attention_dq keeps QUERIES queries with their
 // dout and dq, and takes eight keys at a time; attention_dkv keeps as many keys with their values, dk and dv, and takes eight
 // queries at a time, of all heads that share the key head. A step's scores are complete when the lanes' shares are joined; each
-// lane works the weight out of those that are its own, and hands it round. What is taken comes in fours, by loops that a
+// lane works the weight out of those that are its own, and hands it round. What is taken comes TAKEN at a time, by loops that a
 // parameter bounds, and a second time where it is needed again: registers would not hold it.
 //
-// The host puts HEAD_PAIRS, LANES, QUERIES and THREADS in front, an exchange, and two texts that load octets.
+// The host puts HEAD_PAIRS, LANES, QUERIES, TAKEN and THREADS in front, an exchange, and two texts that load octets.
 
 struct Params {
   rows: u32,
@@ -18,7 +18,7 @@ struct Params {
   kv_heads: u32,
   scale: f32,
   steps: u32,
-  halves: u32, // of a step: 2
+  turns: u32,  // of a step: STEP / TAKEN
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -43,14 +43,6 @@ fn out_share(row: u32) -> Share {
   return share;
 }
 
-// The second four become the first.
-fn turned(rows: Rows) -> Rows { return Rows(rows[1], rows[0]); }
-fn turned_all(all: array<Eight, QUERIES>) -> array<Eight, QUERIES> {
-  var result: array<Eight, QUERIES>;
-  for (var n = 0u; n < QUERIES; n++) { result[n] = Eight(all[n][1], all[n][0]); }
-  return result;
-}
-
 // ---- delta ---------------------------------------------------------------------------------------------------------------
 
 // A row of lanes has eight rows of heads.
@@ -65,13 +57,12 @@ fn attention_delta(
   let first = (linear_group(wid, groups) * GROUPS + invocation / LANES) * STEP;
   let count = params.rows * params.heads;
   var shares: array<Eight, QUERIES>;
-  for (var half = 0u; half < params.halves; half++) {
-    var four: vec4<f32>;
-    for (var i = 0u; i < 4u; i++) {
-      let row = min(first + 4u * half + i, count - 1u);
-      four[i] = dot_shares(kept(dout_share(row), 1.0), out_share(row));
+  for (var turn = 0u; turn < params.turns; turn++) {
+    for (var i = 0u; i < TAKEN; i++) {
+      let row = min(first + TAKEN * turn + i, count - 1u);
+      shares[0][0][i] = dot_shares(kept(dout_share(row), 1.0), out_share(row));
     }
-    shares[0] = Eight(shares[0][1], four);
+    shares = turned_all(shares);
   }
   let own = own_scores(lane, shares)[0];
   for (var i = 0u; i < OWN; i++) {
@@ -111,8 +102,8 @@ fn attention_dq(
   for (var j = starts[tile / group_size()]; j < end; j += STEP) {
     var rows = packed_rows(0u, j, end);
     var shares: array<Eight, QUERIES>;
-    for (var half = 0u; half < params.halves; half++) {
-      for (var i = 0u; i < 4u; i++) {
+    for (var turn = 0u; turn < params.turns; turn++) {
+      for (var i = 0u; i < TAKEN; i++) {
         let key = k_share(rows[0][i]);
         for (var n = 0u; n < QUERIES; n++) { shares[n][0][i] = dot_shares(query[n], key); }
       }
@@ -121,8 +112,8 @@ fn attention_dq(
     }
     var own = own_scores(lane, shares);
     apart();
-    for (var half = 0u; half < params.halves; half++) {
-      for (var i = 0u; i < 4u; i++) {
+    for (var turn = 0u; turn < params.turns; turn++) {
+      for (var i = 0u; i < TAKEN; i++) {
         let value = v_share(rows[0][i]);
         for (var n = 0u; n < QUERIES; n++) { shares[n][0][i] = dot_shares(d_out[n], value); }
       }
@@ -138,8 +129,8 @@ fn attention_dq(
       }
     }
     var weights = all_weights(own);
-    for (var half = 0u; half < params.halves; half++) {
-      for (var i = 0u; i < 4u; i++) {
+    for (var turn = 0u; turn < params.turns; turn++) {
+      for (var i = 0u; i < TAKEN; i++) {
         let key = k_share(rows[0][i]);
         for (var n = 0u; n < QUERIES; n++) { d_query[n] = add_scaled(d_query[n], key, weights[n][0][i]); }
       }
@@ -163,10 +154,27 @@ fn attention_dq(
 
 const KEYS = QUERIES; // of a row of lanes
 
-var<private> key: array<Share, KEYS>;
-var<private> value: array<Share, KEYS>;
 var<private> d_key: array<Share, KEYS>;
 var<private> d_value: array<Share, KEYS>;
+
+// Keys and values are loaded for every step anew where a row is taken at a time, for want of registers.
+const KEEPS = TAKEN > 1u;
+var<private> kept_keys: array<Share, KEYS>;
+var<private> kept_values: array<Share, KEYS>;
+
+fn key_row(key: u32) -> u32 { return min(key, params.rows - 1u) * params.kv_heads + kv_head; }
+
+fn load_keys(first_key: u32) -> array<Share, KEYS> {
+  var keys: array<Share, KEYS>;
+  for (var n = 0u; n < KEYS; n++) { keys[n] = kept(k_share(key_row(first_key + n)), params.scale); }
+  return keys;
+}
+
+fn load_values(first_key: u32) -> array<Share, KEYS> {
+  var values: array<Share, KEYS>;
+  for (var n = 0u; n < KEYS; n++) { values[n] = kept(v_share(key_row(first_key + n)), 1.0); }
+  return values;
+}
 
 @compute @workgroup_size(THREADS)
 fn attention_dkv(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {
@@ -176,11 +184,10 @@ fn attention_dkv(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
   let tile = wid.x * GROUPS * KEYS;
   let first_key = tile + invocation / LANES * KEYS;
   var key_end: array<u32, KEYS>;
-  for (var n = 0u; n < KEYS; n++) {
-    let row = min(first_key + n, params.rows - 1u);
-    key[n] = kept(k_share(row * params.kv_heads + kv_head), params.scale);
-    value[n] = kept(v_share(row * params.kv_heads + kv_head), 1.0);
-    key_end[n] = ends[row];
+  for (var n = 0u; n < KEYS; n++) { key_end[n] = ends[min(first_key + n, params.rows - 1u)]; }
+  if (KEEPS) {
+    kept_keys = load_keys(first_key);
+    kept_values = load_values(first_key);
   }
 
   // A key is seen by its own row and the later ones of its sequence.
@@ -189,11 +196,13 @@ fn attention_dkv(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
     for (var i = tile; i < end; i += STEP) {
       var rows: Rows;
       for (var r = 0u; r < STEP; r++) { rows[r / 4u][r % 4u] = min(i + r, end - 1u) * params.heads + head; }
+      var keys = kept_keys;
+      if (!KEEPS) { keys = load_keys(first_key); }
       var shares: array<Eight, KEYS>;
-      for (var half = 0u; half < params.halves; half++) {
-        for (var r = 0u; r < 4u; r++) {
+      for (var turn = 0u; turn < params.turns; turn++) {
+        for (var r = 0u; r < TAKEN; r++) {
           let row = q_share(rows[0][r]);
-          for (var n = 0u; n < KEYS; n++) { shares[n][0][r] = dot_shares(key[n], row); }
+          for (var n = 0u; n < KEYS; n++) { shares[n][0][r] = dot_shares(keys[n], row); }
         }
         shares = turned_all(shares);
         rows = turned(rows);
@@ -209,12 +218,14 @@ fn attention_dkv(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
         }
       }
       var weights = all_weights(own);
-      for (var half = 0u; half < params.halves; half++) {
-        for (var r = 0u; r < 4u; r++) {
+      var values = kept_values;
+      if (!KEEPS) { values = load_values(first_key); }
+      for (var turn = 0u; turn < params.turns; turn++) {
+        for (var r = 0u; r < TAKEN; r++) {
           let row = dout_share(rows[0][r]);
           for (var n = 0u; n < KEYS; n++) {
             d_value[n] = add_scaled(d_value[n], row, weights[n][0][r]);
-            shares[n][0][r] = dot_shares(value[n], row);
+            shares[n][0][r] = dot_shares(values[n], row);
           }
         }
         shares = turned_all(shares);
@@ -230,8 +241,8 @@ fn attention_dkv(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
         }
       }
       weights = all_weights(own);
-      for (var half = 0u; half < params.halves; half++) {
-        for (var r = 0u; r < 4u; r++) {
+      for (var turn = 0u; turn < params.turns; turn++) {
+        for (var r = 0u; r < TAKEN; r++) {
           let row = q_share(rows[0][r]);
           for (var n = 0u; n < KEYS; n++) { d_key[n] = add_scaled(d_key[n], row, weights[n][0][r]); }
         }

@@ -14,7 +14,7 @@
 // attention_forward and attention_paged walk through the blocks of a workgroup's queries, the ones with most keys first. In
 // attention_partial neighbouring rows of lanes take the heads of a key head, so that a key comes from memory once for all.
 //
-// The host puts these constants in front: HEAD_PAIRS, LANES, QUERIES, THREADS, PAGE (rows of the cache's blocks).
+// The host puts these constants in front: HEAD_PAIRS, LANES, QUERIES, TAKEN, THREADS, PAGE (rows of the cache's blocks).
 
 struct Params {
   rows: u32,
@@ -22,7 +22,7 @@ struct Params {
   kv_heads: u32,
   scale: f32,
   steps: u32,  // BLOCK / STEP
-  halves: u32, // of a step: 2
+  turns: u32,  // of a step: STEP / TAKEN
   max_blocks: u32,
   first_block: u32, // of this layer in the cache
   blocks: u32,      // of keys, for which there is room in `partial_values`
@@ -44,19 +44,18 @@ struct Params {
 
 var<private> limit: array<u32, QUERIES>; // keys of the sequence at hand that a query sees
 
-// Eight keys, from number j of the sequence on, whose rows are these. The loops over halves have a parameter for a bound so that they
+// Eight keys, from number j of the sequence on, whose rows are these. The loops over turns have a parameter for a bound so that they
 // stay loops: a compiler that has all eight keys on their way at once runs out of registers.
 fn take_step(j: u32, step_rows: Rows) {
   var rows = step_rows;
   var shares: array<Eight, QUERIES>;
-  for (var half = 0u; half < params.halves; half++) {
-    var four: array<vec4<f32>, QUERIES>;
-    for (var i = 0u; i < 4u; i++) {
+  for (var turn = 0u; turn < params.turns; turn++) {
+    for (var i = 0u; i < TAKEN; i++) {
       let key = k_share(rows[0][i]);
-      for (var n = 0u; n < QUERIES; n++) { four[n][i] = dot_shares(query[n], key); }
+      for (var n = 0u; n < QUERIES; n++) { shares[n][0][i] = dot_shares(query[n], key); }
     }
-    for (var n = 0u; n < QUERIES; n++) { shares[n] = Eight(shares[n][1], four[n]); }
-    rows = Rows(rows[1], rows[0]);
+    shares = turned_all(shares);
+    rows = turned(rows);
   }
   var own = own_scores(lane, shares);
   let first_key = j + first_own_key(lane);
@@ -76,13 +75,13 @@ fn take_step(j: u32, step_rows: Rows) {
     sum[n] = fma(sum[n], shrink[n], sum_of(weights[n]));
     sum_values[n] = scaled(sum_values[n], shrink[n]);
   }
-  for (var half = 0u; half < params.halves; half++) {
-    for (var i = 0u; i < 4u; i++) {
+  for (var turn = 0u; turn < params.turns; turn++) {
+    for (var i = 0u; i < TAKEN; i++) {
       let value = v_share(rows[0][i]);
       for (var n = 0u; n < QUERIES; n++) { sum_values[n] = add_scaled(sum_values[n], value, weights[n][0][i]); }
     }
-    for (var n = 0u; n < QUERIES; n++) { weights[n] = Eight(weights[n][1], weights[n][0]); }
-    rows = Rows(rows[1], rows[0]);
+    weights = turned_all(weights);
+    rows = turned(rows);
   }
 }
 

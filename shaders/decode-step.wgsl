@@ -104,7 +104,8 @@ fn project(lane: u32, kind: u32, weight_at: u32) {
   let bias_at = weight_at + outputs * place.terms;
   let apart = select(LANES, params.intermediate, kind == GATE_UP);
   let firsts = select(place.columns, params.intermediate, kind == GATE_UP);
-  let x_at = place.source + (lane % HELD + vec2(0u, HELD)) * place.stride;
+  var x_at: Places;
+  for (var i = 0u; i < LOADS; i++) { x_at[i] = place.source + (lane % HELD + i * HELD) * place.stride; }
   for (var first = 0u; first < firsts; first += select(LANES * PAIRS, LANES, kind == GATE_UP)) {
     var columns: array<u32, PAIRS>;
     var rows_at: array<vec2<u32>, PAIRS>; // those past the end are the last

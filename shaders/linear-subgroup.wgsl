@@ -3,8 +3,8 @@ enable subgroups;
 // The linear layer where invocations of a subgroup can read each other's registers: the entry points and the order of every
 // sum are those of linear.wgsl, and so are the bits.
 //
-// Parallelisation: an invocation computes a tile of 16 rows x 4 columns (lib/linear-tile.wgsl), a workgroup of LANES invocations
-// 16 rows x 4 LANES columns.
+// Parallelisation: an invocation computes a tile of 16 or 8 rows x 4 columns (lib/linear-tile.wgsl), a workgroup of LANES invocations
+// as many rows x 4 LANES columns.
 
 override LANES = 32u; // the host sets the adapter's smallest size of a subgroup
 
@@ -21,9 +21,12 @@ fn tile_origin(wid: vec3<u32>, lane: u32) -> vec2<u32> {
   return vec2(wid.y * TILE_ROWS, wid.x * LANES * PAIRS + lane);
 }
 
-// Where the invocation finds the rows that it loads for its subgroup; a tile that reaches over an edge repeats the last.
-fn held_rows(first: u32, lane: u32, end: u32) -> vec2<u32> {
-  return min(first + lane % HELD + vec2(0u, HELD), vec2(end - 1u));
+// Where the rows begin that the invocation loads for its subgroup, `apart` from each other; a tile that reaches over an edge
+// repeats the last.
+fn held_rows(first: u32, lane: u32, end: u32, apart: u32) -> Places {
+  var places: Places;
+  for (var i = 0u; i < LOADS; i++) { places[i] = min(first + lane % HELD + i * HELD, end - 1u) * apart; }
+  return places;
 }
 
 // ---- forward -------------------------------------------------------------------------------------------------------
@@ -41,7 +44,7 @@ fn product(origin: vec2<u32>, lane: u32) -> Tile {
   let pairs = params.inputs / 2u;
   var weight_at: array<vec2<u32>, PAIRS>;
   for (var j = 0u; j < PAIRS; j++) { weight_at[j] = weight_rows(origin.y + j * LANES); }
-  return tile_product(held_rows(origin.x, lane, params.rows) * pairs, weight_at, pairs);
+  return tile_product(held_rows(origin.x, lane, params.rows, pairs), weight_at, pairs);
 }
 
 @compute @workgroup_size(LANES)
@@ -86,7 +89,7 @@ fn linear_swiglu(
   let first = wid.y * TILE_ROWS;
   let column_pair = wid.x * LANES + lid.x;
   let pairs = params.inputs / 2u;
-  let x_at = held_rows(first, lane, params.rows) * pairs;
+  let x_at = held_rows(first, lane, params.rows, pairs);
   let weight_at = weight_rows(column_pair);
 
   var total: Tile;
@@ -95,7 +98,9 @@ fn linear_swiglu(
     for (var p = start; p < min(start + RUN, pairs); p++) {
       let g = transpose(mat2x2(unpack(weight[weight_at.x + p]), unpack(weight[weight_at.y + p])));
       let u = transpose(mat2x2(unpack(up_weight[weight_at.x + p]), unpack(up_weight[weight_at.y + p])));
-      add_pairs(&tile, x[x_at.x + p], x[x_at.y + p], Columns(g[0], u[0]), Columns(g[1], u[1]));
+      var held: Held;
+      for (var i = 0u; i < LOADS; i++) { held[i] = x[x_at[i] + p]; }
+      add_pairs(&tile, held, Columns(g[0], u[0]), Columns(g[1], u[1]));
     }
     add_tile(&total, tile);
   }
@@ -107,14 +112,15 @@ fn linear_swiglu(
 
 // ---- backward ------------------------------------------------------------------------------------------------------
 
-// Adds one term of the sum: a number of each of the 16 rows, held by the subgroup, times the invocation's columns.
-fn add_term(tile: ptr<function, Tile>, low: f32, high: f32, columns: Columns) {
+// Adds one term of the sum: a number of each of the rows, held by the subgroup, times the invocation's columns. The rows' numbers
+// lie in dy, from `base` on.
+fn add_term(tile: ptr<function, Tile>, base: u32, places: Places, columns: Columns) {
+  var held: array<f32, LOADS>;
+  for (var i = 0u; i < LOADS; i++) { held[i] = dy[base + places[i]]; }
   for (var r = 0u; r < HELD; r++) {
-    let a = subgroupShuffle(low, r);
-    let b = subgroupShuffle(high, r);
-    for (var j = 0u; j < PAIRS; j++) {
-      (*tile)[r][j] = fma(vec2(a), columns[j], (*tile)[r][j]);
-      (*tile)[HELD + r][j] = fma(vec2(b), columns[j], (*tile)[HELD + r][j]);
+    for (var i = 0u; i < LOADS; i++) {
+      let a = vec2(subgroupShuffle(held[i], r));
+      for (var j = 0u; j < PAIRS; j++) { (*tile)[HELD * i + r][j] = fma(a, columns[j], (*tile)[HELD * i + r][j]); }
     }
   }
 }
@@ -128,14 +134,14 @@ fn linear_backward_input(
 ) {
   let origin = tile_origin(wid, lid.x);
   let pairs = params.inputs / 2u;
-  let dy_at = held_rows(origin.x, lane, params.rows) * params.outputs;
+  let dy_at = held_rows(origin.x, lane, params.rows, params.outputs);
   var tile: Tile;
   for (var n = 0u; n < params.outputs; n++) {
     var columns: Columns;
     for (var j = 0u; j < PAIRS; j++) {
       columns[j] = unpack(weight[(params.row0 + n) * pairs + min(origin.y + j * LANES, pairs - 1u)]);
     }
-    add_term(&tile, dy[dy_at.x + n], dy[dy_at.y + n], columns);
+    add_term(&tile, n, dy_at, columns);
   }
   for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.rows); row += STORED) {
     for (var r = 0u; r < STORED; r++) {
@@ -154,13 +160,12 @@ fn linear_backward_weight(
 ) {
   let origin = tile_origin(wid, lid.x);
   let pairs = params.inputs / 2u;
-  let dy_at = held_rows(origin.x, lane, params.outputs);
+  let dy_at = held_rows(origin.x, lane, params.outputs, 1u);
   var tile: Tile;
   for (var t = 0u; t < params.rows; t++) {
     var columns: Columns;
     for (var j = 0u; j < PAIRS; j++) { columns[j] = x[t * pairs + min(origin.y + j * LANES, pairs - 1u)]; }
-    let at = t * params.outputs;
-    add_term(&tile, dy[at + dy_at.x], dy[at + dy_at.y], columns);
+    add_term(&tile, t * params.outputs, dy_at, columns);
   }
   for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.outputs); row += STORED) {
     for (var r = 0u; r < STORED; r++) {

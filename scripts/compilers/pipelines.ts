@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { LLM } from "../../src/engine/llm.ts";
 import { compileErrors, compileModule, createPipeline, type Kernel, type Module } from "../../src/gpu/kernel.ts";
+import { fixedSubgroupSize } from "../../src/gpu/subgroup-size.ts";
 import { planningGpu } from "../../src/gpu/planning-gpu.ts";
 import type { Storage } from "../../src/gpu/tensor.ts";
 import { matrixKernel, tileName, tilesOf, VARIANTS } from "../../src/kernels/linear-matrix.ts";
@@ -154,7 +155,9 @@ for (const { kernel, entryPoint, storage, constants, notes } of wanted.values())
   gpu.device.pushErrorScope("validation");
   gpu.device.pushErrorScope("internal");
   const known = modules.get(text);
-  const module = known ?? compileModule(gpu.device, kernel, storage);
+  const module =
+    known ??
+    compileModule(gpu.device, kernel, storage, fixedSubgroupSize({ features: gpu.device.features, info: gpu.info }));
   modules.set(text, module);
   const errors = known ? [] : await compileErrors(kernel, storage, module.module);
   createPipeline(gpu.device, kernel, module, entryPoint, constants);

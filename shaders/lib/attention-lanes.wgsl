@@ -23,8 +23,23 @@ fn sum_of_shares(shares: array<f32, LANES>) -> f32 {
 // Of a lane: OCTETS of a row.
 alias Share = array<Octet, OCTETS>;
 alias Values = Share;
-// Rows of a step, four and four.
+// Rows of a step.
 alias Rows = array<vec4<u32>, 2>;
+
+// A step is taken in turns, TAKEN rows at a time, 4 or 1: the first ones, which then go to the end.
+fn turned(rows: Rows) -> Rows {
+  if (TAKEN == 4u) { return Rows(rows[1], rows[0]); }
+  return Rows(vec4(rows[0].yzw, rows[1].x), vec4(rows[1].yzw, rows[0].x));
+}
+fn turned_all(all: array<Eight, QUERIES>) -> array<Eight, QUERIES> {
+  var result: array<Eight, QUERIES>;
+  for (var n = 0u; n < QUERIES; n++) {
+    let low = all[n][0];
+    let high = all[n][1];
+    if (TAKEN == 4u) { result[n] = Eight(high, low); } else { result[n] = Eight(vec4(low.yzw, high.x), vec4(high.yzw, low.x)); }
+  }
+  return result;
+}
 
 var<private> lane: u32;
 var<private> kv_head: u32;

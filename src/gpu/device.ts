@@ -3,12 +3,19 @@ import { Failures, judged, refusal, type Verdict } from "./failures.ts";
 import { compileErrors, compileModule, createPipeline, type Kernel, type Module, type Pipeline } from "./kernel.ts";
 import { Pool } from "./pool.ts";
 import { CommandStream } from "./stream.ts";
+import { fixedSubgroupSize, infoWithSize, SUBGROUP_SIZE_FEATURE } from "./subgroup-size.ts";
 import type { Storage } from "./tensor.ts";
 import { chooseMatrices, chooseTier, MATRIX_FEATURE, type Matrices, type Tier } from "./tier.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** Features that some tier or measurement uses where the adapter has them. */
-const WANTED_FEATURES = ["timestamp-query", "subgroups", "shader-f16", MATRIX_FEATURE] as GPUFeatureName[];
+const WANTED_FEATURES = [
+  "timestamp-query",
+  "subgroups",
+  "shader-f16",
+  MATRIX_FEATURE,
+  SUBGROUP_SIZE_FEATURE,
+] as GPUFeatureName[];
 
 /** How long an error waits for the news that the device is lost. */
 const LOSS_DELAY_MS = 100;
@@ -54,7 +61,7 @@ export class Device {
 
   private constructor(device: GPUDevice, adapter: GPUAdapter, tier: Tier, rest: Rest) {
     this.device = device;
-    this.info = adapter.info;
+    this.info = infoWithSize(adapter.info, fixedSubgroupSize(adapter));
     this.tier = tier;
     this.matrices = tier === "matrices" ? chooseMatrices(adapter) : null;
     this.limits = device.limits;
@@ -147,7 +154,8 @@ export class Device {
   }
 
   #compile(kernel: Kernel, storage: Storage): Compiled {
-    const [module, refused] = judged(this.device, () => compileModule(this.device, kernel, storage));
+    const size = fixedSubgroupSize({ features: this.device.features, info: this.info });
+    const [module, refused] = judged(this.device, () => compileModule(this.device, kernel, storage, size));
     const verdict = compileErrors(kernel, storage, module.module).then(
       (errors) =>
         errors.length > 0

@@ -1,5 +1,6 @@
 import { makeShaderDataDefinitions, type ShaderDataDefinitions, type StructDefinition } from "webgpu-utils";
 import { ShapeError } from "../errors.ts";
+import { textWithSize } from "./subgroup-size.ts";
 import type { Storage } from "./tensor.ts";
 
 /** A family of compute entry points in one WGSL file. */
@@ -86,10 +87,17 @@ export interface Pipeline {
   readonly fields: readonly ParamsField[];
 }
 
-export function compileModule(device: GPUDevice, kernel: Kernel, storage: Storage): Module {
+/** `subgroupSize`: of kernels with subgroups, where it is not left to the compiler. */
+export function compileModule(
+  device: GPUDevice,
+  kernel: Kernel,
+  storage: Storage,
+  subgroupSize: number | null = null,
+): Module {
   const code = preamble(kernel, storage) + kernel.source;
+  const isSized = subgroupSize !== null && kernel.directives.some((directive) => directive.includes("subgroup"));
   return {
-    module: device.createShaderModule({ label: kernel.name, code }),
+    module: device.createShaderModule({ label: kernel.name, code: isSized ? textWithSize(code, subgroupSize) : code }),
     definitions: makeShaderDataDefinitions(withoutMatrices(code)),
   };
 }

@@ -3,7 +3,7 @@ import gradientPairs from "../../shaders/lib/attention-octets-gradient-pairs.wgs
 import source from "../../shaders/attention-lanes-backward.wgsl" with { type: "text" };
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { asRead, isOdd, lanesKernel, LOOPS, shapeOf, tileGroups } from "./attention-lanes.ts";
+import { asRead, isOdd, lanesKernel, loopsOf, shapeOf, tileGroups } from "./attention-lanes.ts";
 
 /** Rows of heads that a row of lanes works the delta out of. */
 const DELTA_ROWS = 8;
@@ -37,7 +37,7 @@ export function backwardOnLanes(
   const rowsOfLanes = shape.threads / shape.lanes;
   const more = [isOdd(headDim) ? gradientPairs : gradient];
   const kernel = lanesKernel(gpu, k, shape, { name: "attention-lanes-backward", source, more });
-  const params = { rows, heads, kv_heads: kvHeads, scale, ...LOOPS };
+  const params = { rows, heads, kv_heads: kvHeads, scale, ...loopsOf(shape) };
   const keys = { all_k: asRead(k), all_v: asRead(v) };
   const saved = { saved_lse: lse, saved_delta: delta };
   rec.dispatch(kernel, "attention_delta", {

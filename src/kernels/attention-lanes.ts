@@ -12,14 +12,15 @@ import pairs from "../../shaders/lib/attention-octets-pairs.wgsl" with { type: "
 import source from "../../shaders/attention-lanes.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
+import { hasManyRegisters } from "../gpu/registers.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { Tensor } from "../gpu/tensor.ts";
 
 /** Keys of a block and of a step, as shaders/lib/attention-blocks.wgsl and -softmax.wgsl have them. */
 export const BLOCK = 128;
 const STEP = 8;
-/** Bounds of loops that are not to be unrolled: steps of a block, and halves of a step. */
-export const LOOPS = { steps: BLOCK / STEP, halves: 2 };
+/** Bounds of loops that are not to be unrolled: steps of a block, and turns of a step. */
+export const loopsOf = ({ taken }: Shape) => ({ steps: BLOCK / STEP, turns: STEP / taken });
 /** Partials of decoding at once: more rows take turns in the same memory. */
 const PARTIAL_BYTES = 2 ** 26;
 const BYTES_PER_QUAD = 16;
@@ -40,14 +41,20 @@ interface Shape {
   lanes: number;
   /** Queries to an invocation, each with three times a share in registers. */
   queries: number;
+  /** Rows of a step on their way to it at a time. */
+  taken: number;
   threads: number;
 }
 
-export const shapeOf = (gpu: Workspace, headDim: number, mostQueries: number): Shape => ({
-  lanes: sharesOf(headDim),
-  queries: Math.min(2, mostQueries),
-  threads: hasSubgroups(gpu) ? 128 : 64,
-});
+export const shapeOf = (gpu: Workspace, headDim: number, mostQueries: number): Shape => {
+  const [queries, taken] = hasManyRegisters(gpu.info) ? [2, 4] : [1, 1];
+  return {
+    lanes: sharesOf(headDim),
+    queries: Math.min(queries, mostQueries),
+    taken,
+    threads: hasSubgroups(gpu) ? 128 : 64,
+  };
+};
 
 /** A subgroup has all lanes of a row: the tiers with subgroups have them of eight invocations or more. */
 const hasSubgroups = ({ tier }: Workspace): boolean => tier !== "baseline";
@@ -67,13 +74,13 @@ const kernels = new Map<string, Kernel>();
 export function lanesKernel(
   gpu: Workspace,
   k: Tensor,
-  { lanes: count, queries, threads }: Shape,
+  { lanes: count, queries, taken, threads }: Shape,
   { name, source: text, more = [], page = STEP }: { name: string; source: string; more?: string[]; page?: number },
 ): Kernel {
   const headDim = k.shape[2]!;
   const constants =
     `const HEAD_PAIRS = ${headDim / 2}u; const LANES = ${count}u; const QUERIES = ${queries}u; ` +
-    `const THREADS = ${threads}u; const PAGE = ${page}u;`;
+    `const TAKEN = ${taken}u; const THREADS = ${threads}u; const PAGE = ${page}u;`;
   const exchange = hasSubgroups(gpu) ? inSubgroup : inWorkgroup;
   const octets = isOdd(headDim) ? pairs : k.dtype === "bf16" ? octetsBf16 : octetsF32;
   const key = name + constants + exchange + octets;
@@ -110,7 +117,7 @@ export function forwardOnLanes(rec: Recorder, { q, k, v, starts, out, lse, scale
   const kvHeads = k.shape[1]!;
   const shape = shapeOf(rec.gpu, headDim, Infinity);
   rec.dispatch(kernelFor(rec.gpu, k, shape), "attention_forward", {
-    params: { rows, heads, kv_heads: kvHeads, scale, ...LOOPS },
+    params: { rows, heads, kv_heads: kvHeads, scale, ...loopsOf(shape) },
     buffers: { all_q: q, all_k: asRead(k), all_v: asRead(v), starts, out, lse },
     workgroups: tileGroups(shape, rows, heads, kvHeads),
   });
@@ -142,7 +149,7 @@ export function walkOnLanes(rec: Recorder, { q, kCache, vCache, ...paging }: Pag
       heads,
       kv_heads: kvHeads,
       scale,
-      ...LOOPS,
+      ...loopsOf(shape),
       max_blocks: tables.shape[1]!,
       first_block: firstBlock,
     },
@@ -211,7 +218,7 @@ function partialOnLanes(
   const shape = shapeOf(rec.gpu, headDim, heads / kvHeads);
   const tiles = Math.ceil(heads / kvHeads / shape.queries);
   rec.dispatch(kernelFor(rec.gpu, kCache, shape, blockSize), "attention_partial", {
-    params: { ...params, ...LOOPS, part_rows: count },
+    params: { ...params, ...loopsOf(shape), part_rows: count },
     buffers: {
       all_q: q,
       all_k: asRead(kCache),

@@ -13,6 +13,7 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
+import { hasMatrices } from "./attention-matrix.ts";
 
 /** What a workgroup keeps in registers: queries (for dq) or keys (for dk and dv). */
 export type Own = "queries" | "keys";
@@ -45,7 +46,6 @@ export interface TileLimits {
   operandLanes?: number;
 }
 
-const LARGEST_HEAD = 128;
 /** Above it an invocation would keep too many results, unless two subgroups share them. */
 const LARGEST_UNSHARED_HEAD = 64;
 /** Registers that an invocation has for own rows and sums: more would leave too few for everything else. */
@@ -192,9 +192,9 @@ const packs = {
 /** The kernel that makes operands ready. */
 export const packKernel = ({ component }: Matrices): Kernel => packs[component];
 
-/** Tiles for both backward kernels, or null where the tier's matrices do not serve these shapes. */
+/** Tiles for both backward kernels, or null where matrices do not serve: the forward pass is then not on them either. */
 function backwardTiles(gpu: Workspace, q: Tensor, k: Tensor): { dq: Tile; dkv: Tile } | null {
-  if (!gpu.matrices || k.dtype !== "bf16" || q.shape[2]! > LARGEST_HEAD) return null;
+  if (!hasMatrices(gpu, k)) return null;
   const dq = tileOf(gpu, q, "queries");
   const dkv = tileOf(gpu, k, "keys");
   return dq && dkv && { dq, dkv };

@@ -12,6 +12,7 @@ import packedSource from "../../shaders/attention-matrix.wgsl" with { type: "tex
 import pagedSource from "../../shaders/attention-matrix-paged.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
+import { hasManyRegisters } from "../gpu/registers.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
@@ -103,9 +104,16 @@ const tilesOf = ({ matrices, info, limits }: Workspace, headDim: number): Tile[]
     maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
   });
 
-/** Whether these kernels serve, for forward passes and for decoding alike: keys in bf16, on the tier's matrices. */
+/**
+ * Whether these kernels serve, for forward passes, decoding and gradients alike: keys in bf16, on the tier's matrices, where invocations
+ * have the registers for them.
+ */
 export const hasMatrices = (gpu: Workspace, { dtype, shape }: Tensor): boolean =>
-  gpu.matrices !== null && dtype === "bf16" && shape[2]! <= LARGEST_HEAD && tilesOf(gpu, shape[2]!).length > 0;
+  gpu.matrices !== null &&
+  hasManyRegisters(gpu.info) &&
+  dtype === "bf16" &&
+  shape[2]! <= LARGEST_HEAD &&
+  tilesOf(gpu, shape[2]!).length > 0;
 
 const kernels = new Map<string, Kernel>();
 

@@ -18,6 +18,7 @@ import { check, hasShape } from "./check.ts";
 
 /** Rows that a workgroup takes through the model. */
 const ROWS = 16;
+const LOADS = "const LOADS = 2u;";
 
 /** The widths of a decoder of the Llama family. */
 export interface DecoderShape {
@@ -36,7 +37,7 @@ const kernels = new Map<string, Kernel>();
 function kernelFor(constants: string): Kernel {
   let kernel = kernels.get(constants);
   if (!kernel) {
-    const includes = [constants, exp, sigmoid, square, rotation, row, tile, blocks, softmax, queries, paged];
+    const includes = [constants, exp, sigmoid, square, rotation, row, LOADS, tile, blocks, softmax, queries, paged];
     kernel = defineKernel({ name: "decode-step", source, includes });
     kernels.set(constants, kernel);
   }

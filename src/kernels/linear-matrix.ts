@@ -15,6 +15,7 @@ import sigmoid from "../../shaders/lib/sigmoid.wgsl" with { type: "text" };
 import source from "../../shaders/linear-matrix.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
+import { hasManyRegisters } from "../gpu/registers.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
@@ -36,6 +37,7 @@ export interface Tile {
 
 /** What decides on tiles, besides the matrices. */
 export interface TileLimits {
+  hasManyRegisters: boolean;
   subgroupMinSize: number;
   subgroupMaxSize: number;
   maxComputeInvocationsPerWorkgroup: number;
@@ -43,11 +45,18 @@ export interface TileLimits {
 }
 
 const BYTES_PER_WORD = 16;
-/** Results that an invocation keeps in registers at most: more would leave too few for everything else. */
+/** Results that an invocation keeps in registers at most, where it has many and where not: more would leave too few for everything else. */
 const MOST_RESULTS = 128;
+const FEW_RESULTS = 32;
 /** Workgroups that keep a large GPU busy; a product of fewer takes a smaller tile. */
 const ENOUGH_GROUPS = 64;
-const MOST_SUBGROUPS = 4;
+/** Subgroups that multiply, down and across; the first where invocations have few registers, and each of more takes less. */
+const GRIDS = [
+  [4, 2],
+  [2, 2],
+  [1, 2],
+  [1, 1],
+] as const;
 
 const tileRows = ({ m }: Matrices, { grid, fragments }: Tile): number => grid[0] * fragments[0] * m;
 const tileColumns = ({ n }: Matrices, { grid, fragments }: Tile): number => grid[1] * fragments[1] * n;
@@ -70,15 +79,16 @@ function tileBytes(matrices: Matrices, tile: Tile): number {
 export function tilesFor(matrices: Matrices, limits: TileLimits): Tile[] {
   const { m, n, k, component } = matrices;
   const most = Math.floor(limits.maxComputeInvocationsPerWorkgroup / limits.subgroupMaxSize);
-  const subgroups = most >= MOST_SUBGROUPS ? MOST_SUBGROUPS : most >= 2 ? 2 : 1;
-  const grid = [subgroups === MOST_SUBGROUPS ? 2 : 1, subgroups === 1 ? 1 : 2] as const;
+  const grid = GRIDS.find(([down, across]) => down * across <= most && (down < 4 || !limits.hasManyRegisters))!;
+  const subgroups = grid[0] * grid[1];
   const threads = subgroups * limits.subgroupMaxSize;
-  const slab = Math.max(k, component === "f16" ? 32 : 16);
+  const slab = Math.max(k, component === "f16" && limits.hasManyRegisters ? 32 : 16);
 
   // A subgroup's part: 64 x 64 where it has 32 invocations, because a wider part reuses more of what it loads.
   const part = (rows: number, columns: number) => [Math.max(1, rows / m), Math.max(1, columns / n)] as const;
   let [rows, columns] = [64, 64];
-  while (rows * columns > MOST_RESULTS * limits.subgroupMinSize) {
+  const mostResults = limits.hasManyRegisters ? MOST_RESULTS : FEW_RESULTS;
+  while (rows * columns > mostResults * limits.subgroupMinSize) {
     if (rows === columns) rows /= 2;
     else columns /= 2;
   }
@@ -156,6 +166,7 @@ export function tilesOf(gpu: Workspace, matrices: Matrices): Tile[] {
     const { subgroupMinSize, subgroupMaxSize } = gpu.info;
     const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
     known = tilesFor(matrices, {
+      hasManyRegisters: hasManyRegisters(gpu.info),
       subgroupMinSize,
       subgroupMaxSize,
       maxComputeInvocationsPerWorkgroup,

@@ -6,6 +6,7 @@ import subgroupSource from "../../shaders/linear-subgroup.wgsl" with { type: "te
 import source from "../../shaders/linear.wgsl" with { type: "text" };
 import type { Workspace } from "../gpu/workspace.ts";
 import { defineKernel, type Kernel } from "../gpu/kernel.ts";
+import { hasManyRegisters } from "../gpu/registers.ts";
 import type { Dispatch, Recorder } from "../gpu/recorder.ts";
 import { productCost } from "./linear-cost.ts";
 import type { DType, Storage, Tensor } from "../gpu/tensor.ts";
@@ -26,13 +27,20 @@ interface Variant {
 
 const includes = [exp, sigmoid, shared];
 const baseline = defineKernel({ name: "linear", source, includes });
-const subgroup = defineKernel({ name: "linear-subgroup", source: subgroupSource, includes: [...includes, tile] });
+const subgroup = (loads: number) =>
+  defineKernel({
+    name: "linear-subgroup",
+    source: subgroupSource,
+    includes: [...includes, `const LOADS = ${loads}u;`, tile],
+  });
+const [rows8, rows16] = [subgroup(1), subgroup(2)];
 
 /** For products in f32: rounding operands to f16, as matrices want them, would not do for a model in float32. */
 function variant({ tier, info }: Workspace): Variant {
   if (tier === "baseline") return { kernel: baseline, rows: 32, columns: 64 };
   const lanes = info.subgroupMinSize;
-  return { kernel: subgroup, rows: 16, columns: 4 * lanes, constants: { LANES: lanes } };
+  const tile = hasManyRegisters(info) ? { kernel: rows16, rows: 16 } : { kernel: rows8, rows: 8 };
+  return { ...tile, columns: 4 * lanes, constants: { LANES: lanes } };
 }
 
 /** The subgroup matrices for a layer with this weight, null where its products are to be in f32. */

@@ -17,10 +17,15 @@ export interface AdapterRoof {
   traits: KernelTraits;
 }
 
-const traits = (subgroup: number, matrices: KernelTraits["matrices"], workgroupBytes: number): KernelTraits => ({
+const traits = (
+  vendor: string,
+  [subgroupMinSize, subgroupMaxSize]: readonly [number, number],
+  matrices: KernelTraits["matrices"],
+  workgroupBytes: number,
+): KernelTraits => ({
   tier: matrices ? "matrices" : "subgroups",
   matrices,
-  info: { isFallbackAdapter: false, subgroupMinSize: subgroup, subgroupMaxSize: subgroup } as GPUAdapterInfo,
+  info: { vendor, isFallbackAdapter: false, subgroupMinSize, subgroupMaxSize } as GPUAdapterInfo,
   limits: {
     maxBufferSize: Infinity,
     maxStorageBufferBindingSize: 2 ** 31 - 4,
@@ -32,7 +37,7 @@ const traits = (subgroup: number, matrices: KernelTraits["matrices"], workgroupB
 });
 
 const sixteen = { m: 16, n: 16, k: 16, component: "f16" } as const;
-const nvidia = traits(32, sixteen, 49152);
+const nvidia = traits("nvidia", [32, 32], sixteen, 49152);
 const TERA = 1e12;
 /** What kernels of this kind reach of makers' figures: published products through Vulkan, and kernels bound by memory. */
 const reached: Cost = { flops: 0.3, bytes: 0.75 };
@@ -64,14 +69,14 @@ export const ROOFS: Readonly<Record<string, AdapterRoof>> = {
     flops: { f32: 61.4 * TERA, bf16: 122.8 * TERA },
     bytes: 0.96 * TERA,
     reached,
-    traits: traits(64, sixteen, 65536),
+    traits: traits("amd", [32, 64], sixteen, 65536),
   },
   m3max: {
     name: "M3 Max",
     flops: { f32: 14.3 * TERA, bf16: 14.3 * TERA },
     bytes: 0.4 * TERA,
     reached,
-    traits: traits(32, { m: 8, n: 8, k: 8, component: "f32" }, 32768),
+    traits: traits("apple", [32, 32], { m: 8, n: 8, k: 8, component: "f32" }, 32768),
   },
 };
 

@@ -41,10 +41,15 @@ describe.skipIf(!nothing)(
   () => {
     describe.each(SHAPES)("$m x $n x $k, $component", (matrices) => {
       // The null backend's subgroups are of up to 128 invocations and its workgroups of 256.
-      test.each([8, 16, 32])("in tiles for subgroups of %i invocations", async (subgroupMinSize) => {
+      test.each([
+        { subgroupMinSize: 8, hasManyRegisters: true },
+        { subgroupMinSize: 16, hasManyRegisters: true },
+        { subgroupMinSize: 16, hasManyRegisters: false },
+        { subgroupMinSize: 32, hasManyRegisters: true },
+      ])("in tiles for %o", async (invocations) => {
         const { device, limits } = nothing!;
         const tiles = tilesFor(matrices, {
-          subgroupMinSize,
+          ...invocations,
           subgroupMaxSize: 128,
           maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
           maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
@@ -64,6 +69,7 @@ describe.skipIf(!nothing)(
 
       test("in tiles for the memory and the subgroups of a GPU", async () => {
         const tiles = tilesFor(matrices, {
+          hasManyRegisters: true,
           subgroupMinSize: 32,
           subgroupMaxSize: 32,
           maxComputeInvocationsPerWorkgroup: 1024,

@@ -11,6 +11,7 @@ import { TIERS, type Tier } from "../../src/gpu/tier.ts";
 import { openGpu } from "./host.ts";
 
 const devices = new Map<Tier | undefined, Promise<DeviceGpu>>();
+const others: DeviceGpu[] = [];
 
 /** The devices of this test file, one for each tier asked for (default: the best), closed after its last test. */
 export function testGpu(tier?: Tier): Promise<DeviceGpu> {
@@ -22,7 +23,22 @@ export function testGpu(tier?: Tier): Promise<DeviceGpu> {
 afterAll(async () => {
   for (const device of devices.values()) (await device).dispose();
   devices.clear();
+  for (const device of others.splice(0)) device.dispose();
 });
+
+/**
+ * A device beside testGpu's whose kernels are those for Intel's GPUs, where an invocation has few registers and subgroups are told their
+ * size; closed after the file's last test.
+ */
+export async function fewRegisters(tier: Tier): Promise<DeviceGpu> {
+  const gpu = await openGpu(undefined, tier);
+  others.push(gpu);
+  const device = Reflect.get(gpu, "shared") as Device;
+  const { description, subgroupMinSize, subgroupMaxSize } = device.info;
+  const info = { vendor: "intel", description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter: false };
+  Object.assign(device, { info });
+  return gpu;
+}
 
 /** Makes the device one that can bind no more at once. */
 export const narrow = (gpu: DeviceGpu, maxBindingSize: number): void =>

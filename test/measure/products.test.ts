@@ -6,7 +6,7 @@ import type { KernelTraits } from "../../src/gpu/workspace.ts";
 const like = (tier: KernelTraits["tier"], matrices: KernelTraits["matrices"] = null): KernelTraits => ({
   tier,
   matrices,
-  info: { subgroupMinSize: 32, subgroupMaxSize: 32, isFallbackAdapter: false } as GPUAdapterInfo,
+  info: { vendor: "nvidia", subgroupMinSize: 32, subgroupMaxSize: 32, isFallbackAdapter: false } as GPUAdapterInfo,
   limits: {
     maxBufferSize: 2 ** 32,
     maxStorageBufferBindingSize: 2 ** 31,

@@ -3,7 +3,7 @@ import type { Task } from "../messages.ts";
 import type { Trust } from "./trust.ts";
 
 /** Tasks that a guest holds at most. */
-const MOST_TASKS = 2;
+export const MOST_TASKS = 2;
 /** Messages a second that a guest is heard with; an honest one sends a few. */
 const MOST_MESSAGES = 50;
 /** Milliseconds without a word, and with a task, after which that is another's. */

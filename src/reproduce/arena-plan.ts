@@ -23,24 +23,30 @@ export interface ArenaMethod {
 /** What the runs of an arena have in common. */
 export interface ArenaSize {
   /** configs/start.toml. */
-  config: Pick<Config, "rl" | "optim">;
+  config: Pick<Config, "rl">;
   /** Mean tokens of the base model's responses. */
   baseTokens: number;
   /** Response tokens that a run samples. */
   budget: number;
 }
 
-/** Response tokens that each run samples: about twelve iterations of the bundled reasoner's first responses, more as they get shorter. */
-export const BUDGET = 200_000;
+/** Response tokens that each run samples: about six iterations of the bundled reasoner's first responses, more as they get shorter. */
+export const BUDGET = 90_000;
 
 /**
  * Problems of the methods that need each to come again: a quarter of the budget goes once through them at the base model's length, for
  * HAPO's record and for O1-Pruner's first pass.
  */
-const COMES_AGAIN = { options: { num_train: 50 } };
+const COMES_AGAIN = { options: { num_train: 25 } };
 
 /** Responses to a prompt of the methods that learn from samples. */
 const SAMPLES = 8;
+/** They have a quarter of reproduce's responses: for as many passes over them, a quarter and a third of its steps, DPO's larger ones. */
+const FEW_SFT_STEPS = { ...SFT_STEPS, sft: { ...SFT_STEPS.sft, max_steps: SFT_STEPS.sft.max_steps / 4 } };
+const FEW_DPO_STEPS = {
+  dpo: { ...DPO_STEPS.dpo, max_steps: DPO_STEPS.dpo.max_steps / 3 },
+  optim: { ...DPO_STEPS.optim, learning_rate: 5 * DPO_STEPS.optim.learning_rate },
+};
 
 const SCALING_WORDS: Record<ScaleRewards, string> = {
   none: "as they are",
@@ -119,7 +125,7 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
   // Most responses are beyond 1.5 times the record at first, where f is at its floor: a deviation of about 0.25.
   lengthReward("hapo", "weight", [0.04, 0.16, 0.32], BY_GROUP, undefined, COMES_AGAIN),
   // No length term, and none of DLER's clip, loss and resampling: limits within which 60%, 43% and 20% of the base model's problems are
-  // solved, after six iterations at half as much again.
+  // solved, after three iterations at half as much again.
   {
     name: "dler",
     knob: "limit",
@@ -131,7 +137,7 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
         alpha: 0,
         max_completion_length: [
           [0, Math.round(1.5 * limit)],
-          [6, limit],
+          [3, limit],
         ],
         advantage: "grpo",
         scale_rewards: "batch",
@@ -145,7 +151,7 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
     strengths: [4, 8, 16],
     trainer: "sft",
     advantages: "-",
-    overrides: (n) => ({ ...SFT_STEPS, rl: { num_generations: n } }),
+    overrides: (n) => ({ ...FEW_SFT_STEPS, rl: { num_generations: n } }),
   },
   // The tie to the initial model: the looser, the stronger.
   {
@@ -154,7 +160,7 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
     strengths: [0.3, 0.1, 0.03],
     trainer: "dpo",
     advantages: "-",
-    overrides: (beta) => ({ ...DPO_STEPS, dpo: { ...DPO_STEPS.dpo, beta } }),
+    overrides: (beta) => ({ ...FEW_DPO_STEPS, dpo: { ...FEW_DPO_STEPS.dpo, beta } }),
     samples: "sft-8",
   },
   // By how much the shorter response shall be preferred, at its authors' smallest beta.
@@ -165,8 +171,8 @@ export const ARENA_METHODS: readonly ArenaMethod[] = [
     trainer: "dpo",
     advantages: "-",
     overrides: (gamma) => ({
-      ...DPO_STEPS,
-      dpo: { ...DPO_STEPS.dpo, loss_type: "simpo", beta: 2, simpo_gamma: gamma },
+      ...FEW_DPO_STEPS,
+      dpo: { ...FEW_DPO_STEPS.dpo, loss_type: "simpo", beta: 2, simpo_gamma: gamma },
     }),
     samples: "sft-8",
   },
@@ -178,7 +184,7 @@ export const LEFT_OUT =
 
 /** Of the second experiment: this paper's method under each normalisation. */
 export const SCALINGS: readonly ArenaMethod[] = [sigmoid("none"), sigmoid("batch"), sigmoid("group")];
-const ALPHAS = [0.05, 0.1, 0.2, 0.4];
+const ALPHAS = [0.05, 0.2, 0.4];
 
 export interface ArenaPlan {
   /** Every method at its three strengths; `quick`: at the middle one. */
@@ -190,7 +196,8 @@ export interface ArenaPlan {
 /**
  * The arena's experiments. Each samples `budget` response tokens: reinforcement learning ends with the iteration that reaches them, and
  * what learns from samples draws responses to as many prompts as the base model's length leaves room for. Learning rates do not
- * depend on how many iterations that is: half of configs/start.toml's peak throughout, the mean of its cosine.
+ * depend on how many iterations that is: configs/start.toml's peak after its warm-up. Sources differ in their KL
+ * penalty, which is not compared here: no run has one.
  */
 export function arenaPlan({ quick, ...size }: ArenaSize & { quick: boolean }): ArenaPlan {
   const at = (method: ArenaMethod, strength: number) => experimentOf(method, strength, size);
@@ -226,13 +233,13 @@ function experimentOf(method: ArenaMethod, strength: number, size: ArenaSize): E
 /** Checkpoints are for resuming alone. */
 const KEEP = { save_total_limit: 1 };
 
-function withIterations(own: Overrides, { config: { rl, optim }, budget }: ArenaSize): Overrides {
+function withIterations(own: Overrides, { config: { rl }, budget }: ArenaSize): Overrides {
   // A response has a token at least: the bound on iterations is never what ends a run.
   const iterations = Math.ceil(budget / (rl.num_prompts * rl.num_generations));
   return {
     ...own,
-    rl: { ...own["rl"], max_sampled_tokens: budget, max_iterations: iterations },
-    optim: { learning_rate: optim.learning_rate / 2, lr_scheduler_type: "constant_with_warmup" },
+    rl: { ...own["rl"], beta: 0, max_sampled_tokens: budget, max_iterations: iterations },
+    optim: { lr_scheduler_type: "constant_with_warmup" },
     train: KEEP,
   };
 }

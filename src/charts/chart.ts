@@ -25,6 +25,8 @@ export interface Axis {
   tick?: (value: number) => string;
   /** The axis reaches at least from here to there. */
   range?: readonly [number, number];
+  /** What a value can be at all: intervals that go further are drawn up to here. */
+  bounds?: readonly [number, number];
 }
 
 /** Iterations are whole: no tick lies between two. */
@@ -67,6 +69,11 @@ export const readable = ({ series }: Chart): Series[] =>
     .map((one) => ({ ...one, points: one.points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)) }));
 
 export const tickOf = ({ tick, format }: Axis): ((value: number) => string) => tick ?? format;
+
+/** Where an interval begins and ends, as far as values go. */
+export function ends({ bounds = [-Infinity, Infinity] }: Axis, value: number, half = 0): [number, number] {
+  return [Math.max(bounds[0], value - half), Math.min(bounds[1], value + half)];
+}
 
 /** A value and half its interval in words. */
 export const within = ({ format }: Axis, value: number, half = 0): string =>

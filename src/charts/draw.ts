@@ -13,7 +13,7 @@ import {
   type Markish,
   type Plot,
 } from "@observablehq/plot";
-import { readable, readByX, smoothedBy, tickOf, type Axis, type Chart, type Point } from "./chart.ts";
+import { ends, readable, readByX, smoothedBy, tickOf, type Axis, type Chart, type Point } from "./chart.ts";
 import { besideTheirPoints } from "./labels.ts";
 import { legendOf } from "./legend.ts";
 import { CHARACTER, FONT_SIZE, lines, looksOf, type Look } from "./palette.ts";
@@ -66,7 +66,7 @@ export function draw(document: Document, chart: Chart, { width, height }: { widt
       ...corner(name.x, { frameAnchor: "bottom-right", dx: marginRight - 2, dy: 24 + LINE }),
       ...legend.marks(marginLeft, marginTop),
       chart.at === undefined ? null : ruleX([chart.at], { stroke: "var(--faint)", strokeDasharray: "3 3" }),
-      ...looks.flatMap(marksOf),
+      ...looks.flatMap((look) => marksOf(chart, look)),
       besideTheirPoints(chart, { width: width - marginRight, top: marginTop, left: marginLeft }),
       chart.series.some(({ points }) => points.length > 0)
         ? null
@@ -99,9 +99,9 @@ function domain({ series, ...axes }: Chart, key: "x" | "y", room: number): [numb
     for (const point of points) {
       const value = point[key];
       if (!Number.isFinite(value)) continue;
-      const reach = point[half] ?? 0;
-      low = Math.min(low, value - reach);
-      high = Math.max(high, value + reach);
+      const [from, to] = ends(axes[key], value, point[half]);
+      low = Math.min(low, from);
+      high = Math.max(high, to);
     }
   }
   if (low > high) return [0, 1];
@@ -117,16 +117,16 @@ const corner = (
 ): Markish[] =>
   names.map((name, i) => text([name], { ...place, dy: dy + i * LINE, fill: "var(--faint)", fontWeight: 600 }));
 
-function marksOf({ series: { points, line: drawn, markers, smooth }, colour, symbol }: Look): Markish[] {
+function marksOf(chart: Chart, { series: { points, line: drawn, markers, smooth }, colour, symbol }: Look): Markish[] {
   const over = smooth === undefined ? points : smoothedBy(points, smooth);
   const last = over.at(-1);
   const through = (places: readonly Point[], look: LineOptions) =>
     line({ length: places.length }, { ...columns(places), stroke: colour, ...look });
   return [
-    markers ? null : band(points, colour),
+    markers ? null : band(chart, points, colour),
     drawn && smooth !== undefined && through(points, { strokeWidth: 1, strokeOpacity: 0.4 }),
     drawn && through(over, { strokeWidth: 2, ...(drawn === "dashed" ? { strokeDasharray: "5 4" } : {}) }),
-    ...(markers ? whiskers(points, colour) : []),
+    ...(markers ? whiskers(chart, points, colour) : []),
     markers && dot(points, { x: "x", y: "y", r: 5, symbol, fill: colour, stroke: "var(--page)" }),
     // Where a curve has come to; a curve of one point is seen by it at all.
     !markers && drawn === "solid" && last && dot([last], { x: "x", y: "y", r: 3, fill: colour }),
@@ -139,19 +139,26 @@ const columns = (points: readonly Point[]) => ({
   y: Float64Array.from(points, ({ y }) => y),
 });
 
-const low = ({ y, halfY = 0 }: Point) => y - halfY;
-const high = ({ y, halfY = 0 }: Point) => y + halfY;
+/** Where a point's interval along y begins and ends, and along x. */
+const upright = ({ y: axis }: Chart) => ({
+  x: "x",
+  y1: ({ y, halfY }: Point) => ends(axis, y, halfY)[0],
+  y2: ({ y, halfY }: Point) => ends(axis, y, halfY)[1],
+});
+const level = ({ x: axis }: Chart) => ({
+  y: "y",
+  x1: ({ x, halfX }: Point) => ends(axis, x, halfX)[0],
+  x2: ({ x, halfX }: Point) => ends(axis, x, halfX)[1],
+});
 
-const band = (points: readonly Point[], fill: string): Markish | null =>
-  points.some(({ halfY }) => halfY) ? areaY(points, { x: "x", y1: low, y2: high, fill, fillOpacity: 0.16 }) : null;
+const band = (chart: Chart, points: readonly Point[], fill: string): Markish | null =>
+  points.some(({ halfY }) => halfY) ? areaY(points, { ...upright(chart), fill, fillOpacity: 0.16 }) : null;
 
-function whiskers(points: readonly Point[], stroke: string): Markish[] {
-  const upright = points.filter(({ halfY }) => halfY);
-  const level = points.filter(({ halfX }) => halfX);
-  const across = { x1: ({ x, halfX = 0 }: Point) => x - halfX, x2: ({ x, halfX = 0 }: Point) => x + halfX };
+function whiskers(chart: Chart, points: readonly Point[], stroke: string): Markish[] {
+  const [high, wide] = [points.filter(({ halfY }) => halfY), points.filter(({ halfX }) => halfX)];
   return [
-    upright.length > 0 && ruleX(upright, { x: "x", y1: low, y2: high, stroke, strokeOpacity: 0.6 }),
-    level.length > 0 && ruleY(level, { y: "y", ...across, stroke, strokeOpacity: 0.6 }),
+    high.length > 0 && ruleX(high, { ...upright(chart), stroke, strokeOpacity: 0.6 }),
+    wide.length > 0 && ruleY(wide, { ...level(chart), stroke, strokeOpacity: 0.6 }),
   ].map((mark) => mark || null);
 }
 

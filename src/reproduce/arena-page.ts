@@ -1,10 +1,11 @@
-import type { Axis, Series } from "../charts/chart.ts";
+import type { Series } from "../charts/chart.ts";
 import { renderChart } from "../charts/static.ts";
-import { percent, wholePercent } from "../core/format.ts";
+import { wholePercent } from "../core/format.ts";
 import { html, type Html } from "../core/html.ts";
 import { paretoFront } from "../core/pareto.ts";
 import { difference, shortest } from "../run/difference.ts";
 import { renderPage, tableCard } from "../run/page.ts";
+import { PASS_RATE, TOKENS } from "../run/trade-off.ts";
 import type { AlphaOrder, MethodSummary } from "./arena.ts";
 import { ARENA_METHODS, LEFT_OUT } from "./arena-plan.ts";
 import { strengthLabel } from "./experiment.ts";
@@ -12,9 +13,6 @@ import { accuracyText, tokensText, type ResultRow } from "./results.ts";
 
 /** This paper's. */
 const OURS = "sigmoid";
-
-const TOKENS: Axis = { label: "mean tokens of a response", format: (tokens) => tokens.toFixed(1), tick: String };
-const PASS_RATE: Axis = { label: "average pass rate", format: percent, tick: wholePercent };
 
 export interface ArenaPage {
   /** Lines under the title: adapter, seeds, budget and the like. */
@@ -122,7 +120,8 @@ function overview(rows: readonly ResultRow[], base: ResultRow): Html {
       {
         name: "others, beaten",
         markers: true,
-        points: others.filter((row) => !front.has(row)).map((row) => place(row, null)),
+        // Without intervals, which each method's own chart has: so many would hide the rest.
+        points: others.filter((row) => !front.has(row)).map(({ tokens: x, accuracy: y }) => ({ x, y })),
       },
       basePoint(base),
       frontLine(rows),

@@ -25,6 +25,7 @@ h1 { font-size: clamp(28px, 4vw, 40px); letter-spacing: -0.01em; } h2 { font-siz
 p { margin: 0; max-width: 72ch; text-wrap: pretty; } .kicker { color: var(--accent); font-weight: 600; margin-bottom: 8px; } .lead { margin-top: 12px; font-size: 18px; }
 .facts { display: flex; flex-wrap: wrap; gap: 6px 28px; margin: 18px 0 0; font-size: 14px; } .facts dt { color: var(--faint); font-size: 13px; } .facts dd { margin: 0; overflow-wrap: anywhere; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 16px; }
+.figures > :only-child { max-width: 680px; }
 .card, .chart { background: var(--card); border: 1px solid var(--rule); border-radius: 14px; padding: 18px 20px; --page: var(--card); }
 @media (max-width: 480px) { main { padding-inline: 12px; } .card, .chart { padding: 14px 12px; } }
 .chart figcaption { font-size: 14px; font-weight: 600; display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin-bottom: 8px; } .chart strong { font: 600 18px/1.2 var(--serif); }

@@ -1,4 +1,4 @@
-import type { Series } from "../charts/chart.ts";
+import type { Axis, Series } from "../charts/chart.ts";
 import { renderChart } from "../charts/static.ts";
 import { percent, wholePercent } from "../core/format.ts";
 import type { Html } from "../core/html.ts";
@@ -15,6 +15,14 @@ export interface TradeOffPoint {
   accuracy: number;
   accuracyHalf?: number;
 }
+
+export const TOKENS: Axis = {
+  label: "mean tokens of a response",
+  format: (tokens) => tokens.toFixed(1),
+  tick: String,
+  bounds: [0, Infinity],
+};
+export const PASS_RATE: Axis = { label: "average pass rate", format: percent, tick: wholePercent, bounds: [0, 1] };
 
 /** Methods whose points are one curve though nothing names them: a model at several cutoffs. */
 const CUT_OFF = ["Base", "Distill"];
@@ -45,8 +53,8 @@ export function renderTradeOff(title: string, points: readonly TradeOffPoint[]):
   };
   return renderChart({
     title,
-    x: { label: "mean tokens of a response", format: (tokens) => tokens.toFixed(1), tick: String },
-    y: { label: "average pass rate", format: percent, tick: wholePercent },
+    x: TOKENS,
+    y: PASS_RATE,
     series: [...series, front],
   });
 }

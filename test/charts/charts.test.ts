@@ -50,6 +50,23 @@ describe("a drawing", () => {
     expect(high![1]).toBeLessThan(low![1] - 100);
   });
 
+  test("has whiskers as far as values go", () => {
+    const points = [
+      { x: 1, y: 0.5, halfY: 0.1 },
+      { x: 2, y: 0.9, halfY: 0.8 },
+    ];
+    const lengthsOf = (bounds: Partial<Chart>) =>
+      groups(svgOf(chartOf([{ name: "s", points, markers: true }], bounds)), "rule").flatMap((group) =>
+        Array.from(group.childNodes as Iterable<Element>, (mark) =>
+          Math.abs(Number(mark.getAttribute("y2")) - Number(mark.getAttribute("y1"))),
+        ),
+      );
+    const rate = { label: "rate", format: String };
+    const [free, bounded] = [lengthsOf({ y: rate }), lengthsOf({ y: { ...rate, bounds: [0, 1] } })];
+    expect(free[1]! / free[0]!).toBeCloseTo(8, 3);
+    expect(bounded[1]! / bounded[0]!).toBeCloseTo(4.5, 3); // from 0.1 to 1
+  });
+
   test.each([
     ["one point", [{ x: 3, y: 3 }]],
     [

@@ -43,7 +43,6 @@ describe.skipIf(!nothing)(
       // The null backend's subgroups are of up to 128 invocations and its workgroups of 256.
       test.each([
         { subgroupMinSize: 8, hasManyRegisters: true },
-        { subgroupMinSize: 16, hasManyRegisters: true },
         { subgroupMinSize: 16, hasManyRegisters: false },
         { subgroupMinSize: 32, hasManyRegisters: true },
       ])("in tiles for %o", async (invocations) => {

@@ -24,6 +24,9 @@ import { runTraining } from "./train.ts";
 /** Held-out problems that a checkpoint along training is scored on. */
 const CHECKPOINT_PROBLEMS = 200;
 
+/** In a run's folder, once it is finished and scored. */
+const OUTCOME = "outcome.json";
+
 const TRAINERS = { train: runTraining, sft: runSft, dpo: runDpo } as const;
 
 /** Where experiments run, and what they have in common. */
@@ -58,14 +61,18 @@ export const experimentConfig = (
 /** The model before any training, on the held-out problems. */
 export async function evaluateBase(host: ExperimentHost): Promise<Evaluation> {
   const { gpu, dir } = host;
-  return cached(`${dir}/base.json`, async () => {
-    const config = await experimentConfig(host);
-    const sources = await openSources(config);
-    const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
-    const evaluation = await evaluateModel(model, sources, config, "base");
-    model.dispose();
-    return evaluation;
-  }) as Promise<Evaluation>;
+  const path = `${dir}/base.json`;
+  if (await files.exists(path)) return JSON.parse(await files.readText(path)) as Evaluation;
+  const config = await experimentConfig(host);
+  const sources = await openSources(config);
+  const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
+  const evaluation = await evaluateModel(model, sources, config, "base");
+  model.dispose();
+  // Aside first, each process for itself: several may do this at once, and one that is killed leaves no half of it.
+  const aside = `${path}.unfinished_${process.pid}`;
+  await files.write(aside, JSON.stringify(evaluation));
+  await files.rename(aside, path);
+  return evaluation;
 }
 
 /** Every experiment of every seed, one after the other; null if they were interrupted. */
@@ -88,41 +95,40 @@ export async function runExperiments(
 }
 
 /** Null if it was interrupted. */
-function runExperiment(host: ExperimentHost, experiment: Experiment, seed: number): Promise<Measurement | null> {
+async function runExperiment(host: ExperimentHost, experiment: Experiment, seed: number): Promise<Measurement | null> {
   const { gpu, dir } = host;
   const { name, trainer, overrides, samples, evaluatesCheckpoints } = experiment;
   const folderOf = (other: string) => `${dir}/seed-${seed}/${other}`;
   const run = folderOf(name);
-  return cached(`${run}/outcome.json`, async () => {
-    const config = await experimentConfig(
-      host,
-      deepMerge(overrides, { train: { seed, output_dir: run } }) as Overrides,
-    );
-    const sources = await openSources(config);
-    const folder = await openRun(config, trainer);
-    if (samples !== undefined) {
-      const theirs = `${folderOf(samples)}/${REJECTION}`;
-      if ((await files.exists(theirs)) && !(await files.exists(`${run}/${REJECTION}`)))
-        await folder.write(REJECTION, await files.readText(theirs));
-    }
+  if (await files.exists(`${run}/${OUTCOME}`))
+    return JSON.parse(await files.readText(`${run}/${OUTCOME}`)) as Measurement;
+  const config = await experimentConfig(host, deepMerge(overrides, { train: { seed, output_dir: run } }) as Overrides);
+  const sources = await openSources(config);
+  const folder = await openRun(config, trainer);
+  if (samples !== undefined) {
+    const theirs = `${folderOf(samples)}/${REJECTION}`;
+    if ((await files.exists(theirs)) && !(await files.exists(`${run}/${REJECTION}`)))
+      await folder.write(REJECTION, await files.readText(theirs));
+  }
 
-    const { model, finished } = await TRAINERS[trainer](gpu, sources, folder);
-    if (!finished) return null;
-    const { completions: _, ...final } = await evaluateModel(model, sources, config, name);
-    model.dispose();
-    note(`${name}, seed ${seed}: ${percent(final.accuracy)}, ${final.mean_length.toFixed(1)} tokens`);
-    const rows = await folder.readMetrics();
-    return {
-      final,
-      checkpoints: evaluatesCheckpoints ? await scoreCheckpoints(gpu, sources, folder) : [],
-      dynamics: rows.flatMap((row) =>
-        "accuracy" in row
-          ? [{ accuracy: Number(row["accuracy"]), mean_length: Number(row["completions/mean_length"]) }]
-          : [],
-      ),
-      ...(await costOf(folder, rows)),
-    };
-  });
+  const { model, finished } = await TRAINERS[trainer](gpu, sources, folder);
+  if (!finished) return null;
+  const { completions: _, ...final } = await evaluateModel(model, sources, config, name);
+  model.dispose();
+  note(`${name}, seed ${seed}: ${percent(final.accuracy)}, ${final.mean_length.toFixed(1)} tokens`);
+  const rows = await folder.readMetrics();
+  const measurement = {
+    final,
+    checkpoints: evaluatesCheckpoints ? await scoreCheckpoints(gpu, sources, folder) : [],
+    dynamics: rows.flatMap((row) =>
+      "accuracy" in row
+        ? [{ accuracy: Number(row["accuracy"]), mean_length: Number(row["completions/mean_length"]) }]
+        : [],
+    ),
+    ...(await costOf(folder, rows)),
+  };
+  await folder.write(OUTCOME, JSON.stringify(measurement));
+  return measurement;
 }
 
 /** What a run sampled and how long it took, by `rows` of its metrics and what it sampled before: interruptions do not count. */
@@ -158,17 +164,4 @@ async function scoreCheckpoints(
     scores.push({ iteration: step, accuracy, mean_length });
   }
   return scores;
-}
-
-/** What `path` holds, or what `make` makes and leaves there; null is left to be made another time. */
-async function cached<T>(path: string, make: () => Promise<T | null>): Promise<T | null> {
-  if (await files.exists(path)) return JSON.parse(await files.readText(path)) as T;
-  const value = await make();
-  if (value !== null) {
-    // Aside first, each process for itself: one that is killed leaves nothing or all of it.
-    const aside = `${path}.unfinished_${process.pid}`;
-    await files.write(aside, JSON.stringify(value));
-    await files.rename(aside, path);
-  }
-  return value;
 }

@@ -96,12 +96,10 @@ export async function runTraining(
       ...(source && { samplers: source.takeShares() }),
       ahead,
     });
-    const steps = keepSteps(iterations, record, progress, folder, { signal, heldOut });
-    if (!heldOut?.ends)
-      for await (const { metrics } of steps) {
-        const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);
-        print(progressLine(metrics, options, perIteration));
-      }
+    for await (const { metrics } of keepSteps(iterations, record, progress, folder, { signal, heldOut })) {
+      const perIteration = (performance.now() - start) / 1000 / (metrics.iteration - firstIteration);
+      print(progressLine(metrics, options, perIteration));
+    }
   } finally {
     await source?.close({ done: isDone() });
     optimizer.dispose();

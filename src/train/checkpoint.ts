@@ -99,8 +99,10 @@ export async function checkpointSteps(files: Files, dir: string): Promise<{ step
     .sort((a, b) => a.step - b.step);
 }
 
-/** Removes all but the `limit` newest checkpoints and the one of step `best`. One that is half removed has lost its name first, and goes with the next save. */
+/** Removes all but the `limit` newest checkpoints and the one of step `best`, and what a process that was killed left half written or half removed. */
 export async function pruneCheckpoints(files: Files, dir: string, limit: number, best?: number): Promise<void> {
+  if (!(await files.exists(dir))) return;
+  await removeUnfinished(files, dir);
   for (const { path, step } of (await checkpointSteps(files, dir)).slice(0, -limit)) {
     if (step === best) continue;
     const aside = `${dir}/${UNFINISHED}${checkpointName(step)}`;

@@ -33,12 +33,17 @@ export async function* keepSteps<S>(
   let saved = state.step;
   let next: StepRecord["ahead"] = null;
   let isEvaluating = false;
+  const pruneOlder = async () => {
+    const { save_total_limit: limit } = folder.config.train;
+    if (limit !== undefined) await prune(limit, heldOut?.best?.step);
+  };
+  await pruneOlder(); // a process that was killed after a checkpoint may not have
+  if (heldOut?.ends) return;
   const checkpoint = async () => {
     if (saved === state.step) return;
     await folder.sync();
     await save(await next);
-    const { save_total_limit: limit } = folder.config.train;
-    if (limit !== undefined) await prune(limit, heldOut?.best?.step);
+    await pruneOlder();
     await folder.writeEvents();
     saved = state.step;
   };

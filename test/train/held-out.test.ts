@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Scored } from "../../src/core/best.ts";
 import { Model } from "../../src/model/model.ts";
@@ -109,7 +109,22 @@ test("a run keeps its best checkpoint beside the newest ones, and its weights sc
   const best = 1 + tokens.indexOf(Math.min(...tokens));
   expect(heldOut.best?.step).toBe(best);
   const kept = [...new Set([best, 5])].map((step) => checkpointPath(run.checkpoints, step));
-  expect(readdirSync(run.checkpoints).map((name) => `${run.checkpoints}/${name}`)).toEqual(kept);
+  const names = () => readdirSync(run.checkpoints).map((name) => `${run.checkpoints}/${name}`);
+  expect(names()).toEqual(kept);
+
+  // As a process leaves it that is killed between its last checkpoint and the pruning, or in it: opened again, the run has its own alone.
+  const older = checkpointPath(run.checkpoints, best === 1 ? 2 : 1);
+  for (const stray of [older, `${run.checkpoints}/.unfinished_step_000003`])
+    cpSync(kept.at(-1)!, stray, { recursive: true });
+  expect(names()).toHaveLength(kept.length + 2);
+  for await (const _ of keepSteps(
+    (async function* (): AsyncGenerator<RlIteration> {})(),
+    record,
+    progress,
+    run,
+    options,
+  ));
+  expect(names()).toEqual(kept);
   const loaded = await Model.load(gpu, nodeFiles, kept[0]!, { dtype: "float32" });
   expect(await scoreHeldOut(loaded, sources, config, host)).toEqual({
     accuracy: rows[best - 1]!["eval/accuracy"],

@@ -1,9 +1,9 @@
-import process from "node:process";
 import { UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Experiment, Overrides } from "../reproduce/experiment.ts";
 import type { Measurement, Outcome } from "../reproduce/results.ts";
+import { asideOf } from "../runtime/aside.ts";
 import { deepMerge, loadConfig, type Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { checkpointSteps } from "../train/checkpoint.ts";
@@ -68,8 +68,7 @@ export async function evaluateBase(host: ExperimentHost): Promise<Evaluation> {
   const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
   const evaluation = await evaluateModel(model, sources, config, "base");
   model.dispose();
-  // Aside first, each process for itself: several may do this at once, and one that is killed leaves no half of it.
-  const aside = `${path}.unfinished_${process.pid}`;
+  const aside = asideOf(path); // several processes may do this at once
   await files.write(aside, JSON.stringify(evaluation));
   await files.rename(aside, path);
   return evaluation;

@@ -22,6 +22,7 @@ import { WorkerPolicy, type FetchVersion } from "../fleet/worker-policy.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
+import { asideOf } from "../runtime/aside.ts";
 import { engineOptions } from "../train/options.ts";
 import { shipped } from "./shipped.ts";
 import { files, INTERRUPTED, interruptSignal, note, openGpu, print } from "./host.ts";
@@ -154,7 +155,7 @@ async function atWork(
   const id = `${what === "gate" ? "gate-" : ""}${host.replaceAll(/\W/g, "-").slice(0, 32)}-${process.pid}`;
   const fleet = await joinFleet(url, id);
   const gpu = await openGpu(adapter);
-  const policy = openPolicy(fleet, gpu, id);
+  const policy = openPolicy(fleet, gpu);
   note(`${what} ${id} on ${gpu.name}`);
   try {
     await work(fleet, policy, { id, host, adapter: gpu.name, run, note });
@@ -166,9 +167,10 @@ async function atWork(
 }
 
 /** A policy that comes from the fleet; its files are shared by this machine's workers. */
-function openPolicy(fleet: Fleet, gpu: Gpu, own: string): WorkerPolicy {
+function openPolicy(fleet: Fleet, gpu: Gpu): WorkerPolicy {
   const cache = `${process.env["XDG_CACHE_HOME"] || `${homedir()}/.cache`}/pith/fleet`;
-  const fetch: FetchVersion = (run, weights, before) => fetchWeights(fleet, run, weights, files, cache, own, before);
+  const fetch: FetchVersion = (run, weights, before) =>
+    fetchWeights(fleet, run, weights, files, cache, asideOf(`${cache}/${weights.weights}`), before);
   return new WorkerPolicy(gpu, { files, fetch });
 }
 

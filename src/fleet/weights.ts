@@ -90,7 +90,7 @@ export async function pruneWeights(
 
 /**
  * The folder of the announced weights under `cache`, fetched if it is not there: of what is already in `before`, only the change. A file
- * that is cut or has another hash is fetched anew, whole.
+ * that is cut or has another hash is fetched anew, whole. It comes into `aside`, a folder beside it that is this worker's alone.
  *
  * @throws FormatError where the files stay other than announced
  */
@@ -100,14 +100,13 @@ export async function fetchWeights(
   announced: Weights,
   files: Files,
   cache: string,
-  own: string,
+  aside: string,
   before: LocalVersion | null = null,
 ): Promise<string> {
   const dir = `${cache}/${announced.weights}`;
   if (digestOf(announced) !== announced.weights)
     throw new FormatError(`run ${run}: expected its files to come to ${announced.weights}, got ${digestOf(announced)}`);
   if (await files.exists(dir)) return dir;
-  const aside = `${cache}/.unfinished_${own}`;
   await files.remove(aside);
   await files.mkdir(aside);
   for (const file of announced.files) {

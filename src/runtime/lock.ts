@@ -2,6 +2,7 @@ import { existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } f
 import { hostname } from "node:os";
 import process from "node:process";
 import { PithError } from "../errors.ts";
+import { asideOf, isRunning } from "./aside.ts";
 import { reasonOf } from "./files-node.ts";
 
 /** Who holds a folder. A process number alone says little: numbers come again, after a restart most of all. */
@@ -28,15 +29,8 @@ function startOf(pid: number): string {
 
 const self = (): Holder => ({ host: hostname(), pid: process.pid, boot: bootId(), started: startOf(process.pid) });
 
-function isAlive({ pid, boot, started }: Holder): boolean {
-  if (boot !== bootId()) return false;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"; // there, but another user's
-  }
-  return started === startOf(pid);
-}
+const isAlive = ({ pid, boot, started }: Holder): boolean =>
+  boot === bootId() && isRunning(pid) && started === startOf(pid);
 
 function holderOf(path: string): Holder | null {
   try {
@@ -58,7 +52,7 @@ const held = new Set<string>();
 export function lockFolder(dir: string): void {
   const path = `${dir}/lock`;
   if (held.has(path)) return;
-  const own = `${path}.${process.pid}`;
+  const own = asideOf(path);
   try {
     writeFileSync(own, `${JSON.stringify(self())}\n`);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import process from "node:process";
+import { asideOf } from "./aside.ts";
 import { nodeFiles } from "./files-node.ts";
 import type { TuningStore } from "./tuning.ts";
 
@@ -17,7 +18,8 @@ export const diskTuning: TuningStore = {
   async write(name, text) {
     const path = `${this.place}/${name}`;
     await nodeFiles.mkdir(this.place);
-    await nodeFiles.write(`${path}.${process.pid}`, text);
-    await nodeFiles.rename(`${path}.${process.pid}`, path);
+    const aside = asideOf(path);
+    await nodeFiles.write(aside, text);
+    await nodeFiles.rename(aside, path);
   },
 };

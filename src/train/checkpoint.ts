@@ -73,7 +73,7 @@ export async function saveCheckpoint(
     await removeUnfinished(files, dir);
     await model.save(files, aside, source);
     await optimizer.save(files, `${aside}/${OPTIMIZER}`);
-    await files.write(`${aside}/${STATE}`, `${JSON.stringify(state)}\n`);
+    await files.write(`${aside}/${STATE}`, `${JSON.stringify(inOrder(state))}\n`);
     if (ahead) await writeAhead(files, `${aside}/${AHEAD}`, ahead);
     await files.rename(aside, path);
   } catch (error) {
@@ -153,10 +153,18 @@ async function readState(files: Files, path: string): Promise<TrainerState> {
       `${path}: expected a JSON object with whole numbers step and num_tokens, got ${text.slice(0, 100)}; resume from another checkpoint`,
     );
   }
-  const rest = { ...(base && { base }), ...(records && { records }), ...(budgets && { budgets }) };
-  const counted = sampled === undefined ? {} : { num_sampled_tokens: sampled };
-  return { step: step!, num_tokens: num_tokens!, ...counted, ...rest };
+  return inOrder(state as TrainerState);
 }
+
+/** A state of known fields in their order here, whenever each was set: a run that was resumed writes the bytes of one that was not. */
+const inOrder = ({ step, num_tokens, num_sampled_tokens, base, records, budgets }: TrainerState): TrainerState => ({
+  step,
+  num_tokens,
+  ...(num_sampled_tokens !== undefined && { num_sampled_tokens }),
+  ...(base && { base }),
+  ...(records && { records }),
+  ...(budgets && { budgets }),
+});
 
 const isScored = (base: Scored | undefined): boolean =>
   base === undefined || [base.accuracy, base.mean_length].every(Number.isFinite);

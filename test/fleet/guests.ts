@@ -35,7 +35,7 @@ export async function openGate(
   const cache = `${folder}/cache`;
   const policy = new WorkerPolicy(await testGpu(), {
     files,
-    fetch: (run, announced, before) => fetchWeights(fleet, run, announced, files, cache, "gate", before),
+    fetch: (run, announced, before) => fetchWeights(fleet, run, announced, files, cache, `${cache}/gate`, before),
   });
   const ended = new AbortController();
   const said: string[] = [];

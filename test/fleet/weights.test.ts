@@ -29,7 +29,7 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
   const publish = async (run: string) =>
     publishWeights(fleet, run, await toyModel("bfloat16"), files, `${folder}/${run}-outgoing`);
   const fetch = (run: string, announced: Awaited<ReturnType<typeof publish>>, cache = run) =>
-    fetchWeights(fleet, run, announced, files, `${folder}/cache-${cache}`, "me");
+    fetchWeights(fleet, run, announced, files, `${folder}/cache-${cache}`, `${folder}/cache-${cache}/me`);
 
   test("arrive as they were saved, and are named by what they hold", async () => {
     const announced = await publish("whole");
@@ -44,7 +44,8 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
 
   test("are fetched by two at once into one folder", async () => {
     const announced = await publish("shared");
-    const get = (own: string) => fetchWeights(fleet, "shared", announced, files, `${folder}/cache-shared`, own);
+    const get = (own: string) =>
+      fetchWeights(fleet, "shared", announced, files, `${folder}/cache-shared`, `${folder}/cache-shared/${own}`);
     expect(new Set(await Promise.all([get("a"), get("b"), get("c")])).size).toBe(1);
     expect(await files.list(`${folder}/cache-shared`)).toEqual([announced.weights]);
   });
@@ -74,7 +75,7 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
           })(),
         ),
     };
-    await fetchWeights(fleet, "large", announced, slow, `${folder}/cache-large`, "me");
+    await fetchWeights(fleet, "large", announced, slow, `${folder}/cache-large`, `${folder}/cache-large/me`);
     expect(came).toBeGreaterThan(0);
     expect(came).toBeLessThan(size / 4);
     expect((await fleet.jsm.streams.info("OBJ_weights")).state.consumer_count, "left at the server").toBe(0);
@@ -136,10 +137,10 @@ describe.skipIf(findServer() === null)(titled("a fleet's weights"), () => {
 
     const cache = (name: string) => `${folder}/cache-delta-${name}`;
     const get = async (name: string) => {
-      const dir = await fetchWeights(fleet, "delta", first, files, cache(name), "me");
+      const dir = await fetchWeights(fleet, "delta", first, files, cache(name), `${cache(name)}/me`);
       const there = { dir, files: first.files };
       return readFileSync(
-        `${await fetchWeights(fleet, "delta", second, files, cache(name), "me", there)}/model.safetensors`,
+        `${await fetchWeights(fleet, "delta", second, files, cache(name), `${cache(name)}/me`, there)}/model.safetensors`,
       );
     };
     expect(await get("both")).toEqual(Buffer.from(changed));

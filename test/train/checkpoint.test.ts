@@ -7,7 +7,7 @@ import { openSafetensors } from "../../src/hf/safetensors.ts";
 import type { Model } from "../../src/model/model.ts";
 import { nodeFiles } from "../../src/runtime/files-node.ts";
 import type { Files } from "../../src/runtime/types.ts";
-import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
+import { latestCheckpoint, loadCheckpoint, saveCheckpoint, type TrainerState } from "../../src/train/checkpoint.ts";
 import { AdamW, type AdamWOptions } from "../../src/train/optimizer.ts";
 import { randn, testGpu } from "../helpers/gpu.ts";
 import { ADAMW, ADAMW_BF16, toyModel, weightBytes } from "../helpers/toy.ts";
@@ -86,6 +86,18 @@ test("state in bf16 is kept in bf16, without masters, and is not taken for state
   const f32 = await saveCheckpoint(nodeFiles, dir, { ...(await trained("float32")), state: stateAt(2) });
   await expect(load(f32, "float32", ADAMW_BF16)).rejects.toThrow(FormatError);
   await expect(load(f32, "float32", ADAMW_BF16)).rejects.toThrow(/as BF16, got F32; resume with the dtype/);
+});
+
+test("a state's bytes do not depend on the order in which it came about", async () => {
+  const trainedOnce = await trained("float32");
+  const base = { accuracy: 0.5, mean_length: 20 };
+  const [first, resumed] = [
+    { step: 3, num_tokens: 30, base, num_sampled_tokens: 10 },
+    { num_sampled_tokens: 10, base, num_tokens: 30, step: 3 },
+  ];
+  const bytes = async (dir: string, state: TrainerState) =>
+    nodeFiles.readText(`${await saveCheckpoint(nodeFiles, dir, { ...trainedOnce, state })}/trainer_state.json`);
+  expect(await bytes(`${root}/resumed`, resumed!)).toBe(await bytes(`${root}/first`, first!));
 });
 
 test("the latest checkpoint is that of the most steps; what is unfinished does not count", async () => {

@@ -52,7 +52,7 @@ const drawOf = (seed: number) =>
       promptTokenIds: Array.from({ length: PROMPT_TOKENS }, (_token, i) => i),
     })),
     { n: GENERATIONS, temperature: 1, topK: 0, topP: 1, maxTokens: MOST_TOKENS, seed, stopTokenIds: [0] },
-    { weights: "ab".repeat(32), kind: "cd".repeat(32), vocabSize: 151_936, maxModelLen: 32_512 },
+    { weights: "ab".repeat(32), reference: null, kind: "cd".repeat(32), vocabSize: 151_936, maxModelLen: 32_512 },
   );
 
 /** What a worker that draws so many tokens sends. */

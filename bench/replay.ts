@@ -30,7 +30,7 @@ const { max_completion_length: limit, temperature } = config.eval;
 const params = { n: 2, temperature, topK: 0, topP: 1, minP: 0, maxTokens: limit, seed: 1, stopTokenIds };
 const requests = askProblems(tokenizer, task, task.test.slice(0, PROMPTS), 0);
 const { maxPositionEmbeddings: maxModelLen, vocabSize } = model.config;
-const { tasks } = new Draw(requests, params, { weights: "", kind: KIND, vocabSize, maxModelLen });
+const { tasks } = new Draw(requests, params, { weights: "", reference: null, kind: KIND, vocabSize, maxModelLen });
 
 /** What `work` gives, and the seconds that it took on the clock and of the processor. */
 async function timed<T>(work: () => Promise<T>): Promise<{ value: T; wall: number; cpu: number }> {

@@ -15,7 +15,7 @@ import { Gate } from "../fleet/gate/gate.ts";
 import { isOwnMachine, requireSafe } from "../fleet/gate/version.ts";
 import type { PresenceOptions } from "../fleet/presence.ts";
 import { parseListen, serverVersion, startServer } from "../fleet/server.ts";
-import { listWorkers } from "../fleet/status.ts";
+import { listWorkers, nameOf } from "../fleet/status.ts";
 import { Worker } from "../fleet/worker.ts";
 import { fetchWeights } from "../fleet/weights.ts";
 import { WorkerPolicy, type FetchVersion } from "../fleet/worker-policy.ts";
@@ -152,7 +152,7 @@ async function atWork(
   if (run !== undefined && !RUN_NAME.test(run)) throw new UsageError(`--run: expected a run's name, got ${run}`);
   interruptSignal();
   const host = hostname();
-  const id = `${what === "gate" ? "gate-" : ""}${host.replaceAll(/\W/g, "-").slice(0, 32)}-${process.pid}`;
+  const id = nameOf(what, host, process.pid);
   const fleet = await joinFleet(url, id);
   const gpu = await openGpu(adapter);
   const policy = openPolicy(fleet, gpu);
@@ -182,7 +182,12 @@ export function runName(dir: string): string {
 }
 
 /** The fleet as a run's sampler. */
-export async function openFleetSource(url: string, folder: RunFolder, model: Model): Promise<FleetSource> {
+export async function openFleetSource(
+  url: string,
+  folder: RunFolder,
+  model: Model,
+  openReference: (() => Promise<Model>) | null,
+): Promise<FleetSource> {
   if (folder.config.rl.stop.length > 0)
     throw new ConfigError("--fleet: expected responses that end by tokens, got rl.stop; workers have no tokenizer");
   const run = runName(folder.dir);
@@ -192,6 +197,7 @@ export async function openFleetSource(url: string, folder: RunFolder, model: Mod
     engine: engineOptions(folder.config),
     files,
     dir: `${folder.dir}/.fleet`,
+    openReference,
     onWarning: note,
   });
 }

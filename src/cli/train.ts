@@ -8,6 +8,8 @@ import { HeldOut, scoreHeldOut } from "../train/held-out.ts";
 import { keepSteps } from "../train/keep.ts";
 import { inertReward, loadRewards } from "../train/rewards.ts";
 import { resume, type Progress } from "../train/resume.ts";
+import { engineOf, type RolloutSource } from "../train/rollout-source.ts";
+import { Sampler } from "../train/sampler.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
 import type { RlOptions } from "../train/rl-options.ts";
 import { rolloutRecord } from "../train/rollouts.ts";
@@ -19,7 +21,7 @@ import { duration, files, importModule, INTERRUPTED, interruptSignal, note, open
 import { openDevices } from "./devices.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
 import { openFleetSource } from "./fleet.ts";
-import { rlOptions } from "../train/options.ts";
+import { engineOptions, rlOptions } from "../train/options.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
 export async function trainCommand(config: Config, { fleet }: { fleet?: string } = {}): Promise<number> {
@@ -48,7 +50,8 @@ export async function runTraining(
   const progress = await resume(gpu, files, folder, sources.modelDir, note);
   const { model, optimizer, state, resumed } = progress;
   const openReference = () => Model.load(gpu, files, sources.modelDir, { dtype });
-  const isOpened = options.beta > 0 && !model.base && config.model.offload_reference;
+  // A fleet's workers score what they draw: a reference of the trainer's own is rarely needed.
+  const isOpened = options.beta > 0 && !model.base && (config.model.offload_reference || fleet !== undefined);
   const reference = options.beta > 0 && !isOpened ? (model.base ?? (await openReference())) : null;
   note(
     `${sources.task.name} | ${parametersOf(model)}, ${dtype}, on ${gpu.name} | ${goal(config)}, seed ${options.seed} | ` +
@@ -64,15 +67,18 @@ export async function runTraining(
     throw new ConfigError(
       `rl.max_sampled_tokens: expected more than the ${sampled} response tokens of the first pass, got ${options.maxSampledTokens}; raise it, or give the task fewer problems`,
     );
-  const heldOut = await openHeldOut(gpu, sources, folder, progress, signal);
-  const source = fleet === undefined ? null : await openFleetSource(fleet, folder, model);
-  const start = performance.now();
+  const source =
+    fleet === undefined ? null : await openFleetSource(fleet, folder, model, isOpened ? openReference : null);
+  let heldOut: HeldOut | null = null;
+  let start = performance.now();
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({
     meanLength: Number(row["completions/mean_length"]),
     accuracy: Number(row["accuracy"]),
   }));
   try {
+    heldOut = await openHeldOut(gpu, sources, folder, progress, { source, signal });
+    start = performance.now();
     const iterations = trainRl(
       { model, reference, ...(isOpened && { openReference }), optimizer, rewards, ...sources, task },
       options,
@@ -131,13 +137,18 @@ async function openHeldOut(
   gpu: Gpu,
   sources: Sources,
   folder: RunFolder,
-  { model, state }: Progress,
-  signal: AbortSignal,
+  { model, optimizer, state }: Progress,
+  { source, signal }: { source: RolloutSource | null; signal: AbortSignal },
 ): Promise<HeldOut | null> {
   const { config } = folder;
   if (config.train.eval_every === undefined) return null;
   const score = async (of: Model) => {
-    const scores = await scoreHeldOut(of, sources, config, { signal, onWarning: note });
+    // A fleet draws from the policy alone, and has no tokenizer for stop strings.
+    const llm =
+      source && of === model && config.eval.stop.length === 0
+        ? engineOf(source, optimizer)
+        : new Sampler(of, engineOptions(config), { onWarning: note });
+    const scores = await scoreHeldOut(llm, sources, config, signal);
     note(`held-out problems: accuracy ${percent(scores.accuracy)}, ${scores.mean_length.toFixed(1)} tokens`);
     return scores;
   };

@@ -16,6 +16,8 @@ const fileSchema = z.object({
 export type WeightFile = z.infer<typeof fileSchema>;
 
 const files = z.array(fileSchema).min(1).max(64);
+/** A model that no update changes. */
+const frozen = z.object({ weights: digest, files });
 
 const policyFields = {
   format: z.literal(FORMAT),
@@ -23,7 +25,7 @@ const policyFields = {
   weights: digest,
   files,
   /** The frozen model under adapters, which the other files then hold. */
-  base: z.object({ weights: digest, files }).optional(),
+  base: frozen.optional(),
   dtype: z.enum(["float32", "bfloat16"]),
   /** What workers sample with; the first is what tokens depend on. */
   maxModelLen: z.int().min(1),
@@ -41,6 +43,8 @@ export type Policy = z.infer<typeof policySchema>;
 
 const announcementSchema = z.object({
   ...policyFields,
+  /** Whose log-probabilities tasks may ask for beside the policy's. The base is one too. */
+  reference: frozen.optional(),
   /** Of the trainer's adapter under these weights: kind.ts. */
   kind: digest,
 });
@@ -60,6 +64,9 @@ const statusSchema = z.object({
   /** Since it joined, and a second over its last minute. */
   tokens: z.int().min(0),
   tokensPerSecond: z.number().min(0),
+  /** Seconds since it joined, and of them with a task in work. */
+  up: z.number().min(0),
+  busy: z.number().min(0),
 });
 
 /** What a worker says of itself in the bucket `workers`. */

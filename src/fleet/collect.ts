@@ -1,6 +1,5 @@
 import { nuid } from "@nats-io/transport-node";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RequestOutput } from "../engine/llm.ts";
 import { PithError } from "../errors.ts";
 import {
   groupSubject,
@@ -11,6 +10,7 @@ import {
   untilTaken,
   type Fleet,
 } from "./connection.ts";
+import type { DrawnOutput } from "../train/drawn.ts";
 import type { Draw } from "./draw.ts";
 import { encodeTask, type Task } from "./messages.ts";
 
@@ -47,7 +47,7 @@ export async function collect(
   draw: Draw,
   host: CollectHost,
   signal: AbortSignal,
-): Promise<RequestOutput[]> {
+): Promise<DrawnOutput[]> {
   const queue = new Queue(fleet, run, draw, host, signal);
   for (let next = 1; draw.missing.length > 0;) {
     const message = await nextResult(fleet, run, draw, next, signal);

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import type { GenerateRequest, RequestOutput } from "../engine/llm.ts";
+import type { GenerateRequest } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { PithError } from "../errors.ts";
+import type { DrawnOutput } from "../train/drawn.ts";
 import { checkResult, completionsOf, decodeResult, type Result, type Task } from "./messages.ts";
 
 /** Samples of a prompt that are one task: a worker holds many, and the longest hold up few others. */
@@ -10,6 +11,8 @@ export const SAMPLES_PER_TASK = 2;
 /** What the trainer knows besides the tasks. */
 export interface DrawContext {
   weights: string;
+  /** Who scores what is drawn; null where nobody has to. */
+  reference: string | null;
   /** Whose results count. */
   kind: string;
   vocabSize: number;
@@ -40,6 +43,7 @@ export class Draw {
       .update(
         JSON.stringify([
           context.weights,
+          context.reference,
           params,
           requests.map(({ promptId, promptTokenIds, firstSample, samples }) => [
             promptId,
@@ -62,6 +66,7 @@ export class Draw {
         maxTokens,
         seed,
         weights: context.weights,
+        reference: context.reference,
         draw: this.id,
         promptId,
         firstSample: firstSample + part * SAMPLES_PER_TASK,
@@ -72,6 +77,15 @@ export class Draw {
     );
     this.tasks = this.#tasksOf.flat();
     for (const task of this.tasks) this.#byKey.set(keyOf(task), task);
+  }
+
+  get weights(): string {
+    return this.#context.weights;
+  }
+
+  /** Whose results count. */
+  get kind(): string {
+    return this.#context.kind;
   }
 
   get missing(): Task[] {
@@ -125,7 +139,7 @@ export class Draw {
   }
 
   /** All that was drawn, in the order of the requests. */
-  outputs(): RequestOutput[] {
+  outputs(): DrawnOutput[] {
     return this.#requests.map(({ promptId, promptTokenIds }, i) => ({
       promptId,
       promptTokenIds,

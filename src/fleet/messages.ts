@@ -1,11 +1,12 @@
 import { z } from "zod";
-import type { Completion, GenerateRequest } from "../engine/llm.ts";
+import type { GenerateRequest } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { FormatError } from "../errors.ts";
+import type { DrawnCompletion } from "../train/drawn.ts";
 import { Reader, Writer } from "./bytes.ts";
 
 /** Version of everything that is sent: both sides refuse another. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 /** Says in the second word what a message is. */
 const SAMPLE = 0;
@@ -24,6 +25,8 @@ const tokens = z
 export const taskSchema = z.strictObject({
   /** Of the policy to sample from. */
   weights: digest,
+  /** Of the reference that scores what is drawn; null where no scores are wanted. */
+  reference: digest.nullable(),
   /** What the task belongs to: the requests that were asked for together. */
   draw: drawId,
   promptId: u32,
@@ -58,6 +61,8 @@ const resultSchema = z.strictObject({
       z.strictObject({
         tokenIds: tokens,
         logprobs: z.array(z.number().max(0)),
+        /** Under the reference, where the task names one. */
+        refLogprobs: z.array(z.number().max(0)).optional(),
         finishReason: z.enum(["stop", "length"]),
       }),
     )
@@ -71,11 +76,13 @@ export type Result = z.infer<typeof resultSchema>;
 const FINISH = ["stop", "length"] as const;
 
 export function encodeTask(task: Task): Uint8Array {
-  const { promptId, firstSample, samples, maxTokens, topK, promptTokenIds, stopTokenIds } = task;
+  const { promptId, firstSample, samples, maxTokens, topK, promptTokenIds, stopTokenIds, reference } = task;
   return new Writer()
     .u32(FORMAT, SAMPLE, promptId, firstSample, samples, maxTokens, topK, promptTokenIds.length, stopTokenIds.length)
+    .u32(Number(reference !== null))
     .f64(task.temperature, task.topP, task.minP, task.seed)
     .hex(task.weights)
+    .hex(reference ?? "")
     .hex(task.draw)
     .u32s(promptTokenIds)
     .u32s(stopTokenIds)
@@ -85,7 +92,7 @@ export function encodeTask(task: Task): Uint8Array {
 /** @throws FormatError where the bytes are not a task of this format */
 export const decodeTask = (bytes: Uint8Array): Task =>
   decoded("task", bytes, taskSchema, (reader) => {
-    const [promptId, firstSample, samples, maxTokens, topK, promptTokens, stops] = reader.u32s(7);
+    const [promptId, firstSample, samples, maxTokens, topK, promptTokens, stops, isScored] = reader.u32s(8);
     return {
       promptId,
       firstSample,
@@ -97,6 +104,7 @@ export const decodeTask = (bytes: Uint8Array): Task =>
       minP: reader.f64(),
       seed: reader.f64(),
       weights: reader.hex(32),
+      reference: isScored === 0 ? null : reader.hex(32),
       draw: reader.hex(8),
       promptTokenIds: reader.u32s(promptTokens!),
       stopTokenIds: reader.u32s(stops!),
@@ -104,28 +112,32 @@ export const decodeTask = (bytes: Uint8Array): Task =>
   });
 
 export function encodeResult({ weights, draw, kind, promptId, firstSample, outputs }: Result): Uint8Array {
-  const writer = new Writer().u32(FORMAT, SAMPLE, promptId, firstSample, outputs.length);
+  const isScored = outputs[0]!.refLogprobs !== undefined;
+  const writer = new Writer().u32(FORMAT, SAMPLE, promptId, firstSample, outputs.length, Number(isScored));
   writer.hex(weights).hex(draw).hex(kind);
   for (const { tokenIds, finishReason } of outputs) writer.u32(tokenIds.length, FINISH.indexOf(finishReason));
   for (const { tokenIds } of outputs) writer.u32s(tokenIds);
   for (const { logprobs } of outputs) writer.f32s(logprobs);
+  for (const { refLogprobs = [] } of outputs) writer.f32s(refLogprobs);
   return writer.done();
 }
 
 /** @throws FormatError where the bytes are not a result of this format */
 export const decodeResult = (bytes: Uint8Array): Result =>
   decoded("result", bytes, resultSchema, (reader) => {
-    const [promptId, firstSample, samples] = reader.u32s(3);
+    const [promptId, firstSample, samples, isScored] = reader.u32s(4);
     const head = { promptId, firstSample, weights: reader.hex(32), draw: reader.hex(8), kind: reader.hex(32) };
     const words = reader.u32s(2 * samples!);
     const lengths = words.filter((_, i) => i % 2 === 0);
     const tokenIds = lengths.map((length) => reader.u32s(length));
     const logprobs = lengths.map((length) => reader.f32s(length));
+    const refLogprobs = isScored === 0 ? [] : lengths.map((length) => reader.f32s(length));
     return {
       ...head,
       outputs: lengths.map((_, s) => ({
         tokenIds: tokenIds[s],
         logprobs: logprobs[s],
+        ...(refLogprobs[s] && { refLogprobs: refLogprobs[s] }),
         finishReason: FINISH[words[2 * s + 1]!],
       })),
     };
@@ -164,7 +176,7 @@ export const paramsOf = (task: Task): SamplingParams => ({
   stopTokenIds: task.stopTokenIds,
 });
 
-export const completionsOf = ({ firstSample, outputs }: Result): Completion[] =>
+export const completionsOf = ({ firstSample, outputs }: Result): DrawnCompletion[] =>
   outputs.map((output, i) => ({ index: firstSample + i, ...output }));
 
 /**
@@ -182,10 +194,13 @@ export function checkResult(task: Task, result: Result, limits: { vocabSize: num
   };
   if (result.weights !== task.weights) refuse(`the weights ${task.weights}`, result.weights);
   if (result.outputs.length !== task.samples) refuse(`${task.samples} samples`, result.outputs.length);
-  for (const { tokenIds, logprobs, finishReason } of result.outputs) {
+  const scores = task.reference === null ? "no" : "the reference's";
+  for (const { tokenIds, logprobs, refLogprobs, finishReason } of result.outputs) {
     const outside = tokenIds.find((id) => id >= limits.vocabSize);
     if (outside !== undefined) refuse(`tokens below ${limits.vocabSize}`, outside);
     if (logprobs.length !== tokenIds.length) refuse("a log-probability for each token", logprobs.length);
+    if (refLogprobs?.length !== (task.reference === null ? undefined : tokenIds.length))
+      refuse(`${scores} log-probabilities beside the policy's`, refLogprobs?.length ?? "none");
     if (tokenIds.length > most) refuse(`at most ${most} tokens`, tokenIds.length);
     const end = tokenIds.findIndex((id) => stops.has(id));
     if (end >= 0 && end < tokenIds.length - 1) refuse("an end at the first stop token", `one at ${end}`);

@@ -21,6 +21,11 @@ export class Presence {
   #state = "";
   #peers = 1;
   #tokens = 0;
+  readonly #since = performance.now();
+  /** Milliseconds with a task in work, those of the tasks in work now left out. */
+  #busy = 0;
+  #inWork = 0;
+  #busySince = 0;
   readonly #recent: { at: number; tokens: number }[] = [];
 
   /** `holds`: what it has at the moment. */
@@ -63,6 +68,16 @@ export class Presence {
     this.#recent.push({ at: performance.now(), tokens });
   }
 
+  /** Counts the time of `work` as busy, once where several overlap. */
+  async busyWith<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#inWork++ === 0) this.#busySince = performance.now();
+    try {
+      return await work();
+    } finally {
+      if (--this.#inWork === 0) this.#busy += performance.now() - this.#busySince;
+    }
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#leave();
@@ -91,6 +106,8 @@ export class Presence {
 
   async #report(): Promise<void> {
     const { id, host, adapter } = this.#options;
+    const now = performance.now();
+    const inWork = this.#inWork > 0 ? now - this.#busySince : 0;
     const status: WorkerStatus = {
       run: this.#run,
       host,
@@ -99,6 +116,8 @@ export class Presence {
       ...this.#holds(),
       tokens: this.#tokens,
       tokensPerSecond: this.#tokensPerSecond(),
+      up: (now - this.#since) / 1000,
+      busy: (this.#busy + inWork) / 1000,
     };
     try {
       await this.#fleet.workers.put(statusKey(this.#run, id), JSON.stringify(status));

@@ -4,6 +4,14 @@ import { keysOf, type Fleet } from "./connection.ts";
 /** Where a worker's status lies: under its run, or under nothing's where it has none. */
 export const statusKey = (run: string | null, worker: string): string => `${run ?? "none"}.${worker}`;
 
+const GATE = "gate-";
+
+/** A worker's name, or a gate's: of this machine and process. */
+export const nameOf = (what: "worker" | "gate", host: string, pid: number): string =>
+  `${what === "gate" ? GATE : ""}${host.replaceAll(/\W/g, "-").slice(0, 32)}-${pid}`;
+
+export const isGate = (name: string): boolean => name.startsWith(GATE);
+
 /** The workers of a run, or of all, by run and name. */
 export async function listWorkers(
   fleet: Pick<Fleet, "jsm" | "workers">,

@@ -78,9 +78,9 @@ export async function publishWeights(
 export async function pruneWeights(
   { weights: store }: Fleet,
   run: string,
-  kept: readonly Pick<Announcement, "files" | "base">[],
+  kept: readonly Pick<Announcement, "files" | "base" | "reference">[],
 ): Promise<void> {
-  const there = kept.flatMap(({ files, base }) => [...files, ...(base?.files ?? [])]);
+  const there = kept.flatMap(({ files, base, reference }) => [files, base?.files ?? [], reference?.files ?? []].flat());
   const hashes = there.flatMap(({ sha256, delta }) => [sha256, delta?.sha256 ?? sha256]);
   const names = new Set(hashes.map((sha256) => objectName(run, sha256)));
   for (const { name } of await store.list()) {

@@ -5,8 +5,10 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { LoraModel } from "../model/lora.ts";
 import { Model } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
-import type { Policy } from "./announcement.ts";
+import type { Announcement, Policy } from "./announcement.ts";
 import { kindOf, probe, type Probe } from "./kind.ts";
+import type { Result, Task } from "./messages.ts";
+import { scoreSamples } from "./score.ts";
 import type { LocalVersion, Weights } from "./weights.ts";
 
 /** Versions whose files stay on the disk, for the machine's other workers. */
@@ -15,20 +17,32 @@ const KEPT_VERSIONS = 2;
 /** Brings a version's files into a folder, by what changed since `before` where that is less; returns the folder. */
 export type FetchVersion = (run: string, weights: Weights, before: LocalVersion | null) => Promise<string>;
 
-/** The policy that a worker, a gate or a guest has on its device, and the engine that samples from it. */
+/** Guests hear of no reference. */
+type Announced = Policy & Pick<Announcement, "reference">;
+
+/** A model that stays on the device from version to version. */
+interface Frozen {
+  model: Model;
+  of: string;
+  dir: string;
+}
+
+/** The policy that a worker, a gate or a guest has on its device, the engine that samples from it, and the reference. */
 export class WorkerPolicy {
   readonly #gpu: Gpu;
   readonly #files: Files;
   readonly #fetch: FetchVersion;
   readonly #dirs: string[] = [];
   #dir: string | null = null;
-  #announced: Policy | null = null;
+  #announced: Announced | null = null;
   #model: Model | null = null;
-  /** What the model is an adapter beside; it stays on the device from version to version. */
-  #base: { model: Model; of: string; dir: string } | null = null;
+  /** What the model is an adapter beside, and who scores; the base may do both. */
+  readonly #frozen: Record<"base" | "reference", Frozen | null> = { base: null, reference: null };
   #llm: LLM | null = null;
   #probe: Probe | null = null;
   #kind: string | null = null;
+  /** What scores: one task after the other. */
+  #scored: Promise<unknown> = Promise.resolve();
   /** Sequences at once, where memory has run out with more. */
   #most = Infinity;
 
@@ -39,7 +53,7 @@ export class WorkerPolicy {
   }
 
   /** What is loaded. */
-  get announced(): Policy | null {
+  get announced(): Announced | null {
     return this.#announced;
   }
 
@@ -63,7 +77,7 @@ export class WorkerPolicy {
   fileOf(sha256: string): string | null {
     const versions = [
       { dir: this.#dir, files: this.#announced?.files ?? [] },
-      { dir: this.#base?.dir ?? null, files: this.#announced?.base?.files ?? [] },
+      { dir: this.#frozen.base?.dir ?? null, files: this.#announced?.base?.files ?? [] },
     ];
     for (const { dir, files } of versions) {
       const file = files.find((one) => one.sha256 === sha256);
@@ -82,14 +96,24 @@ export class WorkerPolicy {
     return (this.#llm ??= this.#makeEngine());
   }
 
+  /** The samples of a task as they are sent: with the reference's log-probabilities where the task asks for them. */
+  score(task: Task, samples: Result["outputs"]): Promise<Result["outputs"]> {
+    if (task.reference === null) return Promise.resolve(samples);
+    const { base, reference } = this.#frozen;
+    const { model } = (this.#announced?.base?.weights === task.reference ? base : reference)!;
+    const scored = this.#scored.then(() => scoreSamples(model, task, samples));
+    this.#scored = scored.catch(() => {}); // whoever asked for it hears of it
+    return scored;
+  }
+
   /** Takes the announced policy onto the device; nothing may be sampled meanwhile. */
-  async load(run: string, announced: Policy): Promise<void> {
+  async load(run: string, announced: Announced): Promise<void> {
     if (JSON.stringify(announced) === JSON.stringify(this.#announced)) return;
     if (announced.weights !== this.weights) {
       const before = this.#announced && { dir: this.#dir!, files: this.#announced.files };
       const dir = await this.#fetch(run, announced, before);
       this.#release();
-      const base = await this.#takeBase(run, announced);
+      const base = await this.#takeFrozen("base", run, announced);
       this.#model = base
         ? await LoraModel.loadAdapter(base, this.#files, dir)
         : await Model.load(this.#gpu, this.#files, dir, { dtype: announced.dtype });
@@ -99,6 +123,12 @@ export class WorkerPolicy {
       if (!this.#dirs.includes(dir)) this.#dirs.push(dir);
       while (this.#dirs.length > KEPT_VERSIONS) await this.#files.remove(this.#dirs.shift()!);
     }
+    const { base, reference } = announced;
+    await this.#takeFrozen(
+      "reference",
+      run,
+      reference?.weights === base?.weights ? { dtype: announced.dtype } : announced,
+    );
     this.#announced = announced;
     this.#llm?.dispose();
     this.#llm = null;
@@ -121,31 +151,38 @@ export class WorkerPolicy {
 
   dispose(): void {
     this.#release();
-    this.#base?.model.dispose();
-    this.#base = null;
+    for (const which of ["base", "reference"] as const) {
+      this.#frozen[which]?.model.dispose();
+      this.#frozen[which] = null;
+    }
   }
 
-  /** What is loaded, but for the base. */
+  /** What is loaded, but for what no update changes. */
   #release(): void {
     this.#llm?.dispose();
     this.#model?.dispose();
     this.#llm = this.#model = this.#announced = this.#probe = this.#kind = null;
   }
 
-  /** The announced base, null where there is none; another's goes. */
-  async #takeBase(run: string, { base, dtype }: Policy): Promise<Model | null> {
-    const of = base ? `${base.weights} ${dtype}` : null;
-    if (this.#base && this.#base.of !== of) {
-      this.#base.model.dispose();
-      await this.#files.remove(this.#base.dir);
-      this.#base = null;
+  /** The announced base or reference, null where there is none; another's goes. */
+  async #takeFrozen(
+    which: "base" | "reference",
+    run: string,
+    { dtype, [which]: announced }: Pick<Announced, "dtype" | "base" | "reference">,
+  ): Promise<Model | null> {
+    const of = announced ? `${announced.weights} ${dtype}` : null;
+    const before = this.#frozen[which];
+    if (before && before.of !== of) {
+      this.#frozen[which] = null;
+      before.model.dispose();
+      await this.#files.remove(before.dir);
     }
-    if (!base) return null;
-    if (!this.#base) {
-      const dir = await this.#fetch(run, base, null);
-      this.#base = { model: await Model.load(this.#gpu, this.#files, dir, { dtype }), of: of!, dir };
+    if (!announced) return null;
+    if (!this.#frozen[which]) {
+      const dir = await this.#fetch(run, announced, null);
+      this.#frozen[which] = { model: await Model.load(this.#gpu, this.#files, dir, { dtype }), of: of!, dir };
     }
-    return this.#base.model;
+    return this.#frozen[which].model;
   }
 
   #makeEngine(): LLM {

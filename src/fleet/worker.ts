@@ -132,7 +132,7 @@ export class Worker {
         return false;
       }
     }
-    this.#held.run(message, task, () => this.#sample(run, message, task));
+    this.#held.run(message, task, () => this.#presence.busyWith(() => this.#sample(run, message, task)));
     return true;
   }
 
@@ -142,7 +142,10 @@ export class Worker {
     try {
       const { outputs } = await this.#policy.llm.addRequest(requestOf(task), paramsOf(task), { signal });
       const { weights, draw, promptId, firstSample } = task;
-      const samples = outputs.map(({ index: _, ...output }) => output);
+      const samples = await this.#policy.score(
+        task,
+        outputs.map(({ index: _, ...output }) => output),
+      );
       const bytes = encodeResult({ weights, draw, kind, promptId, firstSample, outputs: samples });
       const msgID = `${id}/${message.seq}`;
       await untilTaken(() => this.#fleet.js.publish(groupSubject(run, id, draw), bytes, { msgID }), signal);

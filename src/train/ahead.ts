@@ -6,7 +6,7 @@ import { f32Number } from "./rollouts.ts";
 
 /**
  * What the next iteration trains on, where rl.lag has it drawn before a checkpoint: the weights that drew it are gone by then. JSON
- * lines, a request each.
+ * lines, a request each. The reference scores it again: its file is the same whoever drew.
  */
 const rowSchema = z.object({
   prompt_id: z.int().min(0),

@@ -1,10 +1,10 @@
-import type { RequestOutput } from "../engine/llm.ts";
 import type { Scored } from "../core/best.ts";
 import { FormatError, PithError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { LoraModel } from "../model/lora.ts";
 import { Model, type ModelDType } from "../model/model.ts";
 import type { Files } from "../runtime/types.ts";
+import type { DrawnOutput } from "./drawn.ts";
 import { readAhead, writeAhead } from "./ahead.ts";
 import type { Budgets, BudgetState } from "./budget.ts";
 import { AdamW, type AdamWOptions } from "./optimizer.ts";
@@ -60,7 +60,7 @@ export async function saveCheckpoint(
     model: Model;
     optimizer: AdamW;
     state: TrainerState;
-    ahead?: readonly RequestOutput[] | null;
+    ahead?: readonly DrawnOutput[] | null;
     source?: string;
   },
 ): Promise<string> {
@@ -122,7 +122,7 @@ export async function loadCheckpoint(
   files: Files,
   path: string,
   { dtype, optimizer: options, base }: { dtype: ModelDType; optimizer: AdamWOptions; base?: Model | null },
-): Promise<{ model: Model; optimizer: AdamW; state: TrainerState; ahead: RequestOutput[] | null }> {
+): Promise<{ model: Model; optimizer: AdamW; state: TrainerState; ahead: DrawnOutput[] | null }> {
   const state = await readState(files, `${path}/${STATE}`);
   const ahead = (await files.exists(`${path}/${AHEAD}`)) ? await readAhead(files, `${path}/${AHEAD}`) : null;
   const model = base ? await LoraModel.loadAdapter(base, files, path) : await Model.load(gpu, files, path, { dtype });

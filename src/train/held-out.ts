@@ -1,11 +1,9 @@
 import { bestOf, parseBestRule, type BestRule, type Scored } from "../core/best.ts";
 import { ConfigError } from "../errors.ts";
-import type { Model } from "../model/model.ts";
+import type { LLM } from "../engine/llm.ts";
 import type { Config } from "../run/config.ts";
 import { evaluate } from "./evaluate.ts";
-import type { OnWarning } from "./micro-batches.ts";
-import { engineOptions, evaluateOptions } from "./options.ts";
-import { Sampler } from "./sampler.ts";
+import { evaluateOptions } from "./options.ts";
 import type { Sources } from "./sources.ts";
 
 /** An evaluation in a run, after `step`. */
@@ -73,19 +71,18 @@ export class HeldOut {
   }
 }
 
-/** Scores `model` as it is on the last `train.eval_problems` held-out problems, with the eval section's sampling. */
+/** Scores what `llm` draws for the last `train.eval_problems` held-out problems, with the eval section's sampling. */
 export async function scoreHeldOut(
-  model: Model,
+  llm: Pick<LLM, "generate">,
   { task, tokenizer, stopTokenIds }: Sources,
   config: Config,
-  { signal, onWarning }: { signal: AbortSignal; onWarning: OnWarning },
+  signal: AbortSignal,
 ): Promise<Scored> {
   if (task.test.length === 0)
     throw new ConfigError(`train.eval_every: expected held-out problems, but the task ${task.name} has none`);
   const first = Math.max(0, task.test.length - config.train.eval_problems);
-  const sampler = new Sampler(model, engineOptions(config), { onWarning });
   const host = { stopTokenIds, firstPromptId: first, signal };
   const options = evaluateOptions(config);
-  const scores = await evaluate(sampler, tokenizer, task, task.test.slice(first), options, host);
+  const scores = await evaluate(llm, tokenizer, task, task.test.slice(first), options, host);
   return { accuracy: scores.accuracy, mean_length: scores.mean_length };
 }

@@ -1,6 +1,6 @@
-import type { RequestOutput } from "../engine/llm.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { SamplerShare } from "../run/sampler-share.ts";
+import type { DrawnOutput } from "./drawn.ts";
 import type { HeldOut } from "./held-out.ts";
 import type { Progress } from "./resume.ts";
 import type { RolloutRecord } from "./rollouts.ts";
@@ -15,7 +15,7 @@ export interface StepRecord {
   /** Whether the run ends with it. */
   isLast: boolean;
   /** What the next step trains on, where this one's weights did not draw it. */
-  ahead?: Promise<RequestOutput[]> | null;
+  ahead?: Promise<DrawnOutput[]> | null;
 }
 
 /**

@@ -1,8 +1,8 @@
-import type { RequestOutput } from "../engine/llm.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Model } from "../model/model.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Files } from "../runtime/types.ts";
+import type { DrawnOutput } from "./drawn.ts";
 import { Budgets } from "./budget.ts";
 import { latestCheckpoint, loadCheckpoint, pruneCheckpoints, saveCheckpoint, type TrainerState } from "./checkpoint.ts";
 import { AdamW } from "./optimizer.ts";
@@ -16,11 +16,11 @@ export interface Progress {
   state: TrainerState;
   budgets: Budgets;
   /** What the next step had drawn from earlier weights; null where it had not. */
-  ahead: RequestOutput[] | null;
+  ahead: DrawnOutput[] | null;
   /** Whether there was a checkpoint. */
   resumed: boolean;
   /** Writes a checkpoint of the state as it is, and of what the next step has drawn; its path. */
-  save(ahead?: readonly RequestOutput[] | null): Promise<string>;
+  save(ahead?: readonly DrawnOutput[] | null): Promise<string>;
   /** Leaves the `limit` newest checkpoints, and the one of step `best`. */
   prune(limit: number, best?: number): Promise<void>;
 }
@@ -57,7 +57,7 @@ export async function resume(
     note(`${folder.dir}/metrics.jsonl lacks ${missing} of the ${state.step} steps done; goes on without them`);
   await folder.writeEvents(); // a process that was killed after a checkpoint may not have
   const budgets = new Budgets(state.budgets);
-  const save = (next?: readonly RequestOutput[] | null) =>
+  const save = (next?: readonly DrawnOutput[] | null) =>
     saveCheckpoint(files, folder.checkpoints, {
       model,
       optimizer,

@@ -5,13 +5,13 @@ import { miniBatches } from "../core/batches.ts";
 import { k1, rewardToGo } from "../core/kl.ts";
 import { isClipped } from "../core/ratio.ts";
 import { learningRateFactor, stageAt } from "../core/schedule.ts";
-import type { RequestOutput } from "../engine/llm.ts";
 import { ConfigError } from "../errors.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import { layResponses } from "../model/batch.ts";
 import type { Model } from "../model/model.ts";
 import type { Task } from "../tasks/task.ts";
 import { Budgets } from "./budget.ts";
+import type { DrawnOutput } from "./drawn.ts";
 import { firstResponses, replaceFlat, type Discarded } from "./dynamic-sampling.ts";
 import { itemLogprobs } from "./logprobs.ts";
 import { MicroBatches, type OnItems, type OnWarning } from "./micro-batches.ts";
@@ -81,7 +81,7 @@ export interface RlIteration {
   /** Whether training ends with it. */
   isLast: boolean;
   /** What the next iteration trains on, where the weights before this one's update draw it: to be kept with a checkpoint. */
-  ahead: Promise<RequestOutput[]> | null;
+  ahead: Promise<DrawnOutput[]> | null;
 }
 
 /** What training needs besides its options. */
@@ -140,7 +140,7 @@ export async function* trainRl(
     /** Of the run that this goes on from: each iteration is taken in before it is yielded. */
     records?: Records;
     /** What the run that this goes on from had drawn for its next iteration. */
-    ahead?: readonly RequestOutput[] | null;
+    ahead?: readonly DrawnOutput[] | null;
     /** Who draws: this device unless another is given. */
     source?: RolloutSource;
     signal?: AbortSignal;
@@ -173,9 +173,10 @@ export async function* trainRl(
   const draw = (asked: readonly Asked[], iteration: number): Promise<Drawing> => {
     const maxTokens = stageAt(options.maxCompletionLength, iteration);
     const params = { n, temperature, topK, topP, minP, maxTokens, seed, stopTokenIds, stop };
-    return from.begin(asked, params, { signal, onProgress, onTokens, steps: setup.optimizer.step });
+    const scored = setup.reference !== null || setup.openReference !== undefined;
+    return from.begin(asked, params, { signal, onProgress, onTokens, steps: setup.optimizer.step, scored });
   };
-  const judge = (asked: readonly Asked[], drawn: readonly RequestOutput[]) =>
+  const judge = (asked: readonly Asked[], drawn: readonly DrawnOutput[]) =>
     judgeGroups(setup.tokenizer, setup.task, asked, drawn, { stopTokenIds, stop });
   const measured = [...history];
   let ahead: Drawing | null = drawnAhead && { outputs: Promise.resolve([...drawnAhead]) };
@@ -234,13 +235,15 @@ export async function* trainRl(
 /** Prompt and response. */
 const sequenceOf = ({ promptTokenIds, tokenIds }: Rollout): number[] => [...promptTokenIds, ...tokenIds];
 
-/** The reference's log-probabilities of the responses' tokens; the sampler's own where there is no reference. */
+/** The reference's log-probabilities of the responses' tokens, as they came with them; the sampler's own where there is no reference. */
 async function referenceLogprobs(
   microBatches: MicroBatches,
   { model, reference: held, openReference }: RlSetup,
   rollouts: readonly Rollout[],
   { temperature }: RlOptions,
 ): Promise<(readonly number[])[]> {
+  const drawn = rollouts.flatMap(({ refLogprobs }) => (refLogprobs ? [refLogprobs] : []));
+  if (drawn.length === rollouts.length) return drawn;
   if (openReference) await model.gpu.trim(); // what was sampled with makes room for it
   const reference = held ?? (await openReference?.());
   if (!reference) return rollouts.map(({ logprobs }) => logprobs);

@@ -1,12 +1,5 @@
 import { isCorrect, scoreOf } from "../core/group.ts";
-import {
-  countSamples,
-  type Completion,
-  type GenerateRequest,
-  type LLM,
-  type OnTokens,
-  type RequestOutput,
-} from "../engine/llm.ts";
+import { countSamples, type Completion, type GenerateRequest, type LLM, type OnTokens } from "../engine/llm.ts";
 import type { SamplingParams } from "../engine/sampling-params.ts";
 import { beforeStop, type Decode } from "../engine/stop-strings.ts";
 import { ConfigError } from "../errors.ts";
@@ -14,9 +7,10 @@ import type { FinishReason } from "../engine/sequence.ts";
 import type { Tokenizer } from "../hf/tokenizer.ts";
 import { renderPrompt } from "../tasks/prompt.ts";
 import type { Problem, Task } from "../tasks/task.ts";
+import type { DrawnCompletion, DrawnOutput } from "./drawn.ts";
 
 /** A completion with the verdict on it and its part in an update. */
-export interface Rollout extends Completion {
+export interface Rollout extends DrawnCompletion {
   /** Key of the random numbers that drew it, with `index` and the seed. */
   promptId: number;
   problem: Problem;
@@ -137,7 +131,7 @@ export function judgeGroups(
   tokenizer: Tokenizer,
   task: Task,
   asked: readonly Asked[],
-  drawn: readonly RequestOutput[],
+  drawn: readonly DrawnOutput[],
   stops: Stops,
 ): Rollout[][] {
   return asked.map(({ promptId, problem, prompt, promptTokenIds }, i) =>

@@ -27,7 +27,7 @@ const drawOf = (seed: number) =>
       { promptId: 8, promptTokenIds: [3] },
     ],
     { n: 2, temperature: 1, topK: 0, topP: 1, maxTokens: 4, seed, stopTokenIds: [0] },
-    { weights: "ab".repeat(32), kind: KIND, vocabSize: 14, maxModelLen: 32 },
+    { weights: "ab".repeat(32), reference: null, kind: KIND, vocabSize: 14, maxModelLen: 32 },
   );
 
 /** What a worker might send. */

@@ -5,18 +5,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dropRun, keysOf, joinFleet, taskConsumer, type Fleet } from "../../src/fleet/connection.ts";
 import { FleetSource } from "../../src/fleet/fleet-source.ts";
+import { FORMAT } from "../../src/fleet/messages.ts";
 import { findServer, startServer, type Server } from "../../src/fleet/server.ts";
 import { listWorkers } from "../../src/fleet/status.ts";
 import { publishWeights } from "../../src/fleet/weights.ts";
 import { LoraModel } from "../../src/model/lora.ts";
 import type { Model } from "../../src/model/model.ts";
 import { AdamW } from "../../src/train/optimizer.ts";
+import { engineOf } from "../../src/train/rollout-source.ts";
+import { Sampler } from "../../src/train/sampler.ts";
 import { trainRl, type RlIteration, type RlSetup } from "../../src/train/rl.ts";
 import type { RlOptions } from "../../src/train/rl-options.ts";
 import { FuzzRandom } from "../helpers/fuzz.ts";
 import { files, temporaryFolder } from "../helpers/host.ts";
 import { ADAMW, TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
 import { freePort, Pith, titled } from "./processes.ts";
+import { timeless } from "./training.ts";
 
 const folder = temporaryFolder();
 const OPTIONS: RlOptions = { ...TOY_RL, maxIterations: 3, learningRate: 0.01 };
@@ -45,10 +49,6 @@ async function inWork(fleet: Fleet, run: string): Promise<void> {
   while (((await taskConsumer(fleet, run))?.num_ack_pending ?? 0) === 0) await sleep(5);
 }
 
-/** Everything but how long it took. */
-const timeless = (iterations: RlIteration[]) =>
-  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, rollouts }) => ({ metrics, rollouts }));
-
 async function outcome(setup: RlSetup, options: RlOptions, source?: FleetSource) {
   const iterations: RlIteration[] = [];
   for await (const iteration of trainRl(setup, options, source ? { source } : {})) iterations.push(iteration);
@@ -68,9 +68,17 @@ function sourceOf(fleet: Fleet, run: string, setup: RlSetup): FleetSource {
     engine: OPTIONS.engine,
     files,
     dir: `${folder}/${run}`,
+    openReference: setup.model.base ? null : () => setup.reference!.clone(),
     onWarning: () => {},
   });
 }
+
+/** A trainer that leaves its reference's part to whoever draws. */
+const scoredByWorkers = (setup: RlSetup): RlSetup => ({
+  ...setup,
+  reference: null,
+  openReference: () => Promise.reject(new Error("expected the workers to score")),
+});
 
 describe.skipIf(findServer() === null)(titled("a fleet"), () => {
   beforeAll(async () => {
@@ -102,7 +110,7 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       if (screenGenerations > 0) expect(last["dynamic_sampling/rounds"]).toBeGreaterThan(0);
       const setup = await make();
       const source = sourceOf(await joinFleet(server.url, "test"), `toy-${dtype}-${lag}`, setup);
-      const together = await outcome(setup, options, source);
+      const together = await outcome(scoredByWorkers(setup), options, source);
       const metrics = source.takeMetrics();
       const shares = source.takeShares();
       await source.close({ done: true });
@@ -110,8 +118,12 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       expect(shares.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(last.num_sampled_tokens);
       expect(shares.every(({ adapter, responses }) => adapter !== null && responses > 0)).toBe(true);
       expect(source.takeShares()).toEqual([]);
-      expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0 });
-      // Each version of the policy goes out once, whoever is asked how often for what it draws; what adapters are beside, once.
+      expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0, "fleet/replayed": 0 });
+      expect(metrics["fleet/workers_same_kind"]).toBe(metrics["fleet/workers"]);
+      const idle = metrics["fleet/worker_idle"] ?? 0;
+      expect(idle).toBeGreaterThanOrEqual(0);
+      expect(idle).toBeLessThan(1);
+      // Each version of the policy goes out once, whoever is asked how often for what it draws; what adapters are beside and the reference, once.
       const bytesOf = async (model: Model, saved: string) => {
         await model.save(files, saved);
         const sizes = await Promise.all((await files.list(saved)).map((name) => files.size(`${saved}/${name}`)));
@@ -119,11 +131,31 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       };
       const saved = `${folder}/saved-${dtype}-${lag}`;
       const { model } = setup;
-      const base = model.base ? await bytesOf(model.base, `${saved}-base`) : 0;
-      expect(metrics["fleet/weights_bytes"]).toBe(base + (3 - lag) * (await bytesOf(model, saved)));
+      const frozen = await bytesOf(setup.reference!, `${saved}-reference`);
+      expect(metrics["fleet/weights_bytes"]).toBe(frozen + (3 - lag) * (await bytesOf(model, saved)));
     },
     300_000,
   );
+
+  test("what is drawn beside the training is the workers' too, and what older weights are drawing comes first", async () => {
+    const setup = await toySetup("float32");
+    const source = sourceOf(await joinFleet(server.url, "test"), "toy-beside", setup);
+    const requests = [0, 1, 2, 3].map((promptId) => ({ promptId, promptTokenIds: [2, 3] }));
+    const params = { n: 4, temperature: 1, topK: 0, topP: 1, maxTokens: 16, seed: 3, stopTokenIds: [0] };
+    const own = () => new Sampler(setup.model, OPTIONS.engine).generate(requests, params);
+    const before = await own();
+    const ahead = await source.begin(requests, params, { signal: undefined, steps: 0, scored: false });
+    await outcome(setup, { ...OPTIONS, maxIterations: 1 });
+    const beside = await engineOf(source, setup.optimizer).generate(requests, params);
+    const after = await own();
+    expect(beside).toEqual(after);
+    expect(await ahead.outputs).toEqual(before);
+    expect(before).not.toEqual(after);
+    const drawn = source.takeShares().reduce((sum, { responses }) => sum + responses, 0);
+    expect(drawn).toBe(2 * 16);
+    expect(source.takeMetrics()).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0, "fleet/duplicates": 0 });
+    await source.close({ done: true });
+  }, 300_000);
 
   test("messages of strangers are refused, and change nothing", async () => {
     const alone = await outcome(await toySetup("float32"), OPTIONS);
@@ -162,7 +194,7 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
     const fleet = await joinFleet(server.url, "test");
     const announced = {
       ...(await publishWeights(fleet, "toy-kind", setup.model, files, `${folder}/toy-kind`)),
-      format: 1,
+      format: FORMAT,
       dtype: "float32",
       maxModelLen: 32,
       engine: { blockSize: 16, maxNumSeqs: 8 },

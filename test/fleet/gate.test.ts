@@ -10,13 +10,10 @@ import { files, temporaryFolder } from "../helpers/host.ts";
 import { TOY_RL, toySetup, weightDigest } from "../helpers/toy.ts";
 import { invite, openGate, openGuest, type Lie, type OpenGate, type OpenGuest } from "./guests.ts";
 import { freePort, titled } from "./processes.ts";
+import { timeless } from "./training.ts";
 
 const folder = temporaryFolder();
 const OPTIONS: RlOptions = { ...TOY_RL, maxIterations: 2, numSteps: 1, learningRate: 0.01 };
-
-/** Everything but how long it took. */
-const timeless = (iterations: RlIteration[]) =>
-  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, rollouts }) => ({ metrics, rollouts }));
 
 async function outcome(setup: RlSetup, options: RlOptions, source?: FleetSource) {
   const iterations: RlIteration[] = [];
@@ -84,6 +81,7 @@ async function otherWeights(): Promise<LLM> {
 describe.skipIf(findServer() === null)(titled("a gate"), () => {
   let server: Server;
   let gate: OpenGate;
+  let replayed: number;
   let alone: Awaited<ReturnType<typeof outcome>>;
 
   beforeAll(async () => {
@@ -114,9 +112,16 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
       engine: OPTIONS.engine,
       files,
       dir: `${folder}/${run}`,
+      openReference: () => setup.reference!.clone(),
       onWarning: () => {},
     });
-    const [together] = await Promise.all([outcome(setup, OPTIONS, source), meanwhile()]);
+    // The gate scores what guests draw, who hear of no reference.
+    const openReference = () => Promise.reject(new Error("expected the gate to score"));
+    const [together] = await Promise.all([
+      outcome({ ...setup, reference: null, openReference }, OPTIONS, source),
+      meanwhile(),
+    ]);
+    replayed = source.takeMetrics()["fleet/replayed"];
     await source.close({ done: true });
     return together;
   }
@@ -125,6 +130,7 @@ describe.skipIf(findServer() === null)(titled("a gate"), () => {
     const two = [await newGuest(), await newGuest()];
     expect(await train("honest", async () => {})).toEqual(alone);
     expect(two.map(({ lent }) => lent.refused)).toEqual([0, 0]);
+    expect(replayed).toBe(alone.iterations.reduce((sum, { rollouts }) => sum + rollouts.length, 0));
     expect(two.reduce((sum, { lent }) => sum + lent.accepted, 0)).toBe(2 * 4 * 3);
     expect(gate.said.filter((line) => /refused|problem/.test(line))).toEqual([]);
   }, 240_000);

@@ -17,6 +17,7 @@ const OTHER_KIND = "ef".repeat(32);
 
 const TASK: Task = {
   weights: WEIGHTS,
+  reference: null,
   draw: "0123456789abcdef",
   promptId: 0xffffffff,
   firstSample: 2,
@@ -31,14 +32,14 @@ const TASK: Task = {
   stopTokenIds: [0, 9],
 };
 
-const draw = () =>
+const draw = (reference: string | null = null) =>
   new Draw(
     [
       { promptId: 7, promptTokenIds: [1, 2] },
       { promptId: 8, promptTokenIds: [3] },
     ],
     { n: 3, temperature: 1, topK: 0, topP: 1, maxTokens: 4, seed: 1, stopTokenIds: [0] },
-    { weights: WEIGHTS, kind: KIND, vocabSize: 14, maxModelLen: 32 },
+    { weights: WEIGHTS, reference, kind: KIND, vocabSize: 14, maxModelLen: 32 },
   );
 
 /** An honest answer to a task. */
@@ -55,12 +56,37 @@ const answer = ({ weights, draw: id, promptId, firstSample, samples }: Task): Re
   ),
 });
 
+/** The answer with scores of the reference, 0.5 below the policy's. */
+const scored = (result: Result): Result => ({
+  ...result,
+  outputs: result.outputs.map((output) => ({ ...output, refLogprobs: output.logprobs.map((p) => p - 0.5) })),
+});
+
+test("where a reference scores, tasks name it and results have its log-probabilities", () => {
+  expect(decodeTask(encodeTask({ ...TASK, reference: KIND }))).toEqual({ ...TASK, reference: KIND });
+  const drawn = draw(WEIGHTS);
+  const [task] = drawn.tasks as [Task];
+  const result = scored({ ...answer(task), outputs: [{ tokenIds: [5, 0], logprobs: [-1, -2], finishReason: "stop" }] });
+  expect(decodeResult(encodeResult(result))).toEqual(result);
+  expect(drawn.take(encodeResult(answer(task)), "deaf")).toMatchObject({
+    refused: expect.stringMatching(
+      /expected the reference's log-probabilities beside the policy's, got none/,
+    ) as string,
+  });
+  for (const one of drawn.tasks) expect(drawn.take(encodeResult(scored(answer(one))), "a")).toBe("new");
+  const [first] = drawn.outputs()[0]!.outputs;
+  expect(first!.refLogprobs).toEqual([-1, -0.75, Math.fround(Math.fround(-0.1) - 0.5)]);
+  const otherwise = scored(answer(task));
+  otherwise.outputs[0]!.refLogprobs![1] = -0.5;
+  expect(() => drawn.take(encodeResult(otherwise), "b")).toThrow(/expected the same tokens and log-probabilities/);
+});
+
 test("tasks and results come back as they were sent, 8 bytes a token", () => {
   expect(decodeTask(encodeTask(TASK))).toEqual(TASK);
   const result = answer(TASK);
   const bytes = encodeResult(result);
   expect(decodeResult(bytes)).toEqual(result);
-  expect(bytes.length).toBe(4 * 5 + 32 + 8 + 32 + 2 * 8 + 8 * 7);
+  expect(bytes.length).toBe(4 * 6 + 32 + 8 + 32 + 2 * 8 + 8 * 7);
 });
 
 test("a message is read at any offset of a shared buffer", () => {
@@ -78,8 +104,8 @@ test("a message that is cut short, longer, or of another format or kind is refus
     for (let length = 0; length < bytes.length; length++)
       expect(() => decode(bytes.subarray(0, length))).toThrow(FormatError);
     expect(() => decode(Uint8Array.from([...bytes, 0]))).toThrow(/to end, got 1 more/);
-    expect(() => decode(bytes.with(0, 2))).toThrow(/expected format 1, kind 0, got 2, 0/);
-    expect(() => decode(bytes.with(4, 3))).toThrow(/expected format 1, kind 0, got 1, 3/);
+    expect(() => decode(bytes.with(0, 1))).toThrow(/expected format 2, kind 0, got 1, 0/);
+    expect(() => decode(bytes.with(4, 3))).toThrow(/expected format 2, kind 0, got 2, 3/);
   }
   expect(() => decodeTask(encodeTask({ ...TASK, topP: NaN }))).toThrow(FormatError);
   expect(() => decodeTask(encodeTask({ ...TASK, samples: 0 }))).toThrow(FormatError);
@@ -136,7 +162,7 @@ test("samples that are asked for in parts are tasks and results from their first
       { promptId: 7, promptTokenIds: [1, 2], samples: 2 },
     ],
     params,
-    { weights: WEIGHTS, kind: KIND, vocabSize: 14, maxModelLen: 32 },
+    { weights: WEIGHTS, reference: null, kind: KIND, vocabSize: 14, maxModelLen: 32 },
   );
   expect(parts.tasks.map(({ promptId, firstSample, samples }) => [promptId, firstSample, samples])).toEqual([
     [7, 3, 2],
@@ -152,7 +178,7 @@ test("samples that are asked for in parts are tasks and results from their first
 test("a draw's name tells its weights, requests and sampling apart", () => {
   const request = { promptId: 7, promptTokenIds: [1, 2] };
   const params = { n: 3, temperature: 1, topK: 0, topP: 1, maxTokens: 4, seed: 1, stopTokenIds: [0] };
-  const context = { weights: WEIGHTS, kind: KIND, vocabSize: 14, maxModelLen: 32 };
+  const context = { weights: WEIGHTS, reference: null, kind: KIND, vocabSize: 14, maxModelLen: 32 };
   const ids = [
     new Draw([request], params, context),
     new Draw([{ ...request, promptTokenIds: [1, 3] }], params, context),
@@ -160,8 +186,9 @@ test("a draw's name tells its weights, requests and sampling apart", () => {
     new Draw([{ ...request, firstSample: 2 }], params, context),
     new Draw([request], { ...params, seed: 2 }, context),
     new Draw([request], params, { ...context, weights: KIND }),
+    new Draw([request], params, { ...context, reference: WEIGHTS }),
   ].map(({ id }) => id);
-  expect(new Set(ids).size).toBe(6);
+  expect(new Set(ids).size).toBe(7);
   expect(new Draw([request], params, context).id).toBe(ids[0]);
 });
 
@@ -192,6 +219,7 @@ test("what no honest sampler sends is refused, and is still missing", () => {
     ],
     [changed({ logprobs: [-1, NaN, -1] }), /logprobs/],
     [changed({ logprobs: [-1, 0.5, -1] }), /logprobs/],
+    [scored(good), /expected no log-probabilities beside the policy's, got 3/],
   ];
   for (const [lie, why] of lies) {
     const verdict = drawn.take(encodeResult(lie), "liar");

@@ -6,7 +6,7 @@ import { decodeReply, type Reply } from "../../src/fleet/gate/protocol.ts";
 import { readInvitation } from "../../src/fleet/guest/invitation.ts";
 import { joinAsGuest } from "../../src/fleet/guest/join.ts";
 import { kindOf, probe, probeBytes } from "../../src/fleet/kind.ts";
-import { encodeTask } from "../../src/fleet/messages.ts";
+import { encodeTask, FORMAT } from "../../src/fleet/messages.ts";
 import { startServer, type Server } from "../../src/fleet/server.ts";
 import { publishWeights } from "../../src/fleet/weights.ts";
 import { files } from "../helpers/host.ts";
@@ -44,11 +44,11 @@ export class StrangeRun {
     const { dir: _, ...version } = await publishWeights(trainer, RUN, model, files, `${folder}/policy`);
     const params = { n: 8, temperature: 1, topK: 0, topP: 1, maxTokens: 8, seed: 3, stopTokenIds: [0] };
     const requests = Array.from({ length: TASKS / 4 }, (_request, promptId) => ({ promptId, promptTokenIds: [2, 3] }));
-    const draw = new Draw(requests, params, { ...version, kind, vocabSize: 14, maxModelLen: 32 });
+    const draw = new Draw(requests, params, { ...version, reference: null, kind, vocabSize: 14, maxModelLen: 32 });
     await makeTaskConsumer(trainer, RUN);
     for (const task of draw.tasks) await trainer.js.publish(`tasks.${RUN}`, encodeTask(task));
     const engine = { blockSize: 16, maxNumSeqs: 8 };
-    const announced = { format: 1, ...version, dtype: "float32", maxModelLen: 32, engine, kind };
+    const announced = { format: FORMAT, ...version, dtype: "float32", maxModelLen: 32, engine, kind };
     await trainer.runs.put(RUN, JSON.stringify(announced));
     return new StrangeRun(folder, server, trainer, await openGate(server, folder), probeBytes(own));
   }

@@ -7,6 +7,8 @@ import { left, train } from "./training.ts";
 
 const folder = temporaryFolder();
 const RUN = ["num_prompts=2", "num_generations=4", "max_iterations=4", "max_completion_length=24", "lag=1"];
+/** Evaluations, too, are drawn by whoever samples. */
+const EVALUATED = ["--train.eval_every=1", "--train.eval_problems=6", "--eval.max_completion_length=24"];
 
 describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
   let server: Server;
@@ -23,14 +25,14 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
   });
 
   test("killed and begun again it leaves the files of a run on one device", async () => {
-    const alone = train(RUN, `${folder}/alone`);
+    const alone = train(RUN, `${folder}/alone`, ...EVALUATED);
     expect(await alone.ended).toBe(0);
     const dir = `${folder}/together`;
-    const killed = train(RUN, dir, "--fleet", server.url);
+    const killed = train(RUN, dir, ...EVALUATED, "--fleet", server.url);
     await killed.says(/iteration 2\/4/);
     killed.kill("SIGKILL");
     expect(await killed.ended).toBe(null);
-    const resumed = train(RUN, dir, "--fleet", server.url);
+    const resumed = train(RUN, dir, ...EVALUATED, "--fleet", server.url);
     await resumed.ended;
     expect(resumed.said).toMatch(/goes on after iteration [12]/);
     expect(left(dir)).toEqual(left(`${folder}/alone`));

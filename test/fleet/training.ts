@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import type { RlIteration } from "../../src/train/rl.ts";
 import { Pith } from "./processes.ts";
 
 /** `pith train` of the bundled reasoner with these settings of [rl]. */
@@ -27,3 +28,10 @@ export function left(dir: string): Record<string, unknown> {
     ...Object.fromEntries(checkpoints.sort().map((path) => [path, readFileSync(`${dir}/${path}`, "base64")])),
   };
 }
+
+/** What iterations did, but for how long they took, and for who scored: what scores came to is in the metrics. */
+export const timeless = (iterations: readonly RlIteration[]) =>
+  iterations.map(({ metrics: { rollout_time: _r, step_time: _s, ...metrics }, rollouts }) => ({
+    metrics,
+    rollouts: rollouts.map(({ refLogprobs: _, ...rollout }) => rollout),
+  }));

@@ -8,9 +8,10 @@ import { nodeFiles } from "../../src/runtime/files-node.ts";
 import { checkpointPath } from "../../src/train/checkpoint.ts";
 import { HeldOut, scoreHeldOut } from "../../src/train/held-out.ts";
 import { keepSteps } from "../../src/train/keep.ts";
-import { rlOptions } from "../../src/train/options.ts";
+import { engineOptions, rlOptions } from "../../src/train/options.ts";
 import { resume } from "../../src/train/resume.ts";
 import { trainRl, type RlIteration } from "../../src/train/rl.ts";
+import { Sampler } from "../../src/train/sampler.ts";
 import { temporaryFolder } from "../helpers/host.ts";
 import { testGpu } from "../helpers/gpu.ts";
 import { toyModel, toySetup, toyTask, toyTokenizer } from "../helpers/toy.ts";
@@ -91,8 +92,9 @@ test("a run keeps its best checkpoint beside the newest ones, and its weights sc
   const sources = { modelDir, tokenizer: toyTokenizer(), stopTokenIds: [0], task, overlong: [], adapterDir: null };
   const setup = await toySetup("float32");
   const progress = await resume(gpu, nodeFiles, run, modelDir, () => {});
-  const host = { signal: new AbortController().signal, onWarning: () => {} };
-  const score = () => scoreHeldOut(progress.model, sources, config, host);
+  const { signal } = new AbortController();
+  const scoreOf = (model: Model) => scoreHeldOut(new Sampler(model, engineOptions(config)), sources, config, signal);
+  const score = () => scoreOf(progress.model);
   const heldOut = new HeldOut(config.train, { base: await score(), score, rows: [] });
   const { model, optimizer } = progress;
   const iterations = trainRl({ ...setup, model, optimizer }, rlOptions(config));
@@ -101,7 +103,7 @@ test("a run keeps its best checkpoint beside the newest ones, and its weights sc
     metrics,
     isLast,
   });
-  const options = { signal: host.signal, heldOut };
+  const options = { signal, heldOut };
   for await (const _ of keepSteps(iterations, record, progress, run, options));
 
   const rows = await run.readMetrics();
@@ -126,7 +128,7 @@ test("a run keeps its best checkpoint beside the newest ones, and its weights sc
   ));
   expect(names()).toEqual(kept);
   const loaded = await Model.load(gpu, nodeFiles, kept[0]!, { dtype: "float32" });
-  expect(await scoreHeldOut(loaded, sources, config, host)).toEqual({
+  expect(await scoreOf(loaded)).toEqual({
     accuracy: rows[best - 1]!["eval/accuracy"],
     mean_length: rows[best - 1]!["eval/mean_length"],
   });

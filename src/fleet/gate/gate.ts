@@ -137,7 +137,7 @@ export class Gate {
     const version = announced.weights.slice(0, 8);
     if (announced.weights !== this.#policy.weights) this.#wait(`the gate loads ${version}`);
     try {
-      await this.#onDevice(() => this.#policy.load(run, policySchema.parse(announced)));
+      await this.#onDevice(() => this.#policy.load(run, announced));
     } catch (error) {
       if (error instanceof PithError) throw error;
       this.#wait(`the gate cannot fetch ${version}: ${(error as Error).message}`);
@@ -242,7 +242,7 @@ export class Gate {
     const desk = this.#desk;
     if (!desk) return { wait: this.#waits };
     const policy = this.#policy.announced!;
-    if (verb === "policy") return { policy, run: desk.run };
+    if (verb === "policy") return { policy: policySchema.parse(policy), run: desk.run };
     if (verb === "probe") return this.#join(visitor, bytes);
     if (visitor.weights !== policy.weights) return { stale: true };
     return this.#giveTask(visitor, desk);
@@ -331,13 +331,14 @@ export class Gate {
     const replayed = await this.#onDevice(async () => {
       if (task.weights !== policy.weights) return null;
       const { maxModelLen } = policy.announced!;
-      checkResult(task, result, { vocabSize: policy.model.config.vocabSize, maxModelLen });
+      checkResult({ ...task, reference: null }, result, { vocabSize: policy.model.config.vocabSize, maxModelLen });
       const { agreement, drawn } = await replayResult(policy.model, task, result, policy.kind!);
       const lie = visitor.trust!.add(agreement);
       if (lie) throw new FormatError(lie);
       if (visitor.isShutOut) throw new FormatError("another result of this guest was not drawn");
       const isDrawn = agreement.drawnOtherwise === 0;
-      return { isDrawn, counts: isDrawn ? drawn : await this.#drawn(task) };
+      const counts = isDrawn ? drawn : await this.#drawn(task);
+      return { isDrawn, counts: { ...counts, outputs: await policy.score(task, counts.outputs) } };
     });
     if (!replayed) {
       message.term();

@@ -29,6 +29,8 @@ const WEIGHT_BYTES = 3.55e9;
 const DELTA_RATIO = 0.155;
 /** Seconds of a decode step: weights read at 2 TB/s and 2 ms for launches; a sequence of 2,500 tokens' keys and values more. */
 const stepSeconds = (sequences: number): number => 0.002 + (WEIGHT_BYTES + sequences * 2500 * 28_672) / 2e12;
+/** Of the reference's pass over what a worker drew, at 100 TFLOPS: two operations a parameter and token. */
+const scoreSeconds = (tokens: number): number => (2 * 1.777e9 * tokens) / 1e14;
 /** Of an update at 100 TFLOPS: eight operations a parameter and token. */
 const updateSeconds = (tokens: number): number => (8 * 1.777e9 * tokens) / 1e14;
 const ITERATIONS = 10;
@@ -52,7 +54,13 @@ const drawOf = (seed: number) =>
       promptTokenIds: Array.from({ length: PROMPT_TOKENS }, (_token, i) => i),
     })),
     { n: GENERATIONS, temperature: 1, topK: 0, topP: 1, maxTokens: MOST_TOKENS, seed, stopTokenIds: [0] },
-    { weights: "ab".repeat(32), reference: null, kind: "cd".repeat(32), vocabSize: 151_936, maxModelLen: 32_512 },
+    {
+      weights: "ab".repeat(32),
+      reference: "ef".repeat(32),
+      kind: "cd".repeat(32),
+      vocabSize: 151_936,
+      maxModelLen: 32_512,
+    },
   );
 
 /** What a worker that draws so many tokens sends. */
@@ -66,11 +74,12 @@ const answerOf = ({ weights, draw, promptId, firstSample }: Task, lengths: reado
     outputs: lengths.map((length) => ({
       tokenIds: [...Array.from<number>({ length: length - 1 }).fill(1), 0],
       logprobs: Array.from<number>({ length }).fill(-1),
+      refLogprobs: Array.from<number>({ length }).fill(-1),
       finishReason: "stop",
     })),
   });
 
-/** When each worker has drawn its share of an iteration, in seconds from its start. */
+/** When each worker has drawn and scored its share of an iteration, in seconds from its start. */
 function drawnAfter(workers: number, lengths: readonly number[][]): number[] {
   return Array.from({ length: workers }, (_, worker) => {
     const left = lengths
@@ -83,7 +92,7 @@ function drawnAfter(workers: number, lengths: readonly number[][]): number[] {
       time += (length - done) * stepSeconds(left.length - i);
       done = length;
     });
-    return time;
+    return time + scoreSeconds(left.reduce((sum, length) => sum + length + PROMPT_TOKENS, 0));
   });
 }
 

@@ -1,6 +1,6 @@
 import { engineSize, shareOfEngine } from "../engine/engine-size.ts";
 import { LLM } from "../engine/llm.ts";
-import { OutOfMemoryError } from "../errors.ts";
+import { ConfigError, OutOfMemoryError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { LoraModel } from "../model/lora.ts";
 import { Model } from "../model/model.ts";
@@ -8,7 +8,7 @@ import type { Files } from "../runtime/types.ts";
 import type { Announcement, Policy } from "./announcement.ts";
 import { kindOf, probe, type Probe } from "./kind.ts";
 import type { Result, Task } from "./messages.ts";
-import { scoreSamples } from "./score.ts";
+import { Scorer } from "./scorer.ts";
 import type { LocalVersion, Weights } from "./weights.ts";
 
 /** Versions whose files stay on the disk, for the machine's other workers. */
@@ -41,8 +41,7 @@ export class WorkerPolicy {
   #llm: LLM | null = null;
   #probe: Probe | null = null;
   #kind: string | null = null;
-  /** What scores: one task after the other. */
-  #scored: Promise<unknown> = Promise.resolve();
+  #scorer: Scorer | null = null;
   /** Sequences at once, where memory has run out with more. */
   #most = Infinity;
 
@@ -96,14 +95,17 @@ export class WorkerPolicy {
     return (this.#llm ??= this.#makeEngine());
   }
 
-  /** The samples of a task as they are sent: with the reference's log-probabilities where the task asks for them. */
-  score(task: Task, samples: Result["outputs"]): Promise<Result["outputs"]> {
-    if (task.reference === null) return Promise.resolve(samples);
-    const { base, reference } = this.#frozen;
-    const { model } = (this.#announced?.base?.weights === task.reference ? base : reference)!;
-    const scored = this.#scored.then(() => scoreSamples(model, task, samples));
-    this.#scored = scored.catch(() => {}); // whoever asked for it hears of it
-    return scored;
+  /**
+   * The samples of a task as they are sent: with the reference's log-probabilities where the task asks for them.
+   *
+   * @throws ConfigError where it names another reference than the announced one
+   */
+  async score(task: Task, samples: Result["outputs"]): Promise<Result["outputs"]> {
+    if (task.reference === null) return samples;
+    const reference = this.#announced?.reference?.weights;
+    if (task.reference !== reference || !this.#scorer)
+      throw new ConfigError(`expected the reference ${reference ?? "of no run"}, got ${task.reference}`);
+    return this.#scorer.score(task, samples);
   }
 
   /** Takes the announced policy onto the device; nothing may be sampled meanwhile. */
@@ -123,12 +125,11 @@ export class WorkerPolicy {
       if (!this.#dirs.includes(dir)) this.#dirs.push(dir);
       while (this.#dirs.length > KEPT_VERSIONS) await this.#files.remove(this.#dirs.shift()!);
     }
-    const { base, reference } = announced;
-    await this.#takeFrozen(
-      "reference",
-      run,
-      reference?.weights === base?.weights ? { dtype: announced.dtype } : announced,
-    );
+    const { base, reference, dtype } = announced;
+    const isBase = base !== undefined && reference?.weights === base.weights;
+    const own = await this.#takeFrozen("reference", run, isBase ? { dtype } : announced);
+    const scores = isBase ? this.#frozen.base!.model : own;
+    if (this.#scorer?.reference !== scores) this.#scorer = scores && new Scorer(scores);
     this.#announced = announced;
     this.#llm?.dispose();
     this.#llm = null;

@@ -8,6 +8,7 @@ import { HeldOut, scoreHeldOut } from "../train/held-out.ts";
 import { keepSteps } from "../train/keep.ts";
 import { inertReward, loadRewards } from "../train/rewards.ts";
 import { resume, type Progress } from "../train/resume.ts";
+import type { FleetMetrics, FleetSource } from "../fleet/fleet-source.ts";
 import { engineOf, type RolloutSource } from "../train/rollout-source.ts";
 import { Sampler } from "../train/sampler.ts";
 import { trainRl, type RlIteration, type RlMetrics } from "../train/rl.ts";
@@ -79,7 +80,7 @@ export async function runTraining(
   try {
     heldOut = await openHeldOut(gpu, sources, folder, progress, { source, signal });
     start = performance.now();
-    const iterations = trainRl(
+    const trained = trainRl(
       { model, reference, ...(isOpened && { openReference }), optimizer, rewards, ...sources, task },
       options,
       {
@@ -94,10 +95,11 @@ export async function runTraining(
         budgets: progress.budgets,
       },
     );
+    const iterations = source ? withFleetMetrics(trained, source) : trained;
     const record = ({ metrics: { iteration, ...metrics }, rollouts, ahead, isLast }: RlIteration) => ({
       step: iteration,
       isLast,
-      metrics: { ...metrics, ...source?.takeMetrics() },
+      metrics,
       completions: rollouts.map(rolloutRecord),
       ...(source && { samplers: source.takeShares() }),
       ahead,
@@ -177,8 +179,24 @@ function goal({ rl }: Config): string {
   return rl.length_reward === "sigmoid" ? `alpha ${rl.alpha}` : `length reward ${rl.length_reward}`;
 }
 
+/** Iterations that report what the fleet did, too. */
+async function* withFleetMetrics(
+  iterations: AsyncGenerator<RlIteration>,
+  source: FleetSource,
+): AsyncGenerator<RlIteration> {
+  for await (const iteration of iterations)
+    yield { ...iteration, metrics: { ...iteration.metrics, ...source.takeMetrics() } };
+}
+
+/** Who sampled, where that was a fleet. */
+function samplersText({ "fleet/workers": workers, "fleet/worker_idle": idle }: Partial<FleetMetrics>): string[] {
+  if (workers === undefined) return [];
+  const count = workers === 1 ? "1 worker" : `${workers} workers`;
+  return [idle === undefined ? count : `${count}, ${percent(idle)} idle`];
+}
+
 function progressLine(
-  m: RlMetrics,
+  m: RlMetrics & Partial<FleetMetrics>,
   { maxIterations: total, maxSampledTokens: most }: RlOptions,
   secondsPerIteration: number,
 ): string {
@@ -200,6 +218,7 @@ function progressLine(
     `grad ${m.grad_norm.toFixed(2)}`,
     `|sampler - trainer| ${m["sampling/logp_difference_max"].toExponential(1)}`,
     `${Math.round(m.num_tokens / m.step_time)} tok/s`,
+    ...samplersText(m),
     `${duration(secondsPerIteration * Math.max(0, left))} left`,
   ].join(" | ");
 }

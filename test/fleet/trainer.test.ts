@@ -35,6 +35,7 @@ describe.skipIf(findServer() === null)(titled("a trainer of a fleet"), () => {
     const resumed = train(RUN, dir, ...EVALUATED, "--fleet", server.url);
     await resumed.ended;
     expect(resumed.said).toMatch(/goes on after iteration [12]/);
+    expect(resumed.said).toMatch(/iteration 4\/4 .* tok\/s \| 1 worker(, \d+\.\d% idle)? \| 0s left/);
     expect(left(dir)).toEqual(left(`${folder}/alone`));
     expect(await new Pith(["report", dir]).ended).toBe(0);
     expect(readFileSync(`${dir}/report.html`, "utf8")).toMatch(/Who sampled what[^]*100\.0%/);

@@ -76,6 +76,20 @@ export const JOBS: readonly Job[] = [
     ],
   },
   {
+    name: "rl with records",
+    args: (dir) => [
+      "train",
+      ...flags({
+        ...SAMPLING,
+        "rl.max_completion_length": 120,
+        "rl.length_reward": "hapo",
+        "rl.max_iterations": 5,
+        "train.save_every": 1,
+        "train.output_dir": dir,
+      }),
+    ],
+  },
+  {
     name: "rl with evaluation",
     args: (dir) => [
       "train",

@@ -93,6 +93,7 @@ async function main(gigabytes: number): Promise<void> {
     let before: (Weights & { dir: string }) | null = null;
     let there: string[] = [];
     for (const version of ["whole", "changed"]) {
+      if (before) change(source);
       const [stored, announced] = await seconds(() => publish(before));
       const [fetched, workers] = await seconds(() =>
         Promise.all(
@@ -108,7 +109,6 @@ async function main(gigabytes: number): Promise<void> {
       );
       before = announced;
       there = workers.map(({ dir }) => dir);
-      change(source);
     }
     await fleet.nc.close();
   } finally {

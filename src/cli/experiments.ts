@@ -3,7 +3,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { Model } from "../model/model.ts";
 import type { Experiment, Overrides } from "../reproduce/experiment.ts";
 import type { Measurement, Outcome } from "../reproduce/results.ts";
-import { asideOf } from "../runtime/aside.ts";
+import { replaceFile } from "../runtime/aside.ts";
 import { deepMerge, loadConfig, type Config } from "../run/config.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { checkpointSteps } from "../train/checkpoint.ts";
@@ -68,9 +68,7 @@ export async function evaluateBase(host: ExperimentHost): Promise<Evaluation> {
   const model = await Model.load(gpu, files, sources.modelDir, { dtype: config.model.dtype });
   const evaluation = await evaluateModel(model, sources, config, "base");
   model.dispose();
-  const aside = asideOf(path); // several processes may do this at once
-  await files.write(aside, JSON.stringify(evaluation));
-  await files.rename(aside, path);
+  await replaceFile(path, JSON.stringify(evaluation)); // several processes may do a seed each
   return evaluation;
 }
 

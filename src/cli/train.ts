@@ -71,7 +71,6 @@ export async function runTraining(
   const source =
     fleet === undefined ? null : await openFleetSource(fleet, folder, model, isOpened ? openReference : null);
   let heldOut: HeldOut | null = null;
-  let start = performance.now();
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({
     meanLength: Number(row["completions/mean_length"]),
@@ -79,7 +78,7 @@ export async function runTraining(
   }));
   try {
     heldOut = await openHeldOut(gpu, sources, folder, progress, { source, signal });
-    start = performance.now();
+    const start = performance.now();
     const trained = trainRl(
       { model, reference, ...(isOpened && { openReference }), optimizer, rewards, ...sources, task },
       options,

@@ -26,7 +26,7 @@ const SAY = 60_000;
 /** What the fleet did since the last reading, and how it stands. */
 export interface FleetMetrics {
   "fleet/workers": number;
-  /** Of them those of the trainer's kind. */
+  /** Of them those that have the weights, and compute the trainer's bits with them. */
   "fleet/workers_same_kind": number;
   /** Share of their time that workers had no task in, by what they last said; left out where none has said anything new. */
   "fleet/worker_idle"?: number;
@@ -65,7 +65,7 @@ export interface FleetSourceOptions {
   /** For files on their way. */
   dir: string;
   /** Makes the reference, for workers to score by; null where nothing is scored, or a base is trained beside: then that is it. */
-  openReference?: (() => Promise<Model>) | null;
+  openReference: (() => Promise<Model>) | null;
   onWarning: OnWarning;
 }
 
@@ -179,8 +179,11 @@ export class FleetSource implements RolloutSource {
     if (model.base) this.#base ??= await this.#publishFrozen("base", model.base, signal);
     else if (openReference && !this.#reference) {
       const reference = await openReference();
-      this.#reference = await this.#publishFrozen("reference", reference, signal);
-      reference.dispose();
+      try {
+        this.#reference = await this.#publishFrozen("reference", reference, signal);
+      } finally {
+        reference.dispose();
+      }
     }
     const reference = this.#base ?? this.#reference;
     const publish = () =>
@@ -267,9 +270,10 @@ export class FleetSource implements RolloutSource {
   }
 
   #noteIdle(workers: readonly { id: string; up: number; busy: number }[]): void {
-    const spans = workers.map(({ id, up, busy }) => {
+    // One that is new says how long it waited for this run, which is no idleness of the run's.
+    const spans = workers.flatMap(({ id, up, busy }) => {
       const before = this.#times.get(id);
-      return { up: up - (before?.up ?? 0), busy: busy - (before?.busy ?? 0) };
+      return before ? [{ up: up - before.up, busy: busy - before.busy }] : [];
     });
     const sum = (part: "up" | "busy") => spans.reduce((total, span) => total + span[part], 0);
     if (sum("up") > 0) this.#metrics["fleet/worker_idle"] = 1 - sum("busy") / sum("up");

@@ -23,6 +23,7 @@ type Announced = Policy & Pick<Announcement, "reference">;
 /** A model that stays on the device from version to version. */
 interface Frozen {
   model: Model;
+  /** Its weights and dtype. */
   of: string;
   dir: string;
 }
@@ -156,6 +157,7 @@ export class WorkerPolicy {
       this.#frozen[which]?.model.dispose();
       this.#frozen[which] = null;
     }
+    this.#scorer = null;
   }
 
   /** What is loaded, but for what no update changes. */

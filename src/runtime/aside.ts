@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname } from "node:path";
 import process from "node:process";
+import { nodeFiles } from "./files-node.ts";
 
 /**
  * Where this process alone writes what is to become `path`, when others may be at the same at once; it is renamed or linked when it is
@@ -14,6 +15,13 @@ export function asideOf(path: string): string {
     if (host === hostname() && !isRunning(Number(pid))) rmSync(`${dir}/${name}`, { recursive: true, force: true });
   }
   return `${dir}/${basename(path)}.unfinished-${hostname()}-${process.pid}`;
+}
+
+/** Writes a file that others may be writing too: whoever reads it finds one of them whole. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const aside = asideOf(path);
+  await nodeFiles.write(aside, text);
+  await nodeFiles.rename(aside, path);
 }
 
 /** Whether there is a process of that number. */

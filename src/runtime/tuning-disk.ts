@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import process from "node:process";
-import { asideOf } from "./aside.ts";
+import { replaceFile } from "./aside.ts";
 import { nodeFiles } from "./files-node.ts";
 import type { TuningStore } from "./tuning.ts";
 
@@ -18,8 +18,6 @@ export const diskTuning: TuningStore = {
   async write(name, text) {
     const path = `${this.place}/${name}`;
     await nodeFiles.mkdir(this.place);
-    const aside = asideOf(path);
-    await nodeFiles.write(aside, text);
-    await nodeFiles.rename(aside, path);
+    await replaceFile(path, text);
   },
 };

@@ -97,6 +97,7 @@ describe.skipIf(!CHROMIUM || findServer() === null)(
             engine: OPTIONS.engine,
             files,
             dir: `${folder}/lent`,
+            openReference: null,
             onWarning: () => {},
           }),
       );

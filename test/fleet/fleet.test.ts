@@ -119,10 +119,10 @@ describe.skipIf(findServer() === null)(titled("a fleet"), () => {
       expect(shares.every(({ adapter, responses }) => adapter !== null && responses > 0)).toBe(true);
       expect(source.takeShares()).toEqual([]);
       expect(metrics).toMatchObject({ "fleet/refused": 0, "fleet/requeued": 0, "fleet/replayed": 0 });
-      expect(metrics["fleet/workers_same_kind"]).toBe(metrics["fleet/workers"]);
-      const idle = metrics["fleet/worker_idle"] ?? 0;
-      expect(idle).toBeGreaterThanOrEqual(0);
-      expect(idle).toBeLessThan(1);
+      // The other may still be loading what one has drawn from.
+      expect(metrics["fleet/workers_same_kind"]).toBeGreaterThan(0);
+      expect(metrics["fleet/worker_idle"]).toBeGreaterThan(0);
+      expect(metrics["fleet/worker_idle"]).toBeLessThan(1);
       // Each version of the policy goes out once, whoever is asked how often for what it draws; what adapters are beside and the reference, once.
       const bytesOf = async (model: Model, saved: string) => {
         await model.save(files, saved);

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { figures } from "../../src/measure/markdown.ts";
 import { summarize, type Summary } from "../../src/measure/statistics.ts";
-import type { Reply, Request } from "./library.ts";
+import { CHAIN, type Reply, type Request } from "./library.ts";
 
 interface Peer {
   name: string;
@@ -18,14 +18,16 @@ interface Peer {
   device?: string;
   /** What it is compared with is the best of those on WebGPU. */
   webgpu: boolean;
+  /** It repeats in whole multiples of this many. */
+  multiple?: number;
 }
 
 const PEERS: readonly Peer[] = [
   { name: "pith", module: "pith.ts", webgpu: true },
   { name: "jax-js", module: "jax.js", device: "webgpu", webgpu: true },
   { name: "tfjs", module: "tfjs.js", webgpu: true },
-  { name: "onnxruntime-node", module: "onnxruntime-node.js", webgpu: true },
-  { name: "onnxruntime-web", module: "onnxruntime-web.js", webgpu: true },
+  { name: "onnxruntime-node", module: "onnxruntime-node.js", webgpu: true, multiple: CHAIN },
+  { name: "onnxruntime-web", module: "onnxruntime-web.js", webgpu: true, multiple: CHAIN },
   { name: "gpu.js", module: "gpu-js.js", webgpu: true },
   { name: "jax-js wasm", module: "jax.js", device: "wasm", webgpu: false },
   { name: "pytorch cpu", module: "pytorch.py", device: "cpu", webgpu: false },
@@ -37,8 +39,6 @@ const ROUNDS = 9;
 /** A run is long against a wait for the device; results of that many repetitions must fit into memory. */
 const RUN_MS = 100;
 const MAX_REPEATS = 64;
-/** onnxruntime's models are chains of this many. */
-const REPEATS_MULTIPLE = 8;
 const TIMEOUT_MS = 240_000;
 /** Of digests and losses, which add up thousands of f32 results. */
 const TOLERANCE = 1e-5;
@@ -139,10 +139,10 @@ async function measure(work: string, workers: readonly Worker[]): Promise<Result
       expected ??= value; // Pith's, which is the first
       if (!(Math.abs(value - expected) <= TOLERANCE * Math.abs(expected)))
         throw new Error(`its result is ${value}, expected ${expected}`);
-      const first = work === "train-step" ? 1 : REPEATS_MULTIPLE;
-      await worker.run(work, first);
-      const ms = await worker.run(work, first);
-      const wanted = Math.ceil(RUN_MS / ms / first) * first;
+      const { multiple = 1 } = worker.peer;
+      await worker.run(work, multiple);
+      const ms = await worker.run(work, multiple);
+      const wanted = Math.ceil(RUN_MS / ms / multiple) * multiple;
       ready.push({ worker, repeats: Math.min(MAX_REPEATS, wanted), times: [] });
     } catch (error) {
       note(`${worker.peer.name}, ${work}: left out, ${(error as Error).message.split("\n")[0]}`);

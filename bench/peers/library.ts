@@ -11,6 +11,9 @@ export interface Work {
   check(): Promise<number>;
 }
 
+/** Operations in a model of onnxruntime: what a run takes besides them is shared out. */
+export const CHAIN = 8;
+
 export type Open = (device?: string) => Promise<Library>;
 
 /** What compare.ts asks of a worker; one without `work` opens the library. */

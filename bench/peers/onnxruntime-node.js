@@ -1,11 +1,10 @@
 /** onnxruntime-node with its WebGPU execution provider, which brings a Dawn of its own. Inference alone: no training step. */
 import { createRequire } from "node:module";
 import * as data from "./cases.ts";
+import { CHAIN } from "./library.ts";
 import { chain } from "./onnx-model.ts";
 
 const { NORM_EPS, ROWS } = data;
-/** Operations in a model: what a run takes besides them is shared out. */
-const LENGTH = 8;
 
 export async function open() {
   const require = createRequire(import.meta.url);
@@ -37,12 +36,12 @@ async function work(ort, provider, op, { values, ...options }) {
   const session = async (length, whole) =>
     (sessions[`${length}${whole}`] ??= await create(chain(op, { ...options, length, whole })));
   return {
-    /** In whole chains: the runner asks for multiples of LENGTH. */
+    /** In whole chains: the runner asks for multiples of CHAIN. */
     async run(repeats) {
-      for (let i = 0; i < repeats / LENGTH; i++) await (await session(LENGTH, false)).run({ x0 });
+      for (let i = 0; i < repeats / CHAIN; i++) await (await session(CHAIN, false)).run({ x0 });
     },
     async check() {
-      await this.run(LENGTH); // prepares what is measured
+      await this.run(CHAIN); // prepares what is measured
       const results = await (await session(1, true)).run({ x0 });
       return data.digest(Object.values(results)[0].data);
     },

@@ -13,7 +13,7 @@ import { defineKernel, type Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Matrices } from "../gpu/tier.ts";
-import { hasMatrices } from "./attention-matrix.ts";
+import { hasMatrices, subgroupsOf } from "./attention-matrix.ts";
 
 /** What a workgroup keeps in registers: queries (for dq) or keys (for dk and dv). */
 export type Own = "queries" | "keys";
@@ -52,8 +52,6 @@ const LARGEST_UNSHARED_HEAD = 64;
 const MOST_REGISTERS = 128;
 /** Workgroups that keep a large GPU busy; fewer take smaller tiles. */
 const ENOUGH_GROUPS = 64;
-/** Subgroups that share the loads of a tile, whether or not all of them multiply: what one loads lies in its registers meanwhile. */
-const LOADING_SUBGROUPS = 8;
 /** AMD's matrices have every number of an operand twice in a subgroup of 32, four times in one of 64. */
 const AMD_OPERAND_LANES = 16;
 const BYTES_PER_WORD = 16;
@@ -112,11 +110,11 @@ export function tilesFor(matrices: Matrices, headDim: number, own: Own, limits: 
   const isShared = headDim > LARGEST_UNSHARED_HEAD;
   // The same for all tiles, because kernels of different ones read the same packed rows.
   const head = roundUp(headDim, isShared ? 2 * block : block);
-  const most = Math.floor(limits.maxComputeInvocationsPerWorkgroup / limits.subgroupMaxSize);
+  const subgroups = subgroupsOf(limits);
+  const threads = subgroups * limits.subgroupMaxSize;
   const tiles: Tile[] = [];
   for (const blocks of [4, 2, 1]) {
     for (const shares of isShared ? [2, 1] : [1]) {
-      const threads = Math.min(most, Math.max(blocks * shares, LOADING_SUBGROUPS)) * limits.subgroupMaxSize;
       for (const other of [32, 16, 8].filter((rows) => rows % (block * shares) === 0)) {
         const tile = { own, head, block, blocks, shares, other, threads };
         const isHeld = registers(matrices, tile, limits) <= MOST_REGISTERS;
@@ -125,7 +123,7 @@ export function tilesFor(matrices: Matrices, headDim: number, own: Own, limits: 
     }
   }
   const fits = (tile: Tile) =>
-    tile.blocks * tile.shares <= most && tileBytes(matrices, tile) <= limits.maxComputeWorkgroupStorageSize;
+    tile.blocks * tile.shares <= subgroups && tileBytes(matrices, tile) <= limits.maxComputeWorkgroupStorageSize;
   return tiles.filter(fits);
 }
 

@@ -51,8 +51,9 @@ export interface TileLimits {
 const LARGEST_HEAD = 128;
 /** Workgroups that keep a large GPU busy; fewer take smaller tiles. */
 const ENOUGH_GROUPS = 64;
-/** Subgroups of a workgroup, whether or not all of them multiply. */
-const SUBGROUPS = 8;
+/** Of a workgroup. AMD's multiprocessors have 256 registers for each of so many, RDNA3.5's 128 for twice as many. */
+const MOST_SUBGROUPS = 8;
+const MOST_INVOCATIONS = 256;
 const BYTES_PER_WORD = 16;
 /** Invocations of a row, and how many rows of queries and of keys one has in registers at a time. */
 const LANES = 8;
@@ -72,12 +73,21 @@ function tileBytes({ component }: Matrices, tile: Tile): number {
   return BYTES_PER_WORD * (area + tile.keys * row) + 8 * BLOCK;
 }
 
+/** Subgroups of a workgroup, whether or not all of them multiply: what one loads lies in its registers meanwhile. */
+export function subgroupsOf({
+  subgroupMaxSize,
+  maxComputeInvocationsPerWorkgroup,
+}: Pick<TileLimits, "subgroupMaxSize" | "maxComputeInvocationsPerWorkgroup">): number {
+  const invocations = Math.min(MOST_INVOCATIONS, maxComputeInvocationsPerWorkgroup);
+  return Math.min(MOST_SUBGROUPS, Math.floor(invocations / subgroupMaxSize));
+}
+
 /** The tiles for these matrices within these limits, most queries first and of as many most keys; none where not even the smallest fits. */
 export function tilesFor(matrices: Matrices, headDim: number, limits: TileLimits): Tile[] {
   const { m, n, k } = matrices;
   const strip = Math.max(m, n, k); // 8 or 16, as all are: a multiple of each
   const head = strip * Math.ceil(headDim / strip);
-  const subgroups = Math.min(SUBGROUPS, Math.floor(limits.maxComputeInvocationsPerWorkgroup / limits.subgroupMaxSize));
+  const subgroups = subgroupsOf(limits);
   const threads = subgroups * limits.subgroupMaxSize;
   const rowsAtOnce = threads / LANES;
   const tiles: Tile[] = [];

@@ -79,6 +79,8 @@ const GATE_UP = 2u;
 const DOWN = 3u;
 const HEAD = 4u;
 
+const STORED = 4u; // rows of a tile that are stored at a time
+
 struct Projection {
   columns: u32, // pairs
   terms: u32,   // pairs
@@ -114,35 +116,43 @@ fn project(lane: u32, kind: u32, weight_at: u32) {
       rows_at[j] = weight_at + min(2u * columns[j] + vec2(0u, 1u), vec2(outputs - 1u)) * place.terms;
     }
     var tile = tile_product(x_at, rows_at, place.terms);
-    for (var r = 0u; r < min(TILE_ROWS, params.rows - group_row); r++) {
-      // The first row is stored and the others move down: a row of stores is compiled once, not 16 times.
-      var sums = tile[0];
-      for (var i = 1u; i < TILE_ROWS; i++) { tile[i - 1u] = tile[i]; }
-      for (var j = 0u; j < PAIRS && kind != HEAD; j++) { sums[j] += weight_pair(bias_at + columns[j]); }
-      if (kind == GATE_UP) {
-        let gate = sums[0];
-        if (columns[0] < firsts) {
-          kept[between() + r * params.intermediate + columns[0]] = gate * sigmoid(gate) * sums[1];
-        }
-        continue;
+    var bias: Columns;
+    for (var j = 0u; j < PAIRS && kind != HEAD; j++) { bias[j] = weight_pair(bias_at + columns[j]); }
+    for (var row = 0u; row < min(TILE_ROWS, params.rows - group_row); row += STORED) {
+      for (var r = 0u; r < STORED; r++) {
+        var sums = tile[r];
+        for (var j = 0u; j < PAIRS; j++) { sums[j] = select(sums[j] + bias[j], sums[j], kind == HEAD); }
+        keep(kind, place.columns, row + r, columns, sums);
       }
-      for (var j = 0u; j < PAIRS; j++) {
-        if (columns[j] < place.columns) { keep(kind, r, columns[j], sums[j]); }
-      }
+      // Some rows are stored and the others move down: stores of 16 would take long to compile.
+      for (var r = STORED; r < TILE_ROWS; r++) { tile[r - STORED] = tile[r]; }
     }
   }
   workgroupBarrier();
 }
 
-fn keep(kind: u32, r: u32, column: u32, value: vec2<f32>) {
-  switch kind {
-    case QKV: { kept[between() + r * qkv() + column] = value; }
-    case HEAD: {
-      let at = (group_row + r) * params.vocabulary + 2u * column;
-      logits[at] = value.x;
-      if (2u * column + 1u < params.vocabulary) { logits[at + 1u] = value.y; }
+// Row r of a tile, where it has columns.
+fn keep(kind: u32, end: u32, r: u32, columns: array<u32, PAIRS>, sums: Columns) {
+  if (kind == GATE_UP) {
+    if (columns[0] < end / 2u) {
+      kept[between() + r * params.intermediate + columns[0]] = sums[0] * sigmoid(sums[0]) * sums[1];
     }
-    default: { kept[STREAM + r * params.stream + column] += value; }
+    return;
+  }
+  for (var j = 0u; j < PAIRS; j++) {
+    if (columns[j] < end) { keep_pair(kind, r, columns[j], sums[j]); }
+  }
+}
+
+fn keep_pair(kind: u32, r: u32, column: u32, value: vec2<f32>) {
+  if (kind == QKV) {
+    kept[between() + r * qkv() + column] = value;
+  } else if (kind != HEAD) {
+    kept[STREAM + r * params.stream + column] += value;
+  } else if (group_row + r < params.rows) {
+    let at = (group_row + r) * params.vocabulary + 2u * column;
+    logits[at] = value.x;
+    if (2u * column + 1u < params.vocabulary) { logits[at + 1u] = value.y; }
   }
 }
 

@@ -75,7 +75,7 @@ const inTab = typeof document !== "undefined";
 // every third and ninth: no device takes part in a refusal.
 describe.each<{ failure: Failure; stride: number }>([
   { failure: "refused", stride: inTab ? 9 : 3 },
-  { failure: "not there", stride: inTab ? 3 : 1 },
+  { failure: "not there", stride: inTab ? 6 : 1 },
 ])("wherever a buffer of one job is $failure", ({ failure, stride }) => {
   test.for([
     { name: "rollouts", work: rollOut, most: 20 },

@@ -71,7 +71,7 @@ const canFail = async (failure: Failure): Promise<boolean> => failure === "refus
 
 const inTab = typeof document !== "undefined";
 
-// Each allocation is once not there, in a tab every third, whose ways are the same; of those that are refused, which are faster found out,
+// Each allocation is once not there, in a tab every sixth, whose ways are the same; of those that are refused, which are faster found out,
 // every third and ninth: no device takes part in a refusal.
 describe.each<{ failure: Failure; stride: number }>([
   { failure: "refused", stride: inTab ? 9 : 3 },

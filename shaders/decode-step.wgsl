@@ -79,8 +79,6 @@ const GATE_UP = 2u;
 const DOWN = 3u;
 const HEAD = 4u;
 
-const STORED = 4u; // rows of a tile that are stored at a time
-
 struct Projection {
   columns: u32, // pairs
   terms: u32,   // pairs
@@ -124,8 +122,7 @@ fn project(lane: u32, kind: u32, weight_at: u32) {
         for (var j = 0u; j < PAIRS; j++) { sums[j] = select(sums[j] + bias[j], sums[j], kind == HEAD); }
         keep(kind, place.columns, row + r, columns, sums);
       }
-      // Some rows are stored and the others move down: stores of 16 would take long to compile.
-      for (var r = STORED; r < TILE_ROWS; r++) { tile[r - STORED] = tile[r]; }
+      next_rows(&tile);
     }
   }
   workgroupBarrier();

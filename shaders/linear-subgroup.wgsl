@@ -8,14 +8,6 @@ enable subgroups;
 
 override LANES = 32u; // the host sets the adapter's smallest size of a subgroup
 
-// Rows that are stored at a time, the others moving down: 16 rows of stores, each with its conditions, take a software adapter
-// seconds to compile. The moves are few beside the product's multiply-adds.
-const STORED = 4u;
-
-fn next_rows(tile: ptr<function, Tile>) {
-  for (var r = STORED; r < TILE_ROWS; r++) { (*tile)[r - STORED] = (*tile)[r]; }
-}
-
 // First row and first pair of columns of this invocation's tile.
 fn tile_origin(wid: vec3<u32>, lane: u32) -> vec2<u32> {
   return vec2(wid.y * TILE_ROWS, wid.x * LANES * PAIRS + lane);

@@ -55,3 +55,11 @@ fn tile_product(x_at: Places, weight_at: array<vec2<u32>, PAIRS>, pairs: u32) ->
   }
   return total;
 }
+
+// Rows that are stored at a time, the others moving down: 16 rows of stores, each with its conditions, take a software adapter
+// seconds to compile. The moves are few beside the product's multiply-adds.
+const STORED = 4u;
+
+fn next_rows(tile: ptr<function, Tile>) {
+  for (var r = STORED; r < TILE_ROWS; r++) { (*tile)[r - STORED] = (*tile)[r]; }
+}

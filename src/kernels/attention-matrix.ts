@@ -51,7 +51,7 @@ export interface TileLimits {
 const LARGEST_HEAD = 128;
 /** Workgroups that keep a large GPU busy; fewer take smaller tiles. */
 const ENOUGH_GROUPS = 64;
-/** Of a workgroup. AMD's multiprocessors have 256 registers for each of so many, RDNA3.5's 128 for twice as many. */
+/** Of a workgroup. RDNA3.5 has 256 registers for each of so many invocations, 128 for each of twice as many. */
 const MOST_SUBGROUPS = 8;
 const MOST_INVOCATIONS = 256;
 const BYTES_PER_WORD = 16;

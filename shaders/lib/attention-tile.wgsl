@@ -136,23 +136,31 @@ fn score() {
   for (var n = 0u; n < QUERIES; n++) { push_weight(n, dot_rows(query[n], k_row)); }
 }
 
-// From `count` scores to weights: query n sees the first visible[n] of the keys.
+// From `count` scores to weights: query n sees the first visible[n] of the keys. In several loops, because a compiler does not
+// unroll one that holds all exponentials of four queries (Mesa: 832 instructions), and would index registers lane by lane.
 fn weigh(count: u32, visible: array<u32, QUERIES>) {
   for (var i = count; i < STEP; i++) {
     for (var n = 0u; n < QUERIES; n++) { push_weight(n, LOWEST); }
   }
+  var shrink: array<f32, QUERIES>;
   for (var n = 0u; n < QUERIES; n++) {
-    let is_low = FOUR < vec4(visible[n]);
-    let is_high = FOUR + 4u < vec4(visible[n]);
-    let low = select(vec4(LOWEST), weights[n][0], is_low);
-    let high = select(vec4(LOWEST), weights[n][1], is_high);
+    let low = select(vec4(LOWEST), weights[n][0], FOUR < vec4(visible[n]));
+    let high = select(vec4(LOWEST), weights[n][1], FOUR + 4u < vec4(visible[n]));
     let four = max(low, high);
     let now = max(max(max(four.x, four.y), max(four.z, four.w)), largest[n]);
-    let shrink = exp_f32(largest[n] - now);
+    shrink[n] = exp_f32(largest[n] - now);
     largest[n] = now;
-    weights[n] = Eight(select(vec4(0.0), exp_vec4(low - now), is_low), select(vec4(0.0), exp_vec4(high - now), is_high));
-    sum[n] = fma(sum[n], shrink, sum_of(weights[n]));
-    sum_values[n] = scaled(sum_values[n], shrink);
+    weights[n] = Eight(low - now, high - now);
+  }
+  for (var n = 0u; n < QUERIES; n++) {
+    weights[n][0] = select(vec4(0.0), exp_vec4(weights[n][0]), FOUR < vec4(visible[n]));
+  }
+  for (var n = 0u; n < QUERIES; n++) {
+    weights[n][1] = select(vec4(0.0), exp_vec4(weights[n][1]), FOUR + 4u < vec4(visible[n]));
+  }
+  for (var n = 0u; n < QUERIES; n++) {
+    sum[n] = fma(sum[n], shrink[n], sum_of(weights[n]));
+    sum_values[n] = scaled(sum_values[n], shrink[n]);
   }
 }
 

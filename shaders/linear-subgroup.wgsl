@@ -117,29 +117,10 @@ fn add_term(tile: ptr<function, Tile>, base: u32, places: Places, columns: Colum
   }
 }
 
-// The same for two terms, one after the other: their loads are under way together, and a software adapter, which keeps the tile in
-// memory, takes it from there once for both.
-fn add_two_terms(tile: ptr<function, Tile>, bases: vec2<u32>, places: Places, first: Columns, second: Columns) {
-  var held: Held;
-  for (var i = 0u; i < LOADS; i++) { held[i] = vec2(dy[bases.x + places[i]], dy[bases.y + places[i]]); }
-  for (var r = 0u; r < HELD; r++) {
-    for (var i = 0u; i < LOADS; i++) {
-      let a = subgroupShuffle(held[i], r);
-      for (var j = 0u; j < PAIRS; j++) {
-        let sum = fma(vec2(a.x), first[j], (*tile)[HELD * i + r][j]);
-        (*tile)[HELD * i + r][j] = fma(vec2(a.y), second[j], sum);
-      }
-    }
-  }
-}
-
 // The pairs of a row that are the invocation's columns; a tile that reaches over the edge repeats the last.
 fn column_pairs(first: u32) -> vec2<u32> {
   return min(first + vec2(0u, LANES), vec2(params.inputs / 2u - 1u));
 }
-
-fn weight_columns(at: vec2<u32>) -> Columns { return Columns(unpack(weight[at.x]), unpack(weight[at.y])); }
-fn x_columns(at: vec2<u32>) -> Columns { return Columns(x[at.x], x[at.y]); }
 
 // Tile of dx: rows of dy x columns of W, summed over the rows of W.
 @compute @workgroup_size(LANES)
@@ -151,14 +132,12 @@ fn linear_backward_input(
   let origin = tile_origin(wid, lid.x);
   let dy_at = held_rows(origin.x, lane, params.rows, params.outputs);
   let pairs = params.inputs / 2u;
-  let even = params.outputs & ~1u;
-  var weight_at = params.row0 * pairs + column_pairs(origin.y);
+  let columns = column_pairs(origin.y);
   var tile: Tile;
-  for (var n = 0u; n < even; n += 2u) {
-    add_two_terms(&tile, vec2(n, n + 1u), dy_at, weight_columns(weight_at), weight_columns(weight_at + pairs));
-    weight_at += 2u * pairs;
+  for (var n = 0u; n < params.outputs; n++) {
+    let at = (params.row0 + n) * pairs + columns;
+    add_term(&tile, n, dy_at, Columns(unpack(weight[at.x]), unpack(weight[at.y])));
   }
-  if (even < params.outputs) { add_term(&tile, even, dy_at, weight_columns(weight_at)); }
   for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.rows); row += STORED) {
     for (var r = 0u; r < STORED; r++) {
       for (var j = 0u; j < PAIRS; j++) { store_dx(row + r, origin.y + j * LANES, tile[r][j]); }
@@ -177,14 +156,12 @@ fn linear_backward_weight(
   let origin = tile_origin(wid, lid.x);
   let dy_at = held_rows(origin.x, lane, params.outputs, 1u);
   let pairs = params.inputs / 2u;
-  let even = params.rows & ~1u;
   let columns = column_pairs(origin.y);
   var tile: Tile;
-  for (var t = 0u; t < even; t += 2u) {
-    let bases = vec2(t, t + 1u) * params.outputs;
-    add_two_terms(&tile, bases, dy_at, x_columns(t * pairs + columns), x_columns((t + 1u) * pairs + columns));
+  for (var t = 0u; t < params.rows; t++) {
+    let at = t * pairs + columns;
+    add_term(&tile, t * params.outputs, dy_at, Columns(x[at.x], x[at.y]));
   }
-  if (even < params.rows) { add_term(&tile, even * params.outputs, dy_at, x_columns(even * pairs + columns)); }
   for (var row = origin.x; row < min(origin.x + TILE_ROWS, params.outputs); row += STORED) {
     for (var r = 0u; r < STORED; r++) {
       for (var j = 0u; j < PAIRS; j++) { add_to_dweight(row + r, origin.y + j * LANES, tile[r][j]); }

@@ -3,24 +3,27 @@
 
 var<private> first_block: u32; // of this layer in the cache
 
-// Where a key is: the block table's entry, and where in that block.
+// Where a key is: the block table's entry, where in that block, and the row of the cache. The table is read once a block.
 struct Place {
   entry: u32,
   offset: u32,
+  row: u32,
 }
 
-fn row_at(place: Place) -> u32 { return (first_block + tables[place.entry]) * params.block_size + place.offset; }
+fn first_of_block(entry: u32) -> Place {
+  return Place(entry, 0u, (first_block + tables[entry]) * params.block_size);
+}
 
 fn after(place: Place) -> Place {
-  if (place.offset + 1u == params.block_size) { return Place(place.entry + 1u, 0u); }
-  return Place(place.entry, place.offset + 1u);
+  if (place.offset + 1u == params.block_size) { return first_of_block(place.entry + 1u); }
+  return Place(place.entry, place.offset + 1u, place.row + 1u);
 }
 
 fn attend_paged() {
   load_queries();
   begin_softmax();
   let length = positions[first_row] + 1u;
-  var step_place = Place(slot_of(first_row) * params.max_blocks, 0u);
+  var step_place = first_of_block(slot_of(first_row) * params.max_blocks);
   for (var begin = 0u; begin < length; begin += BLOCK) {
     begin_block();
     let block_end = min(begin + BLOCK, length);
@@ -28,7 +31,7 @@ fn attend_paged() {
       let count = min(STEP, length - j);
       var place = step_place;
       for (var i = 0u; i < count; i++) {
-        load_k(key_base(row_at(place), kv_head));
+        load_k(key_base(place.row, kv_head));
         score();
         place = after(place);
       }
@@ -37,7 +40,7 @@ fn attend_paged() {
       weigh(count, visible);
       place = step_place;
       for (var i = 0u; i < count; i++) {
-        load_v(key_base(row_at(place), kv_head));
+        load_v(key_base(place.row, kv_head));
         add_value();
         place = after(place);
       }

@@ -21,7 +21,6 @@ import { ConfigError } from "../errors.ts";
 import { duration, files, importModule, INTERRUPTED, interruptSignal, note, openSources, print } from "./host.ts";
 import { openDevices } from "./devices.ts";
 import { openRun, parametersOf, requireTrainable } from "./open-run.ts";
-import { openFleetSource } from "./fleet.ts";
 import { engineOptions, rlOptions } from "../train/options.ts";
 
 /** `pith train`: reinforcement learning with the length-aware reward. Goes on from the newest checkpoint of its folder. */
@@ -68,8 +67,11 @@ export async function runTraining(
     throw new ConfigError(
       `rl.max_sampled_tokens: expected more than the ${sampled} response tokens of the first pass, got ${options.maxSampledTokens}; raise it, or give the task fewer problems`,
     );
+  // The fleet's code, a third of all that is loaded, where there is one.
   const source =
-    fleet === undefined ? null : await openFleetSource(fleet, folder, model, isOpened ? openReference : null);
+    fleet === undefined
+      ? null
+      : await (await import("./fleet.ts")).openFleetSource(fleet, folder, model, isOpened ? openReference : null);
   let heldOut: HeldOut | null = null;
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({

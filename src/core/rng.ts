@@ -16,8 +16,8 @@ function multiplyHigh(a: number, b: number): number {
 
 /** Four random words from a counter of four and a key of two. */
 export function philox(counter: ArrayLike<number>, key: ArrayLike<number>): [number, number, number, number] {
-  let [c0, c1, c2, c3] = Array.from(counter, (word) => word >>> 0) as [number, number, number, number];
-  let [k0, k1] = Array.from(key, (word) => word >>> 0) as [number, number];
+  let [c0, c1, c2, c3] = [counter[0]! >>> 0, counter[1]! >>> 0, counter[2]! >>> 0, counter[3]! >>> 0];
+  let [k0, k1] = [key[0]! >>> 0, key[1]! >>> 0];
   for (let round = 0; round < ROUNDS; round++) {
     const highA = multiplyHigh(0xd2511f53, c0);
     const lowA = Math.imul(0xd2511f53, c0) >>> 0;

@@ -19,6 +19,7 @@ type Value = ReturnType<Interpreter["evaluate"]>;
 export class ChatTemplate {
   readonly #program: ReturnType<typeof parse>;
   readonly #printed: ReadonlySet<unknown>;
+  readonly #globals = new Environment();
 
   /** Throws FormatError for what is not Jinja, and for what would be rendered wrong. */
   constructor(source: string) {
@@ -26,13 +27,14 @@ export class ChatTemplate {
       const program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
       return [program, printed(program as Block)];
     });
+    for (const [name, value] of Object.entries(GLOBALS)) this.#globals.set(name, value);
   }
 
   /** Throws FormatError where the template raises, or does not end within MAX_STEPS. */
   render(messages: readonly ChatMessage[], variables: Record<string, unknown>): string {
     return explained(() => {
-      const environment = new Environment();
-      for (const [name, value] of Object.entries({ ...GLOBALS, ...variables, messages })) environment.set(name, value);
+      const environment = new Environment(this.#globals);
+      for (const [name, value] of Object.entries({ ...variables, messages })) environment.set(name, value);
       return String(new BoundedInterpreter(environment, this.#printed).run(this.#program).value);
     });
   }

@@ -49,3 +49,10 @@ describe("what does not end, or would be rendered wrong, is a FormatError", () =
     expect(() => rendered(source)).toThrow(FormatError);
   });
 });
+
+test("what a rendering sets, of the globals too, is gone in the next one", () => {
+  const template = new ChatTemplate(
+    "{% for i in range(2) %}{{ i }}{% endfor %}{{ seen }}{% set range = 1 %}{% set true = 2 %}{% set seen = 3 %}{{ true }}",
+  );
+  expect([1, 2].map(() => template.render(messages, {}))).toEqual(["012", "012"]);
+});

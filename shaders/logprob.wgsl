@@ -41,7 +41,7 @@ const VOCAB_CHUNK = 2048u; // as in src/kernels/logprob.ts
 const LOWEST = -3.4028234e38;
 
 const LANES = 32u;
-const HALFWAY = 8u;
+const REDUCERS = 8u; // lanes
 var<workgroup> lane_largest: array<f32, LANES>;
 var<workgroup> lane_sums: array<vec2<f32>, LANES>;
 
@@ -67,12 +67,12 @@ fn logprob_partial(
   // In two steps, for every lane needs it: 8 lanes look at four numbers each, then all at eight.
   lane_largest[lane] = largest;
   workgroupBarrier();
-  if (lane < HALFWAY) {
-    for (var i = lane; i < LANES; i += HALFWAY) { largest = max(largest, lane_largest[i]); }
+  if (lane < REDUCERS) {
+    for (var i = lane + REDUCERS; i < LANES; i += REDUCERS) { largest = max(largest, lane_largest[i]); }
     lane_largest[lane] = largest;
   }
   workgroupBarrier();
-  for (var i = 0u; i < HALFWAY; i++) { largest = max(largest, lane_largest[i]); }
+  for (var i = 0u; i < REDUCERS; i++) { largest = max(largest, lane_largest[i]); }
 
   var sums = vec2(0.0); // sum, shifted
   for (var i = start + lane; i < end; i += LANES) {

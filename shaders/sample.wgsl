@@ -159,7 +159,7 @@ fn sample_threshold(
 
 const CHUNK = 2048u; // VOCAB_CHUNK in src/kernels/logprob.ts
 const LANES = 64u;
-const HALFWAY = 8u;
+const REDUCERS = 8u; // lanes
 const NONE = 0xffffffffu;
 const NOT_FINITE = 0xfffffffeu; // in a candidate's token: wins against all others
 const EXPONENT = 0x7f800000u;
@@ -204,13 +204,13 @@ fn sample_chunk(
   // In two steps: 8 lanes take the best of eight each, then one the best of those.
   lane_candidates[lane] = best;
   workgroupBarrier();
-  if (lane < HALFWAY) {
-    for (var i = lane + HALFWAY; i < LANES; i += HALFWAY) { best = better(best, lane_candidates[i]); }
+  if (lane < REDUCERS) {
+    for (var i = lane + REDUCERS; i < LANES; i += REDUCERS) { best = better(best, lane_candidates[i]); }
     lane_candidates[lane] = best;
   }
   workgroupBarrier();
   if (lane > 0u) { return; }
-  for (var i = 1u; i < HALFWAY; i++) { best = better(best, lane_candidates[i]); }
+  for (var i = 1u; i < REDUCERS; i++) { best = better(best, lane_candidates[i]); }
   candidates[group] = best;
 }
 

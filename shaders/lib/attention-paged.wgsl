@@ -3,7 +3,8 @@
 
 var<private> first_block: u32; // of this layer in the cache
 
-// Where a key is: the block table's entry, where in that block, and the row of the cache. The table is read once a block.
+// Where a key is: the block table's entry, where in that block, and the row of the cache. The table is read once a block, and
+// once past a last block that is full, for a row that nothing reads.
 struct Place {
   entry: u32,
   offset: u32,

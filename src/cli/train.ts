@@ -67,11 +67,11 @@ export async function runTraining(
     throw new ConfigError(
       `rl.max_sampled_tokens: expected more than the ${sampled} response tokens of the first pass, got ${options.maxSampledTokens}; raise it, or give the task fewer problems`,
     );
-  // The fleet's code, a third of all that is loaded, where there is one.
-  const source =
-    fleet === undefined
-      ? null
-      : await (await import("./fleet.ts")).openFleetSource(fleet, folder, model, isOpened ? openReference : null);
+  let source: FleetSource | null = null;
+  if (fleet !== undefined) {
+    const { openFleetSource } = await import("./fleet.ts"); // brings NATS's client along
+    source = await openFleetSource(fleet, folder, model, isOpened ? openReference : null);
+  }
   let heldOut: HeldOut | null = null;
   const firstIteration = state.step;
   const history = (await folder.readMetrics()).map((row) => ({
